@@ -1,0 +1,68 @@
+"""How a verb reads its configuration: values come from `gaze.conf` and the command line, types from a dataclass.
+
+A dataclass names every key and its type and holds no default: each value stands once, in YAML. A key that the
+dataclass does not know, a missing value or a wrong type is one line that names the key.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gaze.errors import ConfigError, GazeError
+
+Schema = TypeVar("Schema")
+
+
+def validate(config: DictConfig, schema: type[Schema]) -> Schema:
+    """Checks a composed configuration against `schema` and returns it as an instance of that dataclass.
+
+    Raises:
+        ConfigError: an unknown key, a missing value (`???`) or a value of the wrong type; the message names the key.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), config)
+        missing = OmegaConf.missing_keys(merged)
+        if missing:
+            raise ConfigError(f"{', '.join(sorted(missing))}: a value is required, for example {min(missing)}=...")
+        result = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "configuration"
+        reason = str(error).splitlines()[0]
+        if "not in" in reason:
+            reason = f"unknown key; expected one of {', '.join(f.name for f in fields(schema))}"  # type: ignore[arg-type]
+        raise ConfigError(f"{key}: {reason}") from error
+    return result  # type: ignore[return-value]
+
+
+def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]], Callable[[], None]]:
+    """Makes `run(config)` a command: composes `gaze/conf/<name>.yaml` with the command line and checks the types.
+
+    The command exits with 0 when done, 1 when the work failed, 2 when the configuration was wrong; a failure that
+    gaze foresaw is one line on standard error.
+    """
+
+    def decorate(run: Callable[[Schema], Any]) -> Callable[[], None]:
+        @hydra.main(config_path="pkg://gaze.conf", config_name=name, version_base="1.3")
+        def composed(config: DictConfig) -> None:
+            try:
+                run(validate(config, schema))
+            except GazeError as error:
+                print(f"gaze.{name}: {error}", file=sys.stderr)
+                sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+        def main() -> None:
+            try:
+                composed()
+            except HydraException as error:  # pragma: no cover - hydra.main prints and exits by itself
+                print(f"gaze.{name}: {error}", file=sys.stderr)
+                sys.exit(2)
+
+        return main
+
+    return decorate
