@@ -1,0 +1,241 @@
+"""Image -> log density through ONNX Runtime: finds, checks and runs a model file, and says what it is.
+
+A model is two files: the network `<name>.onnx` and its card `<name>.json`, which holds the size rule, the data it was
+trained on, its figures, its licence and the sha256 of the network.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from gaze.errors import ImageError, ModelError
+from gaze.geometry import Size
+
+DEFAULT = "gaze"
+"""Name of the shipped model that is used where none is given."""
+
+FORMAT_VERSION = 1
+
+
+def network_size(size: Size, longer_side: int, multiple: int) -> Size:
+    """The size at which a network sees an image of `size`.
+
+    The longer side becomes `longer_side`, the other side keeps the aspect ratio; both are rounded to the nearest
+    multiple of `multiple`, at least one. The size of the original drops out: same photo, other size, same input.
+    """
+    scale = longer_side / max(size.width, size.height)
+
+    def fit(side: int) -> int:
+        return multiple * max(1, int(side * scale / multiple + 0.5))
+
+    return Size(fit(size.width), fit(size.height))
+
+
+def fit_log_density(coarse: np.ndarray, size: Size) -> np.ndarray:
+    """Brings a coarse map to `size` and normalises it.
+
+    Args:
+        coarse: h x w float32 logits or log density, natural logarithm.
+        size: the size of the result.
+
+    Returns:
+        float32 of size.height x size.width: natural-log density whose exponential sums to 1.
+    """
+    fitted = cv2.resize(
+        np.ascontiguousarray(coarse, np.float32), (size.width, size.height), interpolation=cv2.INTER_LINEAR
+    )
+    fitted -= fitted.max()
+    fitted -= np.log(np.exp(fitted).sum(dtype=np.float64)).astype(np.float32)
+    return fitted
+
+
+@dataclass(frozen=True)
+class InputRule:
+    """How an image becomes the network's input."""
+
+    longer_side: int
+    """Pixels of the longer side; see `network_size`."""
+    multiple: int
+    """Both sides are multiples of this."""
+    color: str = "RGB"
+    resize: str = "area"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What stands in `<name>.json` beside `<name>.onnx`."""
+
+    name: str
+    version: str
+    sha256: str
+    """Of the `.onnx` file, in lower-case hexadecimal digits."""
+    input: InputRule
+    output: dict[str, Any]
+    """`stride`: pixels of the input per cell of the output."""
+    format_version: int = FORMAT_VERSION
+    backbone: str = ""
+    parameters: int = 0
+    trained_on: list[str] = field(default_factory=list)
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Data set -> metric -> value, on its test split."""
+    left_out: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The same for a model of the same recipe that never saw that data set."""
+    license: str = ""
+    notices: list[str] = field(default_factory=list)
+    command: str = ""
+    seed: int = 0
+    log: str = ""
+
+    @classmethod
+    def load(cls, path: Path) -> "ModelCard":
+        """Reads a card.
+
+        Raises:
+            ModelError: the file is missing, is not JSON, lacks a key or has a format that this version can't read.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ModelError(
+                f"{path}: the model's card cannot be read ({error.strerror or error})"
+            ) from error
+        except ValueError as error:
+            raise ModelError(f"{path}: the model's card is not JSON ({error})") from error
+        return cls._parse(content, path)
+
+    @classmethod
+    def _parse(cls, content: Any, path: Path) -> "ModelCard":
+        required = {"format_version", "name", "version", "sha256", "input", "output"}
+        if not isinstance(content, dict) or not required <= content.keys():
+            found = content.keys() if isinstance(content, dict) else set()
+            raise ModelError(f"{path}: the model's card lacks {', '.join(sorted(required - found))}")
+        if content["format_version"] != FORMAT_VERSION:
+            raise ModelError(
+                f"{path}: card format {content['format_version']!r}, this version of gaze reads {FORMAT_VERSION}"
+            )
+        known = {key: content[key] for key in (f.name for f in fields(cls)) if key in content}
+        return cls(**{**known, "input": _input_rule(content["input"], path)})
+
+    def save(self, path: Path) -> None:
+        """Writes the card as indented JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def _input_rule(content: Any, path: Path) -> InputRule:
+    try:
+        rule = InputRule(**content)
+    except TypeError as error:
+        raise ModelError(
+            f"{path}: input: expected longer_side, multiple, color, resize, got {content!r}"
+        ) from error
+    numbers = all(isinstance(n, int) and n >= 1 for n in (rule.longer_side, rule.multiple))
+    if not numbers or rule.color != "RGB" or rule.resize != "area":
+        raise ModelError(f"{path}: input: this version of gaze cannot serve {content!r}")
+    return rule
+
+
+class Predictor:
+    """A loaded model; safe to call from many threads.
+
+    Args:
+        model: an `.onnx` file with its card beside it; None takes the shipped model.
+        threads: of ONNX Runtime within one image. One is fastest where several images run side by side, and on
+            maps this small it is no slower for a single one.
+
+    Raises:
+        ModelError: a file is missing or damaged, the hash differs from the card's, or the network has other inputs.
+    """
+
+    def __init__(self, model: str | Path | None = None, threads: int = 1):
+        self.path = shipped_model() if model is None else Path(model)
+        if not self.path.is_file():
+            raise ModelError(f"{self.path}: no such model file")
+        self.card = ModelCard.load(self.path.with_suffix(".json"))
+        self._session = _session(_verified(self.path, self.card), self.path, threads)
+
+    def log_density(self, image: np.ndarray, size: Size | None = None) -> np.ndarray:
+        """Predicts where people look.
+
+        Args:
+            image: H x W x 3 uint8, RGB in sRGB, upright.
+            size: the size of the result; None means that of the image.
+
+        Returns:
+            float32, H x W or `size`: natural-log density whose exponential sums to 1.
+
+        Raises:
+            ImageError: the array has another shape or type.
+        """
+        check_rgb(image)
+        original = Size(image.shape[1], image.shape[0])
+        seen = network_size(original, self.card.input.longer_side, self.card.input.multiple)
+        resized = cv2.resize(image, (seen.width, seen.height), interpolation=cv2.INTER_AREA)
+        try:
+            coarse = self._session.run(["log_density"], {"image": resized[None]})[0][0]
+        except Exception as error:  # ONNX Runtime has a dozen unrelated exception classes
+            raise ModelError(f"{self.path}: the network failed ({_first_line(error)})") from error
+        return fit_log_density(coarse, size or original)
+
+
+@lru_cache(maxsize=1)
+def default_predictor() -> Predictor:
+    """The shipped model, loaded once a process."""
+    return Predictor()
+
+
+def shipped_model() -> Path:
+    """Where the shipped model lies, whether it is there or not."""
+    return Path(str(files("gaze.weights"))) / f"{DEFAULT}.onnx"
+
+
+def check_rgb(image: np.ndarray) -> None:
+    """Raises ImageError unless `image` is an H x W x 3 uint8 array with at least one pixel."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"image: expected an H x W x 3 uint8 RGB array, got {got}")
+    if image.size == 0:
+        raise ImageError(f"image: expected at least one pixel, got shape {image.shape}")
+
+
+def _verified(path: Path, card: ModelCard) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: the model cannot be read ({error.strerror or error})") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.sha256:
+        raise ModelError(
+            f"{path}: sha256 is {digest}, its card says {card.sha256}: the file is damaged or another one"
+        )
+    return content
+
+
+def _session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a dozen unrelated exception classes
+        raise ModelError(
+            f"{path}: not a network that ONNX Runtime can load ({_first_line(error)})"
+        ) from error
+    inputs, outputs = (
+        [node.name for node in nodes] for nodes in (session.get_inputs(), session.get_outputs())
+    )
+    if inputs != ["image"] or "log_density" not in outputs:
+        raise ModelError(f"{path}: expected input image and output log_density, got {inputs} and {outputs}")
+    return session
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
