@@ -1,0 +1,1 @@
+"""Eye-tracking data: readers, the store, densities and the data module."""

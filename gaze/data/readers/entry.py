@@ -1,0 +1,53 @@
+"""What every reader returns: the images of a set in order, each with a way to read its gaze when its turn comes."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze.data.records import Fixations
+from gaze.errors import DataError
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a data set, not yet read.
+
+    Attributes:
+        name: unique within the set.
+        image: the file.
+        gaze: reads this image's gaze: fixations, or a saliency map (H x W >= 0) where the set has no points.
+        split: the set's official one, None where it has none.
+    """
+
+    name: str
+    image: Path
+    gaze: Callable[[], Fixations | NDArray[np.generic]]
+    split: str | None = None
+
+
+Reader = Callable[[Path], list[Entry]]
+
+
+def require(root: Path, layout: str, *parts: Iterable[Path] | Path) -> None:
+    """Checks that every part of a data set is there: a path that exists, or a listing that is not empty.
+
+    Raises:
+        DataError: one line that names the folder and the layout expected.
+    """
+    for part in parts:
+        if not (part.exists() if isinstance(part, Path) else any(True for _ in part)):
+            raise DataError(f"data.root={root}: expected {layout}")
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files directly in `folder`, sorted by name; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+    )
