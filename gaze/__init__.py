@@ -1,5 +1,58 @@
 """Where people look in a photograph, and the crop that keeps it.
 
-`gaze.saliency(image)` predicts, `gaze.crop(image, ratio="1:1")` chooses the box; an image is a path, a PIL image or an
-H x W x 3 uint8 RGB array. What needs numpy, OpenCV or ONNX Runtime loads on first use, so that `import gaze` is quick.
+`gaze.saliency(image)` predicts, `gaze.crop(image, ratio="1:1")` chooses the box; an image is a path, a PIL image
+or an H x W x 3 uint8 RGB array. What needs numpy, OpenCV or ONNX Runtime loads on first use, so that
+`import gaze` is quick.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from gaze.errors import ConfigError, DataError, GazeError, ImageError, ModelError
+from gaze.geometry import AspectRatio, Box, Point, Size
+
+if TYPE_CHECKING:
+    from gaze.crop.choice import crop
+    from gaze.predictor import ModelCard, Predictor, saliency
+    from gaze.thumbnails import Crop
+
+    __version__: str
+
+__all__ = [
+    "AspectRatio",
+    "Box",
+    "ConfigError",
+    "Crop",
+    "DataError",
+    "GazeError",
+    "ImageError",
+    "ModelCard",
+    "ModelError",
+    "Point",
+    "Predictor",
+    "Size",
+    "__version__",
+    "crop",
+    "saliency",
+]
+
+_LATER = {
+    "Crop": "gaze.thumbnails",
+    "ModelCard": "gaze.predictor",
+    "Predictor": "gaze.predictor",
+    "saliency": "gaze.predictor",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "crop":  # the package is itself callable: see gaze/crop/__init__.py
+        return import_module("gaze.crop")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("gaze")
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'gaze' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

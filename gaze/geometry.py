@@ -1,4 +1,4 @@
-"""Sizes, boxes, points and aspect ratios in pixels: x runs right, y runs down, (0, 0) is the top left corner."""
+"""Sizes, boxes, points and aspect ratios in pixels: x right, y down, (0, 0) at the top left."""
 
 import math
 import re
@@ -105,7 +105,7 @@ class AspectRatio:
         return self.width / self.height
 
     def largest(self, size: Size) -> Size:
-        """The largest size of this ratio that fits inside `size`, in whole pixels (the shorter side is rounded)."""
+        """The largest size of this ratio inside `size`: one side is that of `size`, the other is rounded."""
         if size.width > size.height * self.value:
             return Size(max(1, round(size.height * self.value)), size.height)
         return Size(size.width, min(size.height, max(1, round(size.width / self.value))))

@@ -1,7 +1,7 @@
 """Image -> log density through ONNX Runtime: finds, checks and runs a model file, and says what it is.
 
-A model is two files: the network `<name>.onnx` and its card `<name>.json`, which holds the size rule, the data it was
-trained on, its figures, its licence and the sha256 of the network.
+A model is two files: the network `<name>.onnx` and its card `<name>.json`, which holds the size rule, the data
+it was trained on, its figures, its licence and the sha256 of the network.
 """
 
 import hashlib
@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from gaze.errors import ImageError, ModelError
+from gaze.errors import ModelError
 from gaze.geometry import Size
+from gaze.images import ImageLike, as_rgb, check_rgb
 
 DEFAULT = "gaze"
 """Name of the shipped model that is used where none is given."""
@@ -28,8 +29,9 @@ FORMAT_VERSION = 1
 def network_size(size: Size, longer_side: int, multiple: int) -> Size:
     """The size at which a network sees an image of `size`.
 
-    The longer side becomes `longer_side`, the other side keeps the aspect ratio; both are rounded to the nearest
-    multiple of `multiple`, at least one. The size of the original drops out: same photo, other size, same input.
+    The longer side becomes `longer_side`, the other side keeps the aspect ratio; both are rounded to the
+    nearest multiple of `multiple`, at least one. The size of the original drops out: same photo, other size,
+    same input.
     """
     scale = longer_side / max(size.width, size.height)
 
@@ -99,7 +101,7 @@ class ModelCard:
         """Reads a card.
 
         Raises:
-            ModelError: the file is missing, is not JSON, lacks a key or has a format that this version can't read.
+            ModelError: the file is missing, is not JSON, lacks a key, or has a format that is not read here.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -119,7 +121,7 @@ class ModelCard:
             raise ModelError(f"{path}: the model's card lacks {', '.join(sorted(required - found))}")
         if content["format_version"] != FORMAT_VERSION:
             raise ModelError(
-                f"{path}: card format {content['format_version']!r}, this version of gaze reads {FORMAT_VERSION}"
+                f"{path}: card format {content['format_version']!r}, this gaze reads {FORMAT_VERSION}"
             )
         known = {key: content[key] for key in (f.name for f in fields(cls)) if key in content}
         return cls(**{**known, "input": _input_rule(content["input"], path)})
@@ -147,11 +149,10 @@ class Predictor:
 
     Args:
         model: an `.onnx` file with its card beside it; None takes the shipped model.
-        threads: of ONNX Runtime within one image. One is fastest where several images run side by side, and on
-            maps this small it is no slower for a single one.
+        threads: of ONNX Runtime within one image; on images this small a second one only costs.
 
     Raises:
-        ModelError: a file is missing or damaged, the hash differs from the card's, or the network has other inputs.
+        ModelError: a file is missing or damaged, the hash is not the card's, or the network is another kind.
     """
 
     def __init__(self, model: str | Path | None = None, threads: int = 1):
@@ -191,18 +192,27 @@ def default_predictor() -> Predictor:
     return Predictor()
 
 
+def saliency(image: ImageLike, predictor: Predictor | None = None) -> np.ndarray:
+    """Predicts where people look.
+
+    Args:
+        image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL image
+            is taken as it lies.
+        predictor: the model; None takes the shipped one, which is loaded once.
+
+    Returns:
+        float32, H x W: the probability of each pixel to be looked at; sums to 1.
+
+    Raises:
+        ImageError: the image cannot be read; the message names it.
+        ModelError: the model is missing or damaged.
+    """
+    return np.exp((predictor or default_predictor()).log_density(as_rgb(image)))
+
+
 def shipped_model() -> Path:
     """Where the shipped model lies, whether it is there or not."""
     return Path(str(files("gaze.weights"))) / f"{DEFAULT}.onnx"
-
-
-def check_rgb(image: np.ndarray) -> None:
-    """Raises ImageError unless `image` is an H x W x 3 uint8 array with at least one pixel."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise ImageError(f"image: expected an H x W x 3 uint8 RGB array, got {got}")
-    if image.size == 0:
-        raise ImageError(f"image: expected at least one pixel, got shape {image.shape}")
 
 
 def _verified(path: Path, card: ModelCard) -> bytes:
@@ -212,9 +222,7 @@ def _verified(path: Path, card: ModelCard) -> bytes:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror or error})") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.sha256:
-        raise ModelError(
-            f"{path}: sha256 is {digest}, its card says {card.sha256}: the file is damaged or another one"
-        )
+        raise ModelError(f"{path}: sha256 is {digest}, its card says {card.sha256}: damaged, or another file")
     return content
 
 
