@@ -1,13 +1,12 @@
 """`python -m gaze.prepare data=osie data.root=... out=data/osie.h5`: a data set as released -> one store."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from gaze.config import verb
@@ -18,6 +17,7 @@ from gaze.data.records import Fixations, Stimulus
 from gaze.data.splits import hashed_split, read_splits
 from gaze.data.store import StoreAttributes, write_store
 from gaze.errors import ConfigError, DataError, GazeError
+from gaze.images import decode
 
 
 @dataclass
@@ -26,8 +26,8 @@ class DataConfig:
 
     Attributes:
         root: the folder as released.
-        splits: JSON `{set: {train: [names], val: [...], test: [...]}}`; null for the set's own split, or else one by
-            the hash of each name.
+        splits: JSON `{set: {train: [names], val: [...], test: [...]}}`; null for the set's own split,
+            or else one by the hash of each name.
     """
 
     root: str
@@ -52,7 +52,7 @@ class Report:
 
     def say(self, name: str, reason: str) -> None:
         """Prints one line without disturbing the progress bar."""
-        tqdm.write(f"{name}: {reason}")
+        tqdm.write(f"{name}: {reason}", file=sys.stderr)
 
     def summary(self) -> str:
         """One line for the end."""
@@ -60,7 +60,8 @@ class Report:
         return (
             f"{self.images['kept']} images ({self.images['train']} train, {self.images['val']} val, "
             f"{self.images['test']} test), {self.fixations['kept']} fixations; left out: {left} images "
-            f"({self.images['bad']} bad, {self.images['unlisted']} in no split, {self.images['missing']} missing), "
+            f"({self.images['bad']} bad, {self.images['unlisted']} in no split, "
+            f"{self.images['missing']} missing), "
             f"{self.fixations['outside']} fixations outside their image"
         )
 
@@ -114,7 +115,7 @@ def read_stimuli(
 
 def _read_stimulus(entry: Entry, split: str, report: Report) -> Stimulus:
     image = entry.image.read_bytes()
-    width, height = _upright_size(image)
+    height, width = decode(image).shape[:2]
     gaze = entry.gaze()
     if isinstance(gaze, np.ndarray):
         if gaze.shape != (height, width):
@@ -128,12 +129,6 @@ def _read_stimulus(entry: Entry, split: str, report: Report) -> Stimulus:
     if not inside.any():
         raise DataError("no fixation inside the image")
     return Stimulus(entry.name, image, width, height, split, gaze.select(inside))
-
-
-def _upright_size(image: bytes) -> tuple[int, int]:
-    with Image.open(BytesIO(image)) as opened:
-        opened.load()
-        return ImageOps.exif_transpose(opened).size
 
 
 def _report_missing(entries: list[Entry], splits: dict[str, str] | None, report: Report) -> None:

@@ -41,7 +41,7 @@ class Fixations:
         Raises:
             ValueError: the lengths differ.
         """
-        columns = [np.asarray(x, np.float32).ravel(), np.asarray(y, np.float32).ravel()]
+        columns: list[NDArray] = [np.asarray(x, np.float32).ravel(), np.asarray(y, np.float32).ravel()]
         types = ((subject, np.int32), (order, np.int32), (duration, np.float32))
         for values, dtype in types:
             column = np.asarray(values, dtype)
@@ -70,7 +70,7 @@ class Fixations:
         return self.select(self.order != 0)
 
     def inside(self, width: int, height: int) -> NDArray[np.bool_]:
-        """Tells for each fixation whether it lies on a pixel of a `width` x `height` stimulus (NaN does not)."""
+        """Tells for each fixation whether it lies on a pixel of the stimulus; NaN does not."""
         column, row = np.floor(self.x + 0.5), np.floor(self.y + 0.5)
         return (column >= 0) & (column < width) & (row >= 0) & (row < height)
 

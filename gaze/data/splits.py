@@ -10,7 +10,7 @@ from gaze.errors import DataError
 
 
 def read_splits(path: str | Path, dataset: str) -> dict[str, str]:
-    """Reads `{set: {"train": [names], "val": [...], "test": [...]}}` and returns the split of each name of one set.
+    """Reads `{set: {"train": [names], "val": [...], "test": [...]}}`: the split of each name of one set.
 
     Raises:
         DataError: the file is missing or not of that form, lacks the set, or lists a name twice.
@@ -42,6 +42,6 @@ def _is_names(names: object) -> bool:
 
 
 def hashed_split(name: str) -> str:
-    """Gives every name a split that never changes: about 80% train, 10% val, 10% test, by the SHA-256 of the name."""
+    """Gives a name a split that never changes, by its SHA-256: about 80% train, 10% val, 10% test."""
     share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     return "train" if share < 0.8 else "val" if share < 0.9 else "test"

@@ -6,9 +6,9 @@ Layout, format version 1, for N images and K fixations:
     names, splits            N x text
     sizes                    N x 2 int32, width and height of the upright image
     offsets                  N + 1 int64; the fixations of image i are offsets[i] to offsets[i + 1]
-    fixations/x, y, subject, order, duration      K each, as in `records.Fixations`, order 0 included
-    densities                N x variable length uint8: a 16-bit grey PNG proportional to the density, empty where
-                             there are points
+    fixations                K x (x, y, subject, order, duration) as in `records.Fixations`, order 0 included
+    densities                N x variable length uint8: a 16-bit grey PNG proportional to the density, empty
+                             where there are points
 """
 
 import os
@@ -33,6 +33,8 @@ FORMAT = "gaze-store"
 FORMAT_VERSION = 1
 _BYTES = h5py.vlen_dtype(np.uint8)
 _TEXT = h5py.string_dtype()
+_FIXATION = np.dtype([(name, values.dtype) for name, values in vars(Fixations.of([], [])).items()])
+_TABLES = ("images", "densities", "fixations")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class StoreAttributes:
         license: under which the set was released.
         source: who published it and where.
         sigma_pixels: Gaussian of its densities in pixels of the stimulus.
-        pixels_per_degree: pixels of the stimulus in one degree of visual angle, None where the set does not state it.
+        pixels_per_degree: pixels of the stimulus in one degree of visual angle, None where not stated.
         drop_first: whether order 0 of a viewing is left out of targets and metrics.
         format_version: of the file.
     """
@@ -59,7 +61,7 @@ class StoreAttributes:
 
 
 def write_store(path: str | Path, attributes: StoreAttributes, stimuli: Iterable[Stimulus]) -> int:
-    """Writes a store, holding one stimulus at a time; `path` appears, or is replaced, only when all is written.
+    """Writes a store, holding one stimulus at a time; `path` appears, or is replaced, when all is written.
 
     Returns:
         The number of stimuli written.
@@ -103,8 +105,7 @@ def _write_stimuli(file: h5py.File, stimuli: Iterable[Stimulus]) -> int:
         file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(256,))
     file.create_dataset("sizes", (0, 2), np.int32, maxshape=(None, 2), chunks=(256, 2))
     file.create_dataset("offsets", data=np.zeros(1, np.int64), maxshape=(None,), chunks=(256,))
-    for name, values in vars(Fixations.of([], [])).items():
-        file.create_dataset(f"fixations/{name}", (0,), values.dtype, maxshape=(None,), chunks=(16384,))
+    file.create_dataset("fixations", (0,), _FIXATION, maxshape=(None,), chunks=(4096,))
     seen: set[str] = set()
     for stimulus in stimuli:
         if stimulus.name in seen:
@@ -117,9 +118,11 @@ def _write_stimuli(file: h5py.File, stimuli: Iterable[Stimulus]) -> int:
 def _append_stimulus(file: h5py.File, stimulus: Stimulus) -> None:
     if stimulus.split not in SPLITS:
         raise DataError(f"{stimulus.name}: split must be one of {', '.join(SPLITS)}, got {stimulus.split!r}")
+    rows = np.empty(len(stimulus.fixations), _FIXATION)
     for name in FIELDS:
-        _append(file[f"fixations/{name}"], getattr(stimulus.fixations, name))
-    _append(file["offsets"], [len(file["fixations/x"])])
+        rows[name] = getattr(stimulus.fixations, name)
+    _append(file["fixations"], rows)
+    _append(file["offsets"], [len(file["fixations"])])
     _append(file["names"], [stimulus.name])
     _append(file["splits"], [stimulus.split])
     _append(file["sizes"], [(stimulus.width, stimulus.height)])
@@ -145,11 +148,15 @@ def _encode_density(density: NDArray[np.float32] | None) -> NDArray[np.uint8]:
     return cv2.imencode(".png", levels)[1].ravel()
 
 
+def _decode_density(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return normalise(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)))
+
+
 class FixationStore:
     """A prepared data set, open for reading.
 
-    It may be made before DataLoader workers start, by fork or by spawn: every process opens its own file when it
-    first reads, and no file is open across a fork.
+    It may be made before DataLoader workers start, by fork or by spawn: every process opens its own file when
+    it first reads, and no file is open across a fork.
 
     Attributes:
         path: of the file.
@@ -167,6 +174,7 @@ class FixationStore:
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such store; make it with python -m gaze.prepare")
         self._file: h5py.File | None = None
+        self._tables: dict[str, h5py.Dataset] = {}
         try:
             with h5py.File(self.path, "r", locking=False) as file:
                 self.attributes = _read_attributes(file, self.path)
@@ -195,21 +203,21 @@ class FixationStore:
             height=height,
             split=str(self.splits[index]),
             fixations=self.fixations(index),
-            density=normalise(cv2.imdecode(density, cv2.IMREAD_UNCHANGED)) if density.size else None,
+            density=_decode_density(density) if density.size else None,
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None}
+        return {**self.__dict__, "_file": None, "_tables": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         _opened.add(self)
 
     def fixations(self, index: int, raw: bool = False) -> Fixations:
-        """Reads the fixations of one stimulus without its image; `raw` keeps order 0 whatever the set's rule."""
+        """Reads the fixations of one stimulus, not its image; `raw` keeps order 0 whatever the set's rule."""
         index = self._checked(index)
-        here = slice(self._offsets[index], self._offsets[index + 1])
-        fixations = Fixations(*(self._read(f"fixations/{name}", here) for name in FIELDS))
+        rows = self._read("fixations", slice(self._offsets[index], self._offsets[index + 1]))
+        fixations = Fixations(*(np.ascontiguousarray(rows[name]) for name in FIELDS))
         return fixations.without_first() if self.attributes.drop_first and not raw else fixations
 
     def indices(self, split: str) -> NDArray[np.int64]:
@@ -226,7 +234,7 @@ class FixationStore:
         """Closes the file; the next reading opens it again."""
         if self._file is not None:
             self._file.close()
-            self._file = None
+            self._file, self._tables = None, {}
 
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):
@@ -237,7 +245,8 @@ class FixationStore:
         try:
             if self._file is None:
                 self._file = h5py.File(self.path, "r", locking=False)
-            return self._file[dataset][where]
+                self._tables = {name: self._file[name] for name in _TABLES}
+            return self._tables[dataset][where]
         except (OSError, KeyError, RuntimeError, ValueError) as error:
             raise DataError(f"{self.path}: cannot read {dataset}: {str(error).splitlines()[0]}") from error
 
@@ -280,5 +289,5 @@ def _check_lengths(file: h5py.File, count: int) -> None:
     lengths = {name: len(file[name]) for name in ("images", "densities", "splits", "sizes", "offsets")}
     lengths["offsets"] -= 1
     total = int(file["offsets"][-1])
-    if set(lengths.values()) != {count} or {len(file[f"fixations/{name}"]) for name in FIELDS} != {total}:
+    if set(lengths.values()) != {count} or len(file["fixations"]) != total:
         raise ValueError("its tables have different lengths")

@@ -1,4 +1,4 @@
-"""What every reader returns: the images of a set in order, each with a way to read its gaze when its turn comes."""
+"""What every reader returns: the images of a set in order, each with a way to read its gaze in its turn."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -48,6 +48,9 @@ def images_in(folder: Path) -> list[Path]:
     """The image files directly in `folder`, sorted by name; none where there is no such folder."""
     if not folder.is_dir():
         return []
-    return sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
-    )
+    return sorted(path for path in folder.iterdir() if is_image(path))
+
+
+def is_image(path: Path) -> bool:
+    """Tells by its name whether a file is an image; hidden files are not."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")

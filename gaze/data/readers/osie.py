@@ -1,4 +1,4 @@
-"""OSIE: Xu, Jiang, Wang, Kankanhalli, Zhao, "Predicting human gaze beyond pixels", Journal of Vision 14(1):28, 2014."""
+"""OSIE: Xu et al., "Predicting human gaze beyond pixels", Journal of Vision 14(1):28, 2014."""
 
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,10 @@ LAYOUT = "OSIE's stimuli/*.jpg and eye/fixations.mat"
 
 
 def read(root: Path) -> list[Entry]:
-    """Lists the images in `stimuli/` with the fixations of `eye/fixations.mat`, which is held in memory (1 MB).
+    """Lists the images in `stimuli/` with the fixations of `eye/fixations.mat`, held in memory (1 MB).
 
-    The coordinates are taken as 0-based, as the eye tracker wrote them: over all 98,321 fixations x runs from 1.2
-    to 799.2 and y from 1.2 to 599.2 on 800 x 600 images, so none would need 1-based 800 or 600.
+    The coordinates are taken as 0-based, as an eye tracker writes them: over all 98,321 fixations x runs from
+    1.2 to 799.2 and y from 1.2 to 599.2 on 800 x 600 images, so none needs 800 or 600 to be a pixel.
 
     Raises:
         DataError: the files are not there, or the MAT file is damaged or laid out differently.
@@ -30,14 +30,12 @@ def read(root: Path) -> list[Entry]:
         viewings = {str(cell.img): np.atleast_1d(cell.subjects) for cell in np.atleast_1d(cells)}
     except Exception as error:  # scipy raises whatever it stumbled over
         raise DataError(f"{mat}: not OSIE's fixations.mat ({error})") from error
-    return [
-        Entry(path.name, path, partial(_fixations, viewings.get(path.name), path.name)) for path in images
-    ]
+    return [Entry(path.name, path, partial(_fixations, viewings.get(path.name))) for path in images]
 
 
-def _fixations(subjects: Any, name: str) -> Fixations:
+def _fixations(subjects: Any) -> Fixations:
     if subjects is None:
-        raise DataError(f"{name}: fixations.mat does not list this image")
+        raise DataError("fixations.mat does not list this image")
     parts = []
     for number, subject in enumerate(subjects):
         x = np.atleast_1d(subject.fix_x)

@@ -31,8 +31,8 @@ def read(root: Path) -> list[Entry]:
 def read_table(path: Path) -> dict[str, Columns]:
     """Reads `image,subject,order,x,y,duration_ms`, in any order of columns and rows, 20 bytes a fixation.
 
-    Pixels, x to the right, y down, pixel centres at whole numbers. Only image, x and y must be there; subjects may be
-    words. Where `order` is missing it is counted within the rows of one image and subject.
+    Pixels, x to the right, y down, pixel centres at whole numbers. Only image, x and y must be there;
+    subjects may be words. Where `order` is missing it is counted within the rows of one image and subject.
 
     Raises:
         DataError: a column is missing or a row has no number where one is needed; the message names the line.
@@ -82,5 +82,5 @@ def table_fixations(rows: dict[str, Columns], name: str) -> Fixations:
         DataError: the table has none.
     """
     if name not in rows:
-        raise DataError(f"{name}: fixations.csv has no row for this image")
+        raise DataError("fixations.csv has no row for this image")
     return Fixations.of(*(np.array(column) for column in rows[name]))
