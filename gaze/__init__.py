@@ -1,7 +1,7 @@
 """Where people look in a photograph, and the crop that keeps it.
 
-`gaze.saliency(image)` predicts, `gaze.crop(image, ratio="1:1")` chooses the box; an image is a path, a PIL image
-or an H x W x 3 uint8 RGB array. What needs numpy, OpenCV or ONNX Runtime loads on first use, so that
+`gaze.saliency(image)` predicts, `gaze.crop(image, ratio="1:1")` chooses the box; an image is a path, a PIL
+image or an H x W x 3 uint8 RGB array. What needs numpy, OpenCV or ONNX Runtime loads on first use, so that
 `import gaze` is quick.
 """
 
@@ -48,10 +48,19 @@ def __getattr__(name: str) -> object:
     if name == "crop":  # the package is itself callable: see gaze/crop/__init__.py
         return import_module("gaze.crop")
     if name == "__version__":
-        return import_module("importlib.metadata").version("gaze")
+        return _version()
     if name in _LATER:
         return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module 'gaze' has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("gaze")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -6,11 +6,12 @@ import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
+from gaze.colors import opaque, simplify
 from gaze.errors import ImageError
 from gaze.geometry import Box, Size
 
@@ -32,7 +33,7 @@ SUFFIXES = {
 Pillow loads at once what it needs for the first five; AVIF, which not every Pillow has, comes last.
 """
 
-_SAVE = {
+_SAVE: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 90},
     "PNG": {},
     "WEBP": {"quality": 90},
@@ -74,7 +75,7 @@ def open_photo(source: str | os.PathLike[str] | bytes) -> Photo:
     """Reads an image file; of an animation, the first frame.
 
     Raises:
-        ImageError: the file is missing, empty, damaged, too large or no image; the message begins with its name.
+        ImageError: the file is missing, empty, damaged, too large or no image; the message names it.
     """
     name = "image" if isinstance(source, bytes) else os.fspath(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else _open_file(Path(source))
@@ -83,9 +84,11 @@ def open_photo(source: str | os.PathLike[str] | bytes) -> Photo:
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         try:
             image.load()
-            return Photo(_upright(_simplify(image), _orientation(image)), kind)
+            return Photo(_upright(simplify(image), _orientation(image)), kind)
         except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
-            raise ImageError(f"{name}: damaged or truncated {kind} file ({_one_line(error)})") from error
+            raise ImageError(
+                f"{name}: damaged, truncated or unsupported {kind} file ({_one_line(error)})"
+            ) from error
 
 
 def decode(source: str | os.PathLike[str] | bytes) -> np.ndarray:
@@ -103,7 +106,8 @@ def decode(source: str | os.PathLike[str] | bytes) -> np.ndarray:
 def as_rgb(image: ImageLike) -> np.ndarray:
     """Turns whatever a caller holds into H x W x 3 uint8 RGB in sRGB.
 
-    A file is turned upright; a PIL image is taken as it lies, so that boxes fit the pixels that the caller holds.
+    A file is turned upright; a PIL image is taken as it lies, so that boxes fit the pixels that the caller
+    holds.
 
     Raises:
         ImageError: see `open_photo`, or an array of another shape or type.
@@ -113,7 +117,7 @@ def as_rgb(image: ImageLike) -> np.ndarray:
         return image
     if isinstance(image, Image.Image):
         try:
-            return to_array(_simplify(image))
+            return to_array(simplify(image))
         except Exception as error:  # a lazily loaded file may turn out damaged only here
             raise ImageError(f"image: cannot convert mode {image.mode} ({_one_line(error)})") from error
     if isinstance(image, str | os.PathLike | bytes):
@@ -134,7 +138,7 @@ def check_rgb(image: np.ndarray) -> None:
 
 def to_array(image: Image.Image) -> np.ndarray:
     """A PIL image of mode L, RGB or RGBA as H x W x 3 uint8 RGB, transparent parts over white."""
-    return np.asarray(_opaque(image).convert("RGB"))
+    return np.asarray(opaque(image).convert("RGB"))
 
 
 def cut(image: Image.Image, box: Box, size: Size | None = None) -> Image.Image:
@@ -159,7 +163,7 @@ def output_format(suffix: str) -> str:
 
 
 def output_suffix(photo: Photo, suffix: str) -> str:
-    """The suffix for a picture made from `photo`: `suffix` where it fits a format that gaze writes, else its own."""
+    """The suffix of a picture made from `photo`: `suffix` where it fits the format, else the usual one."""
     kind = photo.format if photo.format in _SAVE else "PNG"
     return suffix if suffix.lower() in SUFFIXES[kind] else SUFFIXES[kind][0]
 
@@ -172,7 +176,7 @@ def encode(image: Image.Image, kind: str) -> bytes:
     """
     buffer = io.BytesIO()
     try:
-        (_opaque(image) if kind == "JPEG" else image).save(buffer, kind, **_SAVE[kind])
+        (opaque(image) if kind == "JPEG" else image).save(buffer, kind, **_SAVE[kind])
     except (OSError, ValueError, KeyError) as error:
         raise ImageError(
             f"cannot encode {image.width}x{image.height} as {kind} ({_one_line(error)})"
@@ -235,51 +239,6 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     upright = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
     upright.info = {}
     return upright
-
-
-def _simplify(image: Image.Image) -> Image.Image:
-    """To mode L, RGB or RGBA, 8 bits a channel, sRGB."""
-    if image.mode[0] in "IF":
-        return _to_eight_bits(image)
-    if image.has_transparency_data:
-        simple = image.convert("RGBA")
-    elif image.mode in ("1", "L"):
-        simple = image.convert("L")
-    else:
-        simple = image if image.mode == "CMYK" else image.convert("RGB")
-    simple = _to_srgb(simple, image.info.get("icc_profile"))
-    return simple.convert("RGB") if simple.mode == "CMYK" else simple
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image).astype(np.float32))
-    white = max(1.0, float(values.max())) if image.mode == "F" else 65535.0
-    return Image.fromarray((values.clip(0, white) * (255 / white) + 0.5).astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if not profile:
-        return image
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if ImageCms.getProfileDescription(source).startswith("sRGB"):
-            return image
-        mode = "RGBA" if image.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
-    except (
-        ImageCms.PyCMSError,
-        OSError,
-        ValueError,
-    ):  # damaged, or for other channels: as if it were not there
-        return image
-    return converted.convert("L") if image.mode == "L" else converted  # type: ignore[union-attr, return-value]
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA":
-        return image
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _one_line(error: Exception) -> str:

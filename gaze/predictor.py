@@ -1,7 +1,7 @@
 """Image -> log density through ONNX Runtime: finds, checks and runs a model file, and says what it is.
 
-A model is two files: the network `<name>.onnx` and its card `<name>.json`, which holds the size rule, the data
-it was trained on, its figures, its licence and the sha256 of the network.
+A model is two files: the network `<name>.onnx` and its card `<name>.json`, which holds the size rule, the
+data it was trained on, its figures, its licence and the sha256 of the network.
 """
 
 import hashlib
@@ -196,8 +196,8 @@ def saliency(image: ImageLike, predictor: Predictor | None = None) -> np.ndarray
     """Predicts where people look.
 
     Args:
-        image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL image
-            is taken as it lies.
+        image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL
+            image is taken as it lies.
         predictor: the model; None takes the shipped one, which is loaded once.
 
     Returns:

@@ -1,9 +1,9 @@
 """Density + aspect ratio -> the box to cut out: arithmetic only, no files and no model.
 
-The box is the window that holds most of the predicted gaze, never the surroundings of its brightest pixel: a crop
-around the single maximum follows tiny differences between two faces or a face and a chest, which made such a
-cropper unfair and brittle (Yee, Tantipongpipat and Mishra 2021, "Image cropping on Twitter: fairness metrics, their
-limitations, and the importance of representation, design, and agency", section 5).
+The box is the window that holds most of the predicted gaze, never the surroundings of its brightest pixel:
+taking the single most salient point amplifies small differences between people into large ones, the "argmax
+bias" of Yee, Tantipongpipat and Mishra 2021, "Image cropping on Twitter: fairness metrics, their limitations,
+and the importance of representation, design, and agency".
 """
 
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def central_window(size: Size, window: Size) -> Box:
 
 
 def box_mass(table: np.ndarray, size: Size, box: Box) -> float:
-    """The share of the density inside a box given in pixels of an image of `size`; `table` as in `summed_area`."""
+    """The share of the density inside a box in pixels of an image of `size`; `table` as in `summed_area`."""
     rows = _between(table, np.array([box.top]), np.array([box.bottom]), size.height)
     mass = _between(rows.T, np.array([box.left]), np.array([box.right]), size.width)
     return float(np.clip(mass[0, 0], 0.0, 1.0))

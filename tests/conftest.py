@@ -1,8 +1,11 @@
 """Fixtures that several tests share."""
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SHARED = Path(os.environ.get("GAZE_SHARED", Path(__file__).parents[2] / "shared"))
@@ -12,5 +15,45 @@ SHARED = Path(os.environ.get("GAZE_SHARED", Path(__file__).parents[2] / "shared"
 def shared() -> Path:
     """The folder of eye-tracking data and ImageNet weights beside the checkout; skips where it is missing."""
     if not (SHARED / "data" / "splits.json").is_file():
-        pytest.skip(f"no eye-tracking data at {SHARED} (set GAZE_SHARED to the folder that holds data/ and weights/)")
+        pytest.skip(
+            f"no eye-tracking data at {SHARED} (set GAZE_SHARED to the folder that holds data/ and weights/)"
+        )
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with its card, of a trained one's interface: the brighter a cell, the more gaze it draws."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    node = helper.make_node
+    nodes = [
+        node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        node("ReduceMean", ["float"], ["gray"], axes=[3], keepdims=0),
+        node("Unsqueeze", ["gray", "one"], ["channel"]),
+        node("AveragePool", ["channel"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4]),
+        node("Squeeze", ["pooled", "one"], ["cells"]),
+        node("Div", ["cells", "scale"], ["logits"]),
+        node("Shape", ["logits"], ["shape"]),
+        node("Flatten", ["logits"], ["flat"], axis=1),
+        node("LogSoftmax", ["flat"], ["log_flat"], axis=1),
+        node("Reshape", ["log_flat", "shape"], ["log_density"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+        numpy_helper.from_array(np.array(32, np.float32), "scale"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bright",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])],
+        [helper.make_tensor_value_info("log_density", TensorProto.FLOAT, ["n", "rows", "columns"])],
+        constants,
+    )
+    path = tmp_path_factory.mktemp("model") / "bright.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    rule = {"color": "RGB", "longer_side": 320, "multiple": 16, "resize": "area"}
+    card = {"format_version": 1, "name": "bright", "version": "7", "input": rule, "output": {"stride": 4}}
+    card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(card))
+    return path

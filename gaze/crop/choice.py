@@ -1,6 +1,4 @@
-"""One image and one or more aspect ratios -> boxes, with one prediction for all of them."""
-
-from collections.abc import Sequence
+"""What `gaze.crop(image)` calls: one image and an aspect ratio -> the box."""
 
 import numpy as np
 
@@ -19,13 +17,13 @@ def crop(
     """Chooses the crop of one aspect ratio that holds most of what people look at.
 
     Args:
-        image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL image
-            is taken as it lies.
+        image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL
+            image is taken as it lies.
         ratio: `"16:9"`, a number (width over height) or an `AspectRatio`.
         predictor: the model; None takes the shipped one, which is loaded once.
 
     Returns:
-        The largest window of that ratio, in pixels of the (upright) image, and the share of gaze that it holds.
+        The largest window of that ratio, in pixels of the (upright) image, and the share of gaze in it.
 
     Raises:
         ConfigError: the ratio cannot be read.
@@ -33,11 +31,12 @@ def crop(
         ModelError: the model is missing or damaged.
     """
     wanted = ratio if isinstance(ratio, AspectRatio) else AspectRatio.parse(str(ratio))
-    return choose(as_rgb(image), [wanted], predictor or default_predictor())[0]
+    pixels = as_rgb(image)
+    size = Size(pixels.shape[1], pixels.shape[0])
+    return best_crop(grid_density(pixels, predictor or default_predictor()), size, wanted)
 
 
-def choose(image: np.ndarray, ratios: Sequence[AspectRatio], predictor: Predictor) -> list[Crop]:
-    """Chooses one crop for each of `ratios` in an H x W x 3 uint8 RGB image."""
+def grid_density(image: np.ndarray, predictor: Predictor) -> np.ndarray:
+    """Predicts a density to choose boxes in: float32, sums to 1, its longer side at most `GRID` pixels."""
     size = Size(image.shape[1], image.shape[0])
-    density = np.exp(predictor.log_density(image, size.within(GRID)))
-    return [best_crop(density, size, ratio) for ratio in ratios]
+    return np.exp(predictor.log_density(image, size.within(GRID)))

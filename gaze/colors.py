@@ -1,0 +1,54 @@
+"""Colour modes and profiles of PIL images."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+
+def simplify(image: Image.Image) -> Image.Image:
+    """Converts any mode and colour profile to mode L, RGB or RGBA in sRGB, 8 bits a channel; makes a copy.
+
+    A damaged profile, or one for other channels, counts as none; 16-bit values keep their upper half.
+
+    Raises:
+        ValueError: Pillow cannot convert this mode.
+    """
+    if image.mode[0] in "IF":
+        return _to_eight_bits(image)
+    if image.has_transparency_data:
+        simple = image.convert("RGBA")
+    elif image.mode in ("1", "L"):
+        simple = image.convert("L")
+    else:
+        simple = image if image.mode == "CMYK" else image.convert("RGB")
+    simple = _to_srgb(simple, image.info.get("icc_profile"))
+    return simple.convert("RGB") if simple.mode == "CMYK" else simple
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    values = np.nan_to_num(np.asarray(image).astype(np.float32))
+    white = max(1.0, float(values.max())) if image.mode == "F" else 65535.0
+    return Image.fromarray((values.clip(0, white) * (255 / white) + 0.5).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if not profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if ImageCms.getProfileDescription(source).startswith("sRGB"):
+            return image
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return converted.convert("L") if image.mode == "L" else converted  # type: ignore[union-attr, return-value]
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """Puts what is transparent in an RGBA image over white; another image comes back as it is."""
+    if image.mode != "RGBA":
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")

@@ -1,0 +1,7 @@
+"""`python -m gaze.crop`."""
+
+import sys
+
+from gaze.crop.cli import main
+
+sys.exit(main())
