@@ -1,0 +1,118 @@
+"""Pretrained feature extractors from timm, tapped at one or several depths."""
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models import FeatureListNet
+from timm.utils.model import reparameterize_model
+from torch import Tensor, nn
+
+from gaze.errors import ModelError
+from gaze.models.config import BackboneConfig
+
+PRETRAINED, RANDOM = "pretrained", "none"
+
+
+class Backbone(nn.Module):
+    """Feature maps of a timm model, cut off behind the deepest tap.
+
+    BatchNorm keeps its running statistics while training: gaze sets are small, and so are their batches.
+    """
+
+    def __init__(self, features: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.features = features
+        self.register_buffer("mean", 255 * torch.tensor(mean).reshape(1, 3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1))
+        for module in self.modules():  # an in-place activation would overwrite the tap before it
+            if hasattr(module, "inplace"):
+                module.inplace = False
+        with torch.no_grad():
+            taps = self.eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+        self.channels = [tap.shape[1] for tap in taps]
+        self.strides = [64 // tap.shape[2] for tap in taps]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """uint8 RGB images, B x H x W x 3, to one B x C x H/stride x W/stride float tensor a tap."""
+        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
+        return self.features((pixels - self.mean) / self.std)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Sets the mode, but keeps BatchNorm on its running statistics."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+
+def build_backbone(config: BackboneConfig) -> Backbone:
+    """Builds the extractor that `config` describes and loads its weights.
+
+    Raises:
+        ModelError: timm does not know the model or the tap, or the weights are missing or belong to another model.
+    """
+    if config.name not in timm.list_models():
+        near = ", ".join(timm.list_models(f"*{config.name.split('_')[0]}*")[:5]) or "see timm.list_models()"
+        raise ModelError(f"model.backbone.name={config.name}: timm has no such model (near it: {near})")
+    features = _tapped(config)
+    if config.reparameterize:
+        features = reparameterize_model(features.eval())
+    if config.weights not in (PRETRAINED, RANDOM):
+        load_weights(features, Path(config.weights))
+    settings = timm.get_pretrained_cfg(config.name)
+    return Backbone(features, settings.mean, settings.std)
+
+
+def _tapped(config: BackboneConfig) -> nn.Module:
+    by_name = any(isinstance(tap, str) for tap in config.taps)
+    try:
+        options: dict[str, Any] = {"num_classes": 0} if by_name else {
+            "features_only": True, "out_indices": tuple(config.taps)}
+        model = timm.create_model(config.name, pretrained=config.weights == PRETRAINED, **options)
+        if not by_name:
+            return model
+        model.feature_info = [{"num_chs": 1, "reduction": 1, "module": str(tap)} for tap in config.taps]  # measured below
+        return FeatureListNet(model, out_indices=tuple(range(len(config.taps))), flatten_sequential=True)
+    except (AssertionError, IndexError, KeyError) as error:
+        raise ModelError(f"model.backbone.taps={config.taps}: {config.name} cannot be tapped there ({error})") from error
+    except (OSError, RuntimeError) as error:  # what timm and the hub's client raise without a network or a file
+        raise ModelError(
+            f"the pretrained weights of {config.name} cannot be had from timm's hub ({_first_line(error)}); give a "
+            "safetensors file with model.backbone.weights=PATH, or model.backbone.weights=none for random weights"
+        ) from error
+
+
+def load_weights(features: nn.Module, path: Path) -> None:
+    """Loads a safetensors file with timm's keys into a tapped model, cast to float32; every tensor must be there.
+
+    timm renames `features.conv0` to `features_conv0` when it taps a model, so keys are compared without their dots.
+
+    Raises:
+        ModelError: the file is missing or damaged, or lacks a tensor of the model, or has it in another shape.
+    """
+    if not path.is_file():
+        raise ModelError(f"model.backbone.weights={path}: no such file; expected a safetensors file, "
+                         f"`{PRETRAINED}` (timm's hub) or `{RANDOM}` (random weights)")
+    try:
+        stored = {key.replace(".", "_"): value for key, value in load_file(path).items()}
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a safetensors file ({_first_line(error)})") from error
+    state = features.state_dict()
+    for key, value in state.items():
+        if key.endswith("num_batches_tracked"):
+            continue
+        found = stored.get(key.replace(".", "_"))
+        if found is None or found.shape != value.shape:
+            came = "is not in the file" if found is None else f"has shape {tuple(found.shape)} in the file"
+            raise ModelError(f"{path}: {key} {came}, expected {tuple(value.shape)}: are these weights of another model?")
+        state[key] = found.to(value.dtype)
+    features.load_state_dict(state)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,38 @@
+"""Checkpoints that rebuild their own network."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gaze.errors import ModelError
+from gaze.models.config import ModelConfig
+from gaze.models.network import GazeNetwork, build_network
+
+PREFIX = "network."
+
+
+def load_network(path: str | Path) -> GazeNetwork:
+    """Builds the network of a training checkpoint, with its averaged weights, ready to predict.
+
+    Only tensors and plain values are unpickled (`weights_only=True`), so a file from elsewhere cannot run code.
+
+    Raises:
+        ModelError: the file is missing, damaged or not a checkpoint of gaze.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ModelConfig), checkpoint["model"]))
+        state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
+        network = build_network(config, load_weights=False)  # type: ignore[arg-type]
+        network.load_state_dict(state)
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError,
+            pickle.UnpicklingError, OmegaConfBaseException) as error:  # fmt: skip
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path}: not a checkpoint of gaze, or a damaged one ({reason})") from error
+    return network.eval()

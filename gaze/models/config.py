@@ -1,0 +1,66 @@
+"""What a gaze network is made of: the schema of `gaze/conf/model/*.yaml`, and what a checkpoint says of itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class InputConfig:
+    """The size rule: the longer side becomes `longer_side`, the other is rounded to a `multiple`, both in pixels."""
+
+    longer_side: int
+    multiple: int
+
+
+@dataclass
+class BackboneConfig:
+    """A timm model and where it is tapped.
+
+    Attributes:
+        name: timm's name of the model.
+        taps: which feature maps are read: timm's stage indices (integers), or names of modules in running order.
+        weights: `pretrained` (timm's hub), the path of a safetensors file with timm's keys, or `none` (random).
+        reparameterize: fuse the training-time branches (MobileOne, RepVGG) into plain convolutions first.
+    """
+
+    name: str
+    taps: list[Any]
+    weights: str
+    reparameterize: bool
+
+
+@dataclass
+class ReadoutConfig:
+    """1x1 convolutions from the taps to one map.
+
+    Attributes:
+        reduce: maps that each tap is brought down to before the taps are joined; null joins them as they are.
+        channels: output maps of each 1x1 convolution; the last is 1.
+    """
+
+    reduce: int | None
+    channels: list[int]
+
+
+@dataclass
+class FinalizerConfig:
+    """Blur and centre bias.
+
+    Attributes:
+        sigma: standard deviation of the blur before training, in cells of the output (4 pixels of the input).
+        center_bias: rows and columns of the learned centre bias.
+    """
+
+    sigma: float
+    center_bias: list[int]
+
+
+@dataclass
+class ModelConfig:
+    """A whole gaze network."""
+
+    name: str
+    input: InputConfig
+    backbone: BackboneConfig
+    readout: ReadoutConfig
+    finalizer: FinalizerConfig

@@ -1,0 +1,115 @@
+"""Wires stores, network, LightningModule and Trainer together and runs them."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from gaze.data.datamodule import GazeDataModule
+from gaze.data.store import FixationStore
+from gaze.errors import ConfigError
+from gaze.models import STRIDE, build_network
+from gaze.predictor import InputRule
+from gaze.training.config import TrainerConfig
+from gaze.training.module import MONITOR, GazeModule
+from gaze.training.panel import PanelCallback
+
+if TYPE_CHECKING:
+    from gaze.train import TrainConfig
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+def fit(config: "TrainConfig") -> Path:
+    """Trains as `config` says.
+
+    Returns:
+        The checkpoint with the highest validation information gain.
+
+    Raises:
+        ConfigError: `out` holds a run that would be lost, or none where one is to be resumed.
+        DataError: a store is missing or damaged.
+        ModelError: the backbone or its weights are missing.
+    """
+    last = _check_folder(config.out, config.resume)
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    data = make_data(config)
+    network = build_network(config.model)
+    module = GazeModule(network, config.optim, data.names, data.center_biases())
+    module.start_from_center_bias()
+    trainer = make_trainer(config.trainer, config.out, data)
+    config.out.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the configuration decides
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    return config.out / BEST
+
+
+def make_data(config: "TrainConfig") -> GazeDataModule:
+    """Opens the stores that `config` names."""
+    stores = {name: FixationStore(entry.store) for name, entry in config.sets.items()}
+    rule = InputRule(config.model.input.longer_side, config.model.input.multiple)
+    return GazeDataModule(stores, rule, STRIDE, config.loader, config.augment, config.seed)
+
+
+def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule) -> pl.Trainer:
+    """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`."""
+    callbacks: list[pl.Callback] = [
+        EMAWeightAveraging(decay=config.ema_decay),
+        ModelCheckpoint(out, filename=Path(BEST).stem, monitor=MONITOR, mode="max", save_last=True,
+                        enable_version_counter=False),
+        EarlyStopping(MONITOR, mode="max", patience=config.patience),
+        LearningRateMonitor("step"),
+        PanelCallback(out, data),
+    ]  # fmt: skip
+    if config.progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=5))
+    return pl.Trainer(
+        max_epochs=config.max_epochs,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        precision=resolve_precision(config.precision),  # type: ignore[arg-type]
+        accumulate_grad_batches=config.accumulate_grad_batches,
+        gradient_clip_val=config.gradient_clip_val,
+        callbacks=callbacks,
+        logger=[TensorBoardLogger(out, name="", version=""), CSVLogger(out, name="", version="")],
+        enable_progress_bar=config.progress,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # BucketBatches shares the batches itself
+        reload_dataloaders_every_n_epochs=1,  # each epoch has draws of its own
+    )
+
+
+def resolve_precision(precision: str) -> str:
+    """`auto` becomes what the GPU has, or 32-true on a CPU; anything else is Lightning's to judge."""
+    if precision != "auto":
+        return precision
+    if not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _check_folder(out: Path, resume: bool) -> Path | None:
+    last = out / LAST
+    if resume and not last.is_file():
+        raise ConfigError(f"resume=true: no run to continue in out={out} (expected {LAST})")
+    if not resume and last.exists():
+        raise ConfigError(f"out={out}: holds a run already; continue it with resume=true or choose another folder")
+    return last if resume else None

@@ -1,0 +1,123 @@
+"""The LightningModule that trains a gaze network."""
+
+import math
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gaze.models.network import GazeNetwork
+from gaze.training.losses import information_gain
+
+MONITOR = "val/information_gain"
+"""What checkpoints and early stopping go by: bits per fixation over the centre bias, mean over the sets."""
+
+
+@dataclass
+class OptimConfig:
+    """AdamW with a warm-up and a cosine to zero.
+
+    Attributes:
+        backbone_lr: peak learning rate of the backbone.
+        readout_lr: peak learning rate of readout, blur and centre bias.
+        weight_decay: of convolution weights; biases, norms, blur and centre bias are not decayed.
+        warmup: share of all steps over which the rate rises.
+    """
+
+    backbone_lr: float
+    readout_lr: float
+    weight_decay: float
+    warmup: float
+
+
+class GazeModule(pl.LightningModule):
+    """Maximises the information gain of a network's log density over the uniform one.
+
+    Args:
+        network: what is trained; its configuration travels with each checkpoint.
+        optim: rates and schedule.
+        names: of the sets, in the order of the batches' `store`.
+        center_biases: log centre bias of each set in relative coordinates, the baseline of the validation figure.
+    """
+
+    def __init__(
+        self, network: GazeNetwork, optim: OptimConfig, names: list[str], center_biases: list[NDArray[np.float32]]
+    ) -> None:
+        super().__init__()
+        self.network, self.optim, self.names = network, optim, names
+        self.register_buffer("center_biases", torch.from_numpy(np.stack(center_biases)), persistent=False)
+
+    def start_from_center_bias(self) -> None:
+        """Sets the network's centre bias to the mean of the sets' own."""
+        bias = self.network.finalizer.center_bias
+        mean = self.center_biases.exp().mean(0)[None, None]
+        with torch.no_grad():
+            bias.copy_(F.interpolate(mean, size=bias.shape, mode="bilinear", antialias=True)[0, 0].log())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what `gaze.models.load_network` needs to build the network again."""
+        checkpoint["model"] = asdict(self.network.config)
+        checkpoint["trained_on"] = list(self.names)
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch: negative bits per fixation over the uniform density."""
+        gain = information_gain(self.network(batch["image"]), batch["target"]).mean()
+        self.log("train/bits_over_uniform", gain, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["image"]))
+        return -gain
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the figures of the last validation."""
+        self.totals = torch.zeros(len(self.names), 2, device=self.device)
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        """Adds up the information gain over the centre bias, by set."""
+        log_density = self.network(batch["image"])
+        baseline = self.baseline(batch["store"], (log_density.shape[1], log_density.shape[2]))
+        gains = information_gain(log_density, batch["target"], baseline)
+        self.totals.index_add_(0, batch["store"], torch.stack([gains, torch.ones_like(gains)], 1))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the mean of each set that has validation images, and the mean over the sets, each counting the same."""
+        totals = self.all_gather(self.totals).reshape(-1, len(self.names), 2).sum(0)
+        means = {name: sum_ / count for name, (sum_, count) in zip(self.names, totals, strict=True) if count}
+        self.log_dict({f"val/{name}": mean for name, mean in means.items()})
+        self.log(MONITOR, torch.stack(list(means.values())).mean(), prog_bar=True)
+
+    def baseline(self, stores: Tensor, size: tuple[int, int]) -> Tensor:
+        """Log centre bias of each image's set at `size`: B x height x width."""
+        maps = F.interpolate(self.center_biases[stores][:, None], size=size, mode="bilinear", antialias=True)
+        return maps.flatten(1).log_softmax(1).unflatten(1, size)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW over four groups: backbone and the rest, decayed and not."""
+        groups = parameter_groups(self.network, self.optim)
+        optimizer = torch.optim.AdamW(groups)
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(warmup_cosine, steps, self.optim.warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def warmup_cosine(steps: int, warmup: float, step: int) -> float:
+    """Factor of the peak learning rate at `step` of `steps`: a line up over the share `warmup`, then a cosine to 0."""
+    rise = max(1, round(warmup * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+
+
+def parameter_groups(network: GazeNetwork, optim: OptimConfig) -> list[dict[str, Any]]:
+    """The network's trainable parameters by learning rate and weight decay."""
+    groups = []
+    for lr, inside in ((optim.backbone_lr, True), (optim.readout_lr, False)):
+        named = [(k, p) for k, p in network.named_parameters() if k.startswith("backbone.") == inside and p.requires_grad]
+        weights: list[nn.Parameter] = [p for _, p in named if p.ndim == 4]
+        others: list[nn.Parameter] = [p for _, p in named if p.ndim != 4]
+        groups += [{"params": weights, "lr": lr, "weight_decay": optim.weight_decay},
+                   {"params": others, "lr": lr, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
