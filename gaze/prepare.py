@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from gaze.config import verb
@@ -17,6 +16,7 @@ from gaze.data.records import Fixations, Stimulus
 from gaze.data.splits import hashed_split, read_splits
 from gaze.data.store import StoreAttributes, write_store
 from gaze.errors import ConfigError, DataError, GazeError
+from gaze.geometry import Size
 from gaze.images import decode
 
 
@@ -74,7 +74,7 @@ def prepare(config: PrepareConfig) -> Report:
         DataError: the folder is not that set, not one image could be read, or the store cannot be written.
     """
     dataset = _only_set(config)
-    entries = READERS[dataset.reader](Path(config.data.root))
+    entries = READERS[dataset.reader](Path(config.data.root).expanduser())
     splits = read_splits(config.data.splits, dataset.name) if config.data.splits else None
     attributes = StoreAttributes(
         dataset.name,
@@ -116,10 +116,8 @@ def read_stimuli(
 def _read_stimulus(entry: Entry, split: str, report: Report) -> Stimulus:
     image = entry.image.read_bytes()
     height, width = decode(image).shape[:2]
-    gaze = entry.gaze()
-    if isinstance(gaze, np.ndarray):
-        if gaze.shape != (height, width):
-            raise DataError(f"its map is {gaze.shape[::-1]}, the image {(width, height)} (width, height)")
+    gaze = entry.gaze(Size(width, height))
+    if not isinstance(gaze, Fixations):
         return Stimulus(entry.name, image, width, height, split, Fixations.of([], []), normalise(gaze))
     inside = gaze.inside(width, height)
     outside = len(gaze) - int(inside.sum())

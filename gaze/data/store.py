@@ -1,22 +1,8 @@
-"""One HDF5 file per data set: written once as a stream, read at random by many workers.
-
-Layout, format version 1, for N images and K fixations:
-    attributes of the file   format "gaze-store", format_version, and the fields of `StoreAttributes`
-    images                   N x variable length uint8, the original encoded files
-    names, splits            N x text
-    sizes                    N x 2 int32, width and height of the upright image
-    offsets                  N + 1 int64; the fixations of image i are offsets[i] to offsets[i + 1]
-    fixations                K x (x, y, subject, order, duration) as in `records.Fixations`, order 0 included
-    densities                N x variable length uint8: a 16-bit grey PNG proportional to the density, empty
-                             where there are points
-"""
+"""A prepared data set on disk, read at random by many workers. `gaze.data.layout` describes the file."""
 
 import os
-import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,130 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.data.densities import normalise
+from gaze.data.layout import FORMAT, FORMAT_VERSION, StoreAttributes
 from gaze.data.records import FIELDS, SPLITS, Fixations, Stimulus
+from gaze.data.writer import write_store
 from gaze.errors import DataError
 
-FORMAT = "gaze-store"
-FORMAT_VERSION = 1
-_BYTES = h5py.vlen_dtype(np.uint8)
-_TEXT = h5py.string_dtype()
-_FIXATION = np.dtype([(name, values.dtype) for name, values in vars(Fixations.of([], [])).items()])
+__all__ = ["FixationStore", "StoreAttributes", "write_store"]
+
 _TABLES = ("images", "densities", "fixations")
-
-
-@dataclass(frozen=True)
-class StoreAttributes:
-    """What a store says of its data set.
-
-    Attributes:
-        name: of the data set.
-        license: under which the set was released.
-        source: who published it and where.
-        sigma_pixels: Gaussian of its densities in pixels of the stimulus.
-        pixels_per_degree: pixels of the stimulus in one degree of visual angle, None where not stated.
-        drop_first: whether order 0 of a viewing is left out of targets and metrics.
-        format_version: of the file.
-    """
-
-    name: str
-    license: str
-    source: str
-    sigma_pixels: float
-    pixels_per_degree: float | None
-    drop_first: bool
-    format_version: int = FORMAT_VERSION
-
-
-def write_store(path: str | Path, attributes: StoreAttributes, stimuli: Iterable[Stimulus]) -> int:
-    """Writes a store, holding one stimulus at a time; `path` appears, or is replaced, when all is written.
-
-    Returns:
-        The number of stimuli written.
-
-    Raises:
-        DataError: there was none, a name came twice, or the file cannot be written.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs["format"] = FORMAT
-            file.attrs.update({key: value for key, value in asdict(attributes).items() if value is not None})
-            count = _write_stimuli(file, stimuli)
-            if not count:
-                raise DataError(f"{path}: nothing to write, no stimulus could be read")
-    except OSError as error:
-        raise DataError(f"{path}: cannot write the store: {error}") from error
-    return count
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[str]:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(descriptor)
-    try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def _write_stimuli(file: h5py.File, stimuli: Iterable[Stimulus]) -> int:
-    columns = {"images": _BYTES, "densities": _BYTES, "names": _TEXT, "splits": _TEXT}
-    for name, dtype in columns.items():
-        file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(256,))
-    file.create_dataset("sizes", (0, 2), np.int32, maxshape=(None, 2), chunks=(256, 2))
-    file.create_dataset("offsets", data=np.zeros(1, np.int64), maxshape=(None,), chunks=(256,))
-    file.create_dataset("fixations", (0,), _FIXATION, maxshape=(None,), chunks=(4096,))
-    seen: set[str] = set()
-    for stimulus in stimuli:
-        if stimulus.name in seen:
-            raise DataError(f"{stimulus.name}: this name came twice")
-        seen.add(stimulus.name)
-        _append_stimulus(file, stimulus)
-    return len(seen)
-
-
-def _append_stimulus(file: h5py.File, stimulus: Stimulus) -> None:
-    if stimulus.split not in SPLITS:
-        raise DataError(f"{stimulus.name}: split must be one of {', '.join(SPLITS)}, got {stimulus.split!r}")
-    rows = np.empty(len(stimulus.fixations), _FIXATION)
-    for name in FIELDS:
-        rows[name] = getattr(stimulus.fixations, name)
-    _append(file["fixations"], rows)
-    _append(file["offsets"], [len(file["fixations"])])
-    _append(file["names"], [stimulus.name])
-    _append(file["splits"], [stimulus.split])
-    _append(file["sizes"], [(stimulus.width, stimulus.height)])
-    _append_bytes(file["images"], np.frombuffer(stimulus.image, np.uint8))
-    _append_bytes(file["densities"], _encode_density(stimulus.density))
-
-
-def _append(dataset: h5py.Dataset, values: Any) -> None:
-    start = len(dataset)
-    dataset.resize(start + len(values), axis=0)
-    dataset[start:] = values
-
-
-def _append_bytes(dataset: h5py.Dataset, values: NDArray[np.uint8]) -> None:
-    dataset.resize(len(dataset) + 1, axis=0)
-    dataset[len(dataset) - 1] = values
-
-
-def _encode_density(density: NDArray[np.float32] | None) -> NDArray[np.uint8]:
-    if density is None:
-        return np.zeros(0, np.uint8)
-    levels = np.rint(density / density.max() * 65535).astype(np.uint16)
-    return cv2.imencode(".png", levels)[1].ravel()
-
-
-def _decode_density(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return normalise(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)))
 
 
 class FixationStore:
@@ -291,3 +161,7 @@ def _check_lengths(file: h5py.File, count: int) -> None:
     total = int(file["offsets"][-1])
     if set(lengths.values()) != {count} or len(file["fixations"]) != total:
         raise ValueError("its tables have different lengths")
+
+
+def _decode_density(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return normalise(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)))

@@ -9,8 +9,13 @@ from numpy.typing import NDArray
 
 from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.geometry import Size
+from gaze.images import SUFFIXES
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+Gaze = Fixations | NDArray[np.generic]
+"""Fixations, or a saliency map (H x W >= 0) where the set has no points."""
+
+_SUFFIXES = {suffix for group in SUFFIXES.values() for suffix in group}
 
 
 @dataclass(frozen=True)
@@ -20,13 +25,13 @@ class Entry:
     Attributes:
         name: unique within the set.
         image: the file.
-        gaze: reads this image's gaze: fixations, or a saliency map (H x W >= 0) where the set has no points.
+        gaze: reads the gaze on this image, given the size of the upright image in pixels.
         split: the set's official one, None where it has none.
     """
 
     name: str
     image: Path
-    gaze: Callable[[], Fixations | NDArray[np.generic]]
+    gaze: Callable[[Size], Gaze]
     split: str | None = None
 
 
@@ -51,6 +56,13 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_image(path))
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """The folders directly in `folder`, sorted by name; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def is_image(path: Path) -> bool:
     """Tells by its name whether a file is an image; hidden files are not."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from gaze.data.readers.entry import Entry, images_in, require
+from gaze.data.readers.matlab import read_mat
 from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.geometry import Size
 
 LAYOUT = "OSIE's stimuli/*.jpg and eye/fixations.mat"
 
@@ -26,18 +27,22 @@ def read(root: Path) -> list[Entry]:
     images, mat = images_in(root / "stimuli"), root / "eye" / "fixations.mat"
     require(root, LAYOUT, mat, images)
     try:
-        cells = scipy.io.loadmat(mat, squeeze_me=True, struct_as_record=False)["fixations"]
-        viewings = {str(cell.img): np.atleast_1d(cell.subjects) for cell in np.atleast_1d(cells)}
-    except Exception as error:  # scipy raises whatever it stumbled over
-        raise DataError(f"{mat}: not OSIE's fixations.mat ({error})") from error
+        viewings = {str(cell.img): cell.subjects for cell in np.atleast_1d(read_mat(mat)["fixations"])}
+    except (KeyError, AttributeError) as error:
+        raise DataError(f"{mat}: expected fixations{{i}} with img and subjects") from error
     return [Entry(path.name, path, partial(_fixations, viewings.get(path.name))) for path in images]
 
 
-def _fixations(subjects: Any) -> Fixations:
+def _fixations(subjects: Any, size: Size) -> Fixations:
     if subjects is None:
         raise DataError("fixations.mat does not list this image")
     parts = []
-    for number, subject in enumerate(subjects):
-        x = np.atleast_1d(subject.fix_x)
-        parts.append(Fixations.of(x, subject.fix_y, number, np.arange(len(x)), subject.fix_duration))
+    for number, subject in enumerate(np.atleast_1d(subjects)):
+        try:
+            x, y, duration = (
+                np.atleast_1d(getattr(subject, f"fix_{name}")) for name in ("x", "y", "duration")
+            )
+        except AttributeError as error:
+            raise DataError("fixations.mat: expected subjects{j} with fix_x, fix_y, fix_duration") from error
+        parts.append(Fixations.of(x, y, number, np.arange(len(x)), duration))
     return Fixations.join(parts)

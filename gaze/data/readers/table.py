@@ -1,31 +1,17 @@
-"""Sets that come as images and one `fixations.csv`: EyeCrowd, Scene-500, and any set of one's own."""
+"""The table `fixations.csv` of a set: one row a fixation."""
 
 import csv
 from array import array
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gaze.data.readers.entry import Entry, images_in, require
 from gaze.data.records import UNKNOWN, Fixations
 from gaze.errors import DataError
 
 REQUIRED = ("image", "x", "y")
 Columns = tuple[array, array, array, array, array]
-
-
-def read(root: Path) -> list[Entry]:
-    """Lists the images in `stimuli/` with their rows of `fixations.csv`.
-
-    Raises:
-        DataError: the files are not there, or the table is not one of fixations.
-    """
-    images, table = images_in(root / "stimuli"), root / "fixations.csv"
-    require(root, "stimuli/*.jpg and fixations.csv (image,subject,order,x,y,duration_ms)", table, images)
-    rows = read_table(table)
-    return [Entry(path.name, path, partial(table_fixations, rows, path.name)) for path in images]
 
 
 def read_table(path: Path) -> dict[str, Columns]:

@@ -1,0 +1,46 @@
+"""Any folder of images with a table of fixations or a folder of grey maps; EyeCrowd and Scene-500 come so."""
+
+from functools import partial
+from pathlib import Path
+
+from gaze.data.readers.entry import Entry, Gaze, is_image, require
+from gaze.data.readers.maps import read_grey
+from gaze.data.readers.table import Columns, read_table, table_fixations
+from gaze.errors import DataError
+from gaze.geometry import Size
+
+LAYOUT = (
+    "images in images/, in stimuli/ or in the folder itself, and fixations.csv"
+    " (image,subject,order,x,y,duration_ms) or maps/ with a grey map of the same name for each"
+)
+
+
+def read(root: Path) -> list[Entry]:
+    """Lists the images, at any depth, with their rows of `fixations.csv` or, where they have none, their map.
+
+    An image is named by its path below the folder of images. Its map has the same path below `maps/`, of
+    any suffix.
+
+    Raises:
+        DataError: there are no images or no gaze, or the table is not one of fixations.
+    """
+    folder = next((root / name for name in ("images", "stimuli") if (root / name).is_dir()), root)
+    table, maps = root / "fixations.csv", root / "maps"
+    images = [path for path in sorted(folder.rglob("*")) if is_image(path) and maps not in path.parents]
+    require(root, LAYOUT, images, [path for path in (table, maps) if path.exists()])
+    rows = read_table(table) if table.exists() else {}
+    drawn = {path.relative_to(maps).with_suffix(""): path for path in maps.rglob("*") if is_image(path)}
+    entries = []
+    for path in images:
+        name = path.relative_to(folder)
+        gaze = partial(_gaze, rows, name.as_posix(), drawn.get(name.with_suffix("")))
+        entries.append(Entry(name.as_posix(), path, gaze))
+    return entries
+
+
+def _gaze(rows: dict[str, Columns], name: str, drawn: Path | None, size: Size) -> Gaze:
+    if name in rows:
+        return table_fixations(rows, name)
+    if drawn is None:
+        raise DataError("no row in fixations.csv and no map in maps/")
+    return read_grey(drawn, size)

@@ -1,0 +1,106 @@
+"""Writes a store: one stimulus in memory at a time, all or nothing on disk."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze.data.layout import BYTES, FIXATION, FORMAT, TEXT, StoreAttributes
+from gaze.data.records import FIELDS, SPLITS, Stimulus
+from gaze.errors import DataError
+
+
+def write_store(path: str | Path, attributes: StoreAttributes, stimuli: Iterable[Stimulus]) -> int:
+    """Writes a store, holding one stimulus at a time; `path` appears, or is replaced, when all is written.
+
+    Returns:
+        The number of stimuli written.
+
+    Raises:
+        DataError: there was none, a name came twice, or the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            file.attrs["format"] = FORMAT
+            file.attrs.update({key: value for key, value in asdict(attributes).items() if value is not None})
+            count = _write_stimuli(file, stimuli)
+            if not count:
+                raise DataError(f"{path}: nothing to write, no stimulus could be read")
+    except OSError as error:
+        raise DataError(f"{path}: cannot write the store: {error}") from error
+    return count
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[str]:
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(descriptor)
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _write_stimuli(file: h5py.File, stimuli: Iterable[Stimulus]) -> int:
+    columns = {"images": BYTES, "densities": BYTES, "names": TEXT, "splits": TEXT}
+    for name, dtype in columns.items():
+        file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(256,))
+    file.create_dataset("sizes", (0, 2), np.int32, maxshape=(None, 2), chunks=(256, 2))
+    file.create_dataset("offsets", data=np.zeros(1, np.int64), maxshape=(None,), chunks=(256,))
+    file.create_dataset("fixations", (0,), FIXATION, maxshape=(None,), chunks=(4096,))
+    seen: set[str] = set()
+    for stimulus in stimuli:
+        if stimulus.name in seen:
+            raise DataError(f"{stimulus.name}: this name came twice")
+        seen.add(stimulus.name)
+        _append_stimulus(file, stimulus)
+    return len(seen)
+
+
+def _append_stimulus(file: h5py.File, stimulus: Stimulus) -> None:
+    if stimulus.split not in SPLITS:
+        raise DataError(f"{stimulus.name}: split must be one of {', '.join(SPLITS)}, got {stimulus.split!r}")
+    rows = np.empty(len(stimulus.fixations), FIXATION)
+    for name in FIELDS:
+        rows[name] = getattr(stimulus.fixations, name)
+    _append(file["fixations"], rows)
+    _append(file["offsets"], [len(file["fixations"])])
+    _append(file["names"], [stimulus.name])
+    _append(file["splits"], [stimulus.split])
+    _append(file["sizes"], [(stimulus.width, stimulus.height)])
+    _append_bytes(file["images"], np.frombuffer(stimulus.image, np.uint8))
+    _append_bytes(file["densities"], _encode_density(stimulus.density))
+
+
+def _append(dataset: h5py.Dataset, values: Any) -> None:
+    start = len(dataset)
+    dataset.resize(start + len(values), axis=0)
+    dataset[start:] = values
+
+
+def _append_bytes(dataset: h5py.Dataset, values: NDArray[np.uint8]) -> None:
+    dataset.resize(len(dataset) + 1, axis=0)
+    dataset[len(dataset) - 1] = values
+
+
+def _encode_density(density: NDArray[np.float32] | None) -> NDArray[np.uint8]:
+    if density is None:
+        return np.zeros(0, np.uint8)
+    levels = np.rint(density / density.max() * 65535).astype(np.uint16)
+    return cv2.imencode(".png", levels)[1].ravel()
