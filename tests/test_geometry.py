@@ -15,7 +15,9 @@ def test_ratio_is_read_and_written(text: str, value: float, written: str):
     assert str(ratio) == written
 
 
-@pytest.mark.parametrize("text", ["", "16:", ":9", "16x9", "0:1", "1:0", "-1:2", "nan", "inf", "1e3", "1:2:3", "1:5000"])
+@pytest.mark.parametrize(
+    "text", ["", "16:", ":9", "16x9", "0:1", "1:0", "-1:2", "nan", "inf", "1e3", "1:2:3", "1:5000"]
+)
 def test_bad_ratio_is_one_line_that_names_the_setting(text: str):
     with pytest.raises(ConfigError, match=r"^ratio: expected .*"):
         AspectRatio.parse(text)
@@ -27,7 +29,9 @@ def test_size_is_read_and_written():
     assert Size(400, 300).pixels == 120_000
 
 
-@pytest.mark.parametrize("text", ["", "400", "400x", "x300", "0x300", "400x0", "400:300", "-4x3", "4.5x3", "999999x1"])
+@pytest.mark.parametrize(
+    "text", ["", "400", "400x", "x300", "0x300", "400x0", "400:300", "-4x3", "4.5x3", "999999x1"]
+)
 def test_bad_size_is_one_line_that_names_the_setting(text: str):
     with pytest.raises(ConfigError, match=r"^size: expected WIDTHxHEIGHT"):
         Size.parse(text)

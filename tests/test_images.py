@@ -75,7 +75,9 @@ def test_unknown_orientation_leaves_the_photo_as_it_is():
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16", "CMYK", "YCbCr"])
 def test_every_mode_becomes_rgb(mode: str):
     kind = "JPEG" if mode in ("CMYK", "YCbCr") else "PNG"
-    expected = np.asarray(corners("L" if mode in ("1", "L", "LA", "I;16") else "RGB").convert("RGB")).astype(int)
+    expected = np.asarray(corners("L" if mode in ("1", "L", "LA", "I;16") else "RGB").convert("RGB")).astype(
+        int
+    )
     if mode == "I;16":
         image = Image.fromarray(np.asarray(corners("L")).astype(np.uint16) * 257)
     elif mode == "1":
@@ -204,7 +206,10 @@ BAD = {
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "not an image"),
     "jpeg-start": (stored(corners(), "JPEG")[:2], "not an image"),
-    "jpeg-half": (stored(corners().resize((480, 320)), "JPEG")[:-800], "damaged, truncated or unsupported JPEG"),
+    "jpeg-half": (
+        stored(corners().resize((480, 320)), "JPEG")[:-800],
+        "damaged, truncated or unsupported JPEG",
+    ),
     "png-half": (stored(corners(), "PNG")[:-60], "damaged, truncated or unsupported PNG"),
     "webp-half": (stored(corners(), "WEBP")[:-60], "damaged|not an image"),
     "gif-half": (stored(corners().quantize(4), "GIF")[:-40], "damaged"),

@@ -72,12 +72,16 @@ def test_fitted_log_density_sums_to_one(size: Size):
 def test_fitted_log_density_interpolates_between_cells_linearly():
     coarse = np.array([[0.0, 4.0]], np.float32)
     fitted = fit_log_density(coarse, Size(8, 1))[0]
-    expected = np.interp((np.arange(8) + 0.5) / 4 - 0.5, [0, 1], [0, 4])  # cells and pixels meet at their edges
+    expected = np.interp(
+        (np.arange(8) + 0.5) / 4 - 0.5, [0, 1], [0, 4]
+    )  # cells and pixels meet at their edges
     assert fitted - fitted[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_even_map_becomes_minus_log_of_the_number_of_pixels():
-    assert fit_log_density(np.full((3, 4), 900.0, np.float32), Size(50, 20)) == pytest.approx(-np.log(1000), abs=1e-5)
+    assert fit_log_density(np.full((3, 4), 900.0, np.float32), Size(50, 20)) == pytest.approx(
+        -np.log(1000), abs=1e-5
+    )
 
 
 def test_log_density_finds_the_bright_spot(predictor: Predictor):
@@ -103,7 +107,13 @@ def test_tiny_and_thin_images(predictor: Predictor, shape: tuple[int, int]):
 
 @pytest.mark.parametrize(
     "image",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), "a"],
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((0, 4, 3), np.uint8),
+        "a",
+    ],
 )
 def test_other_arrays_are_refused(predictor: Predictor, image: Any):
     with pytest.raises(ImageError, match=r"^image: expected"):
@@ -122,7 +132,9 @@ def test_views_and_threads_give_the_same_map(predictor: Predictor):
 def test_saliency_takes_paths_pictures_and_arrays(predictor: Predictor, tmp_path: Path):
     pixels = spot()
     Image.fromarray(pixels).save(tmp_path / "spot.png")
-    maps = [saliency(source, predictor) for source in (tmp_path / "spot.png", Image.fromarray(pixels), pixels)]
+    maps = [
+        saliency(source, predictor) for source in (tmp_path / "spot.png", Image.fromarray(pixels), pixels)
+    ]
     maps.append(saliency(str(tmp_path / "spot.png"), predictor))
     for density in maps:
         assert density.dtype == np.float32
@@ -182,7 +194,10 @@ def test_damaged_card_is_one_line(copy: Path, content: str, message: str):
         ({"input": {"color": "RGB"}}, "input: expected longer_side"),
         ({"input": 5}, "input: expected longer_side"),
         ({"input": {"longer_side": 0, "multiple": 16}}, "input: this version of gaze cannot serve"),
-        ({"input": {"longer_side": 320, "multiple": 16, "color": "BGR"}}, "input: this version of gaze cannot serve"),
+        (
+            {"input": {"longer_side": 320, "multiple": 16, "color": "BGR"}},
+            "input: this version of gaze cannot serve",
+        ),
     ],
 )
 def test_card_that_does_not_fit_is_refused(copy: Path, changes: dict[str, Any], message: str):
@@ -212,5 +227,5 @@ def test_network_with_other_inputs_is_refused(copy: Path):
     model.graph.input[0].name = model.graph.node[0].input[0] = "picture"
     onnx.save(model, copy)
     edit(copy, sha256=hashlib.sha256(copy.read_bytes()).hexdigest())
-    with pytest.raises(ModelError, match="expected input image and output log_density, got .*picture"):
+    with pytest.raises(ModelError, match=r"expected input image and output log_density, got .*picture"):
         Predictor(copy)

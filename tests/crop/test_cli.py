@@ -1,0 +1,309 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gaze
+from gaze.crop.cli import main
+from gaze.predictor import Predictor
+
+Crop = Callable[..., int]
+Draw = Callable[..., Path]
+
+
+def load(path: str | Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+    return image
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_one_photo_is_cropped_beside_itself(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str]):
+    photo = draw("photo.jpg")
+    before = photo.read_bytes()
+    assert crop(photo) == 0
+    thumbnail = photo.with_name("photo_1x1.jpg")
+    out, err = capsys.readouterr()
+    assert (out, err) == (f"{thumbnail}\n", "")
+    assert photo.read_bytes() == before
+    image = load(thumbnail)
+    assert (image.format, image.size) == ("JPEG", (160, 160))
+    spot = np.asarray(image.convert("L")) > 200
+    assert spot.sum() == pytest.approx(32 * 32, rel=0.1)  # all of the spot, which a central crop would cut
+
+
+def test_second_run_replaces_nothing_unless_asked(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str]):
+    photo = draw("photo.jpg")
+    photo.with_name("photo_1x1.jpg").write_text("precious")
+    assert crop(photo) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "photo_1x1.jpg exists already; --overwrite replaces it" in err
+    assert photo.with_name("photo_1x1.jpg").read_text() == "precious"
+    assert crop(photo, "--overwrite") == 0
+    assert load(photo.with_name("photo_1x1.jpg")).size == (160, 160)
+
+
+@pytest.mark.parametrize("extra", [[], ["--overwrite"]])
+def test_photo_itself_is_never_overwritten(
+    crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str], extra: list[str]
+):
+    photo = draw("photo.jpg")
+    before = photo.read_bytes()
+    link = photo.with_name("link.jpg")
+    link.symlink_to(photo)
+    for output in (photo, link):
+        assert crop(photo, "--output", output, *extra) == 1
+        assert "the photo itself is never overwritten" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+
+
+def test_several_ratios(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str]):
+    photo = draw("photo.png")
+    assert crop(photo, "--ratio", "16:9", "--ratio", "9:16", "--ratio", "2", "--ratio", "16:9") == 0
+    names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
+    assert names == ["photo_16x9.png", "photo_9x16.png", "photo_2x1.png"]
+    sizes = [load(photo.with_name(name)).size for name in names]
+    assert sizes == [(240, 135), (90, 160), (240, 120)]
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "size"),
+    [
+        (["--size", "80x60"], "photo_80x60.jpg", (80, 60)),
+        (["--size", "80x80", "--ratio", "16:9"], "photo_16x9.jpg", (80, 45)),
+        (["--size", "80x80", "--ratio", "1:2"], "photo_1x2.jpg", (40, 80)),
+        (["--size", "800x600"], "photo_800x600.jpg", (213, 160)),
+    ],
+)
+def test_size_scales_down_and_never_up(
+    crop: Crop, draw: Draw, options: list[str], name: str, size: tuple[int, int]
+):
+    photo = draw("photo.jpg")
+    assert crop(photo, *options) == 0
+    assert load(photo.with_name(name)).size == size
+
+
+def test_output_names_a_folder_or_a_file(crop: Crop, draw: Draw, tmp_path: Path):
+    photo = draw("photo.jpg")
+    assert crop(photo, "--output", tmp_path / "new" / "folder") == 0
+    assert crop(photo, "--output", tmp_path / "deep" / "name.png", "--heatmap") == 0
+    assert listing(tmp_path) == [
+        "deep/name.png",
+        "deep/name_heatmap.png",
+        "new/folder/photo_1x1.jpg",
+        "photo.jpg",
+    ]
+    assert load(tmp_path / "deep" / "name.png").format == "PNG"
+
+
+def test_json_tells_boxes_and_scores(
+    crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str], bright_model: Path
+):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter: the spot on the right is at the bottom of the upright photo
+    photo = draw("photo.jpg", exif=exif)
+    assert crop(photo, "--json", "--ratio", "1:1", "--ratio", "9:16", "--size", "64x64", "--heatmap") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["input"], record["width"], record["height"]) == (str(photo), 160, 240)
+    assert record["model"] == {"name": "bright", "version": "7"}
+    square, tall = record["crops"]
+    assert square["box"] == {"left": 0, "top": square["box"]["top"], "width": 160, "height": 160}
+    assert square["box"]["top"] > 45
+    assert 0 < square["center_score"] < square["score"] <= 1
+    assert square["output"] == {"path": str(photo.with_name("photo_1x1.jpg")), "width": 64, "height": 64}
+    assert (tall["ratio"], tall["output"]["height"]) == ("9:16", 64)
+    assert record["heatmap"]["path"] == str(photo.with_name("photo_heatmap.jpg"))
+    library = gaze.crop(photo, ratio="1:1", predictor=Predictor(bright_model))
+    assert (library.box.top, round(library.score, 6)) == (square["box"]["top"], square["score"])
+
+
+def test_folder_is_mirrored_and_goes_on_after_bad_files(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photos = tmp_path / "photos"
+    for name in ("a.jpg", "b/c.PNG", "b/d/e.webp", "z.jpg"):
+        draw(f"photos/{name}")
+    (photos / "broken.jpg").write_bytes((photos / "a.jpg").read_bytes()[:700])
+    (photos / "empty.png").write_bytes(b"")
+    (photos / "notes.txt").write_text("no photo")
+    (photos / ".hidden.jpg").write_bytes(b"")
+    assert crop(photos, "--output", tmp_path / "out") == 1
+    assert listing(tmp_path / "out") == ["a_1x1.jpg", "b/c_1x1.PNG", "b/d/e_1x1.webp", "z_1x1.jpg"]
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        str(tmp_path / "out" / name) for name in ("a_1x1.jpg", "z_1x1.jpg", "b/c_1x1.PNG", "b/d/e_1x1.webp")
+    ]
+    lines = [line for line in err.splitlines() if line.startswith("gaze.crop: ")]
+    assert len(lines) == 3
+    assert "broken.jpg: damaged, truncated" in lines[0]
+    assert "empty.png: the file is empty" in lines[1]
+    assert lines[2] == "gaze.crop: 6 photos: 4 cropped, 2 failed; 1 other files left alone"
+
+
+def test_folder_without_output_keeps_its_thumbnails_apart(crop: Crop, draw: Draw, tmp_path: Path):
+    draw("a.jpg")
+    assert crop(tmp_path) == 0
+    draw("b.jpg")
+    assert crop(tmp_path, "--overwrite") == 0
+    assert listing(tmp_path) == ["a.jpg", "b.jpg", "thumbnails/a_1x1.jpg", "thumbnails/b_1x1.jpg"]
+
+
+def test_json_of_a_folder_has_a_line_for_every_photo(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    draw("a.jpg")
+    (tmp_path / "b.jpg").write_text("no photo")
+    assert crop(tmp_path, "--json") == 1
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["crops"][0]["output"]["path"].endswith("a_1x1.jpg")
+    assert second["input"] == str(tmp_path / "b.jpg")
+    assert "not an image" in second["error"]
+
+
+@pytest.mark.parametrize("extra", [[], ["--overwrite"]])
+def test_two_photos_of_one_name_do_not_replace_each_other(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str], extra: list[str]
+):
+    draw("photos/a.bmp")
+    draw("photos/a.png", size=(100, 50))
+    assert crop(tmp_path / "photos", *extra) == 1
+    assert "a_1x1.png was already written" in capsys.readouterr().err
+    assert load(tmp_path / "photos" / "thumbnails" / "a_1x1.png").size == (160, 160)
+
+
+def test_transparency_and_suffix_are_kept(crop: Crop, tmp_path: Path):
+    Image.new("RGBA", (60, 40), (255, 0, 0, 99)).save(tmp_path / "a.png")
+    assert crop(tmp_path / "a.png") == 0
+    thumbnail = load(tmp_path / "a_1x1.png")
+    assert (thumbnail.mode, thumbnail.getpixel((0, 0))) == ("RGBA", (255, 0, 0, 99))
+
+
+def test_empty_folder_is_no_failure(crop: Crop, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert crop(tmp_path) == 0
+    assert capsys.readouterr().err.endswith("0 photos: 0 cropped, 0 failed\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        (b"", "empty"),
+        (b"text", "not an image"),
+        (b"\xff\xd8\xff\xe0" * 9, "not an image"),
+    ],
+)
+def test_bad_photo_is_one_line_and_exit_code_1(
+    crop: Crop, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, reason: str
+):
+    if content is not None:
+        (tmp_path / "bad\n.jpg").write_bytes(content)
+    assert crop(tmp_path / "bad\n.jpg") == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("gaze.crop: ")
+    assert r"bad\n.jpg" in err
+    assert reason in err
+
+
+def test_what_nobody_foresaw_is_one_line_too(
+    crop: Crop,
+    draw: Draw,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+):
+    draw("a.jpg")
+    monkeypatch.setattr("gaze.crop.work.best_crop", lambda *_: {}["surprise"])
+    assert crop(tmp_path) == 1
+    assert "a.jpg: KeyError: 'surprise'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: PHOTO"),
+        (["a.jpg", "--ratio", "0:1"], "argument --ratio: ratio: expected"),
+        (["a.jpg", "--size", "400"], "argument --size: size: expected WIDTHxHEIGHT"),
+        (["a.jpg", "--speed", "9"], "unrecognized arguments: --speed"),
+        (["a.jpg", "--output", "b.gif"], "--output b.gif: .gif: gaze writes .jpg .png"),
+        (
+            ["a.jpg", "--output", "b.jpg", "--ratio", "1:1", "--ratio", "2"],
+            "expected a folder, as there are several",
+        ),
+        ([".", "--output", "."], "expected a folder that does not hold the photos"),
+        (["folder", "--output", "."], "expected a folder that does not hold the photos"),
+        (["folder", "--output", "file"], "expected a folder, as the photos come from one"),
+    ],
+)
+def test_wrong_command_is_exit_code_2(
+    crop: Crop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as raised:
+        crop(*arguments)
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_missing_model_is_one_line_and_exit_code_1(
+    draw: Draw, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    assert main([str(draw("a.jpg")), "--model", str(tmp_path / "none.onnx")]) == 1
+    assert capsys.readouterr().err == f"gaze.crop: {tmp_path / 'none.onnx'}: no such model file\n"
+
+
+def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as raised:
+        main(["--help"])
+    assert raised.value.code == 0
+    out = capsys.readouterr().out
+    for code in ("0 all done", "1 some photos failed", "2 the command was wrong"):
+        assert code in out
+
+
+def test_interrupt_is_one_line(
+    crop: Crop, draw: Draw, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gaze.crop.work.open_photo", interrupt)
+    assert crop(draw("a.jpg")) == 130
+    assert capsys.readouterr().err == "gaze.crop: interrupted\n"
+
+
+def test_module_runs_from_any_folder_and_prints_paths_that_can_be_used(draw: Draw, bright_model: Path):
+    photo = draw("Mädchen & -photo.jpg")
+    command = [sys.executable, "-m", "gaze.crop", photo.name, "--model", str(bright_model)]
+    environment = os.environ | {"PYTHONPATH": str(Path(gaze.__file__).parents[1])}
+    result = subprocess.run(command, cwd=photo.parent, env=environment, capture_output=True, check=True)
+    assert result.stderr == b""
+    assert load(os.fsdecode(result.stdout.rstrip(b"\n"))).size == (160, 160)
+
+
+def test_reader_that_leaves_early_is_no_traceback(draw: Draw, bright_model: Path):
+    photo = draw("a.jpg")
+    command = [sys.executable, "-m", "gaze.crop", str(photo), "--model", str(bright_model)]
+    environment = os.environ | {"PYTHONPATH": str(Path(gaze.__file__).parents[1])}
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run(command, env=environment, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (1, b"")
