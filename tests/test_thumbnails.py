@@ -11,7 +11,7 @@ def rng() -> np.random.Generator:
 
 
 def brute_force(density: np.ndarray, window: Size) -> tuple[Box, float]:
-    """Tries every place of `window`; among the best, takes the most central, then the topmost and leftmost."""
+    """Tries every place of `window`; of the best, takes the most central, then the topmost and leftmost."""
     height, width = density.shape
     center = (width - window.width) // 2, (height - window.height) // 2
     places = []

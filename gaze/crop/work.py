@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gaze.crop.choice import grid_density
-from gaze.crop.heatmap import overlay
 from gaze.crop.plan import Task
 from gaze.errors import ImageError
 from gaze.geometry import AspectRatio, Size
+from gaze.heatmap import overlay
 from gaze.images import Photo, cut, encode, open_photo, output_format, output_suffix, to_array, write_atomic
 from gaze.predictor import Predictor
 from gaze.thumbnails import Crop, best_crop

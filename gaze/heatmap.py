@@ -1,4 +1,4 @@
-"""The picture that `--heatmap` writes: the photo, the predicted gaze in colour over it, and the boxes."""
+"""The picture of a prediction: the photo, the predicted gaze in colour over it, and boxes."""
 
 from collections.abc import Sequence
 

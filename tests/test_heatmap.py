@@ -1,7 +1,7 @@
 import numpy as np
 
 from gaze import Box
-from gaze.crop.heatmap import LONGER_SIDE, overlay
+from gaze.heatmap import LONGER_SIDE, overlay
 
 
 def test_gaze_is_red_and_the_rest_is_the_photo():

@@ -1,0 +1,146 @@
+"""A module imports only from layers below its own, and what crops stays free of what trains."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import gaze
+
+ROOT = Path(gaze.__file__).parent
+
+VERBS = ("gaze.crop", "gaze.prepare", "gaze.train", "gaze.prune", "gaze.evaluate", "gaze.export")
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("gaze.errors",),
+    ("gaze.geometry",),
+    ("gaze.colors",),
+    ("gaze.images",),
+    ("gaze.metrics", "gaze.thumbnails", "gaze.heatmap"),
+    ("gaze.predictor",),
+    ("gaze.config",),
+    ("gaze.data.records",),
+    ("gaze.baselines",),
+    ("gaze.data",),
+    ("gaze.models",),
+    ("gaze.pruning",),
+    ("gaze.training",),
+    ("gaze.evaluation",),
+    VERBS,
+)
+"""From the bottom up; the longest name that a module's name begins with says where it belongs."""
+
+CROPPING = ("errors", "geometry", "colors", "images", "metrics", "thumbnails", "heatmap", "predictor", "crop")
+"""What a small install runs, in `gaze`."""
+
+TRAINING_ONLY = {
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "pytorch_lightning",
+    "hydra",
+    "omegaconf",
+    "h5py",
+    "scipy",
+    "onnx",
+    "matplotlib",
+    "tensorboard",
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All that runs: the blocks under `if TYPE_CHECKING` do not."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from statements(child)
+
+
+def imports(source: str) -> set[str]:
+    """Names of the modules that a source file imports, anywhere in it."""
+    found = set()
+    for node in statements(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide which layer they reach"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in MODULES else str(node.module))
+    return found
+
+
+def layer(module: str) -> int:
+    known = {prefix: rank for rank, prefixes in enumerate(LAYERS) for prefix in prefixes}
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        if (rank := known.get(".".join(parts[:length]))) is not None:
+            return rank
+    raise AssertionError(f"{module} stands in no layer: give it one in LAYERS")
+
+
+def offences(module: str, source: str) -> list[str]:
+    """What `module` imports from its own layer, unless from its own package, or from above."""
+    package = ".".join(module.split(".")[:2])
+    within = [name for name in imports(source) if name.startswith("gaze.") and name in MODULES]
+    return sorted(
+        name for name in within if layer(name) >= layer(module) and not f"{name}.".startswith(f"{package}.")
+    )
+
+
+PLACED = [name for name in MODULES if name not in ("gaze", "gaze.conf", "gaze.weights")]
+
+
+@pytest.mark.parametrize("module", PLACED)
+def test_module_imports_only_from_layers_below(module: str):
+    assert offences(module, MODULES[module].read_text(encoding="utf-8")) == []
+
+
+def test_no_module_imports_itself_through_others():
+    graph = {
+        name: imports(path.read_text(encoding="utf-8")) & MODULES.keys() for name, path in MODULES.items()
+    }
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "expected"),
+    [
+        ("gaze.images", "from gaze.predictor import Predictor", ["gaze.predictor"]),
+        ("gaze.images", "def f():\n    import gaze.crop.cli", ["gaze.crop.cli"]),
+        ("gaze.predictor", "from gaze.crop import cli", ["gaze.crop.cli"]),
+        ("gaze.thumbnails", "from gaze import metrics", ["gaze.metrics"]),
+        ("gaze.crop.cli", "from gaze.crop.plan import Plan\nimport gaze.errors, os", []),
+        ("gaze.images", "if TYPE_CHECKING:\n    from gaze.predictor import Predictor", []),
+    ],
+)
+def test_the_rule_sees_what_breaks_it(module: str, source: str, expected: list[str]):
+    assert offences(module, source) == expected
+
+
+@pytest.mark.parametrize("module", [name for name in PLACED if name.split(".")[1] in CROPPING])
+def test_what_crops_imports_nothing_that_trains(module: str):
+    names = imports(MODULES[module].read_text(encoding="utf-8"))
+    assert {name.split(".")[0] for name in names} & TRAINING_ONLY == set()
+
+
+def test_cropping_loads_nothing_that_trains():
+    code = f"import sys, gaze.crop.batch, gaze.crop.cli; print(sorted({TRAINING_ONLY!r} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
