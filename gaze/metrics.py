@@ -99,10 +99,10 @@ def kl(prediction: ArrayLike, truth: ArrayLike) -> float:
     """
     prediction, truth = _pair(prediction, truth, "prediction", "truth")
     first, second = _as_density(prediction, "prediction"), _as_density(truth, "truth")
-    seen = second > 0
-    if not first[seen].all():
+    if ((first == 0) & (second > 0)).any():
         return float("inf")
-    divergence = second[seen] * (np.log(second[seen]) - np.log(first[seen]))
+    tiny = np.finfo(first.dtype).tiny  # keeps log finite where the truth is 0 and the term vanishes
+    divergence = second * (np.log(np.maximum(second, tiny)) - np.log(np.maximum(first, tiny)))
     return float(max(divergence.sum(dtype=np.float64), 0.0))
 
 
@@ -135,7 +135,7 @@ def as_map(values: ArrayLike, name: str) -> NDArray:
 
 def values_at(array: NDArray, x: ArrayLike, y: ArrayLike) -> NDArray:
     """Values of an H x W map at the pixels nearest to K points, shape [K]."""
-    column, row = (np.floor(np.atleast_1d(np.asarray(axis, np.float64)) + 0.5) for axis in (x, y))
+    column, row = _nearest(x), _nearest(y)
     if len(column) == 0 or column.shape != row.shape:
         raise DataError(f"fixations: expected x and y of one length >= 1, got {column.shape} and {row.shape}")
     height, width = array.shape
@@ -143,7 +143,12 @@ def values_at(array: NDArray, x: ArrayLike, y: ArrayLike) -> NDArray:
     if not inside.all():
         k = int(np.argmin(inside))
         raise DataError(f"fixation {k} at ({column[k]:g}, {row[k]:g}) is outside the {width} x {height} map")
-    return array[row.astype(np.intp), column.astype(np.intp)]
+    return array[row.astype(np.intp, copy=False), column.astype(np.intp, copy=False)]
+
+
+def _nearest(axis: ArrayLike) -> NDArray:
+    array = np.atleast_1d(axis)
+    return array if array.dtype.kind in "iu" else np.floor(array.astype(np.float64) + 0.5)
 
 
 def _mann_whitney(positives: NDArray, negatives: NDArray) -> float:
