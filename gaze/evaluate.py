@@ -1,0 +1,112 @@
+"""`python -m gaze.evaluate data=osie`: scores a model and its baselines on prepared stores.
+
+Prints a table per set and writes into `out`: `evaluation.json` (means, intervals, every image),
+`evaluation.md` (the tables) and `<set>.png` (the best, the median and the worst image). Exits with 0 when
+done, 1 when a file or a model cannot be used, 2 when a setting is wrong.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gaze.config import verb
+from gaze.data.config import DataSetConfig
+from gaze.data.store import FixationStore
+from gaze.errors import ConfigError
+from gaze.evaluation import report
+from gaze.evaluation.bench import Bench
+from gaze.evaluation.picture import Example, draw
+from gaze.evaluation.run import SetScores, score_split, summarize
+from gaze.evaluation.scores import METRICS
+from gaze.evaluation.sources import Source, open_source
+from gaze.images import decode, write_atomic
+
+
+@dataclass
+class EvaluateConfig:
+    """All of `gaze/conf/evaluate.yaml`.
+
+    Attributes:
+        sets: the prepared data sets, by name.
+        model: an `.onnx` file with its card or a `.ckpt` of a training run; null is the shipped model.
+        maps: in place of a model, a folder of saliency maps, `.npy` or grey `.png`, named as the images.
+        split: which images are scored: train, val or test.
+        out: folder of the results.
+        rank_by: metric that decides which images are best, median and worst.
+        batch: images predicted at a time.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    sets: dict[str, DataSetConfig]
+    model: str | None
+    maps: str | None
+    split: str
+    out: Path
+    rank_by: str
+    batch: int
+    resamples: int
+    seed: int
+
+
+def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summary]]:
+    """Scores the model on every set, prints the tables and writes the files.
+
+    Raises:
+        ConfigError: an unknown metric, a batch or a number of resamples below 1, or `model` beside `maps`.
+        DataError: a store, a split or a map is missing or damaged.
+        ModelError: the model cannot be loaded.
+    """
+    _check(config)
+    source = open_source(config.model, config.maps)
+    results = {}
+    for name, entry in config.sets.items():
+        bench = Bench(FixationStore(entry.store))
+        scores = score_split(bench, source, config.split, config.batch)
+        results[name] = scores, summarize(scores, config.resamples, config.seed)
+        print(f"\n{report.title(name, scores)}\n{report.terminal_table(results[name][1], source.name)}")
+        _write_picture(config.out / f"{name}.png", bench, source, scores, config.rank_by)
+    print(f"\n{report.NOTE}")
+    content = report.as_json(results, {"title": source.name, **source.facts}, config.resamples, config.seed)
+    _write(config.out / "evaluation.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+    _write(config.out / "evaluation.md", report.markdown(results, source.name))
+    print(f"written to {config.out}")
+    return results
+
+
+def _check(config: EvaluateConfig) -> None:
+    if config.rank_by not in METRICS:
+        raise ConfigError(f"rank_by: expected one of {', '.join(METRICS)}, got {config.rank_by!r}")
+    for key in ("batch", "resamples"):
+        if getattr(config, key) < 1:
+            raise ConfigError(f"{key}: expected at least 1, got {getattr(config, key)}")
+
+
+def _write_picture(path: Path, bench: Bench, source: Source, scores: SetScores, metric: str) -> None:
+    examples = []
+    for place, position in scores.extremes(metric).items():
+        stimulus = bench.store[scores.indices[position]]
+        prediction = source.predict([stimulus])[0]
+        value = scores.values["model"][metric][position]
+        examples.append(
+            Example(
+                caption=f"{place}: {stimulus.name}, {METRICS[metric]} {value:.2f}",
+                photo=decode(stimulus.image),
+                truth=bench.truth(stimulus),
+                prediction=np.exp(prediction) if source.is_density else prediction,
+            )
+        )
+    if examples:
+        write_atomic(path, draw(examples), overwrite=True)
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomic(path, text.encode(), overwrite=True)
+
+
+main = verb("evaluate", EvaluateConfig)(evaluate)
+
+if __name__ == "__main__":
+    main()

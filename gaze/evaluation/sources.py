@@ -1,0 +1,123 @@
+"""Where predictions come from: an exported network, a training checkpoint, or a folder of finished maps."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze.data.records import Stimulus
+from gaze.errors import ConfigError, DataError
+from gaze.geometry import Size
+from gaze.images import decode
+from gaze.predictor import Predictor, fit_log_density, network_size
+
+CHECKPOINT, EXPORTED = ".ckpt", ".onnx"
+MAP_SUFFIXES = (".npy", ".png")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that predicts a map for every stimulus.
+
+    Attributes:
+        name: in tables.
+        predict: stimuli -> one float32 map each, at the size of the stimulus.
+        is_density: whether the maps are natural-log densities; otherwise they are saliency maps >= 0.
+        facts: what a report says of it.
+    """
+
+    name: str
+    predict: Callable[[Sequence[Stimulus]], list[NDArray[np.float32]]]
+    is_density: bool = True
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def open_source(model: str | None, maps: str | None) -> Source:
+    """Opens what the settings `model` and `maps` name; both null means the shipped model.
+
+    Raises:
+        ConfigError: both are given, or `model` is no .onnx or .ckpt file.
+        DataError: `maps` is no folder.
+        ModelError: the model cannot be loaded.
+    """
+    if maps is not None:
+        if model is not None:
+            raise ConfigError("model, maps: give one of the two")
+        return _from_folder(Path(maps))
+    if model is not None and Path(model).suffix == CHECKPOINT:
+        return _from_checkpoint(Path(model))
+    if model is not None and Path(model).suffix != EXPORTED:
+        raise ConfigError(f"model: expected a file {EXPORTED} or {CHECKPOINT}, got {model}")
+    return _from_export(Predictor(model, threads=os.cpu_count() or 1))
+
+
+def _from_export(predictor: Predictor) -> Source:
+    card = predictor.card
+    facts = {"name": card.name, "version": card.version, "sha256": card.sha256}
+    return Source(
+        card.name, lambda stimuli: [predictor.log_density(decode(s.image)) for s in stimuli], facts=facts
+    )
+
+
+def _from_checkpoint(path: Path) -> Source:
+    import torch  # heavy, and an exported model needs none of it
+
+    from gaze.models import load_network
+
+    network = load_network(path)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network.to(device)
+    rule = network.config.input
+
+    @torch.inference_mode()
+    def predict(stimuli: Sequence[Stimulus]) -> list[NDArray[np.float32]]:
+        sizes = [network_size(Size(s.width, s.height), rule.longer_side, rule.multiple) for s in stimuli]
+        results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(stimuli)
+        for size in set(sizes):
+            chosen = [k for k, own in enumerate(sizes) if own == size]
+            batch = torch.from_numpy(np.stack([_seen(stimuli[k], size) for k in chosen])).to(device)
+            for k, coarse in zip(chosen, network(batch).float().cpu().numpy(), strict=True):
+                results[k] = fit_log_density(coarse, Size(stimuli[k].width, stimuli[k].height))
+        return results
+
+    return Source(path.stem, predict, facts={"name": network.config.name, "checkpoint": str(path)})
+
+
+def _seen(stimulus: Stimulus, size: Size) -> NDArray[np.uint8]:
+    resized = cv2.resize(decode(stimulus.image), (size.width, size.height), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.uint8)
+
+
+def _from_folder(folder: Path) -> Source:
+    if not folder.is_dir():
+        raise DataError(f"maps={folder}: no such folder")
+    return Source(folder.name, lambda stimuli: [_read_map(folder, s) for s in stimuli], is_density=False)
+
+
+def _read_map(folder: Path, stimulus: Stimulus) -> NDArray[np.float32]:
+    """The saliency map of a stimulus: an array or a grey picture named as the image is, resized to it."""
+    candidates = [folder / PurePath(stimulus.name).with_suffix(suffix) for suffix in MAP_SUFFIXES]
+    path = next((p for p in candidates if p.is_file()), None)
+    if path is None:
+        raise DataError(
+            f"{folder}: no map for {stimulus.name}; expected {' or '.join(p.name for p in candidates)}"
+        )
+    try:
+        array = np.load(path) if path.suffix == ".npy" else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    if (
+        array is None
+        or array.ndim != 2
+        or not np.isfinite(array).all()
+        or array.min() < 0
+        or array.max() <= 0
+    ):
+        raise DataError(f"{path}: expected a grey map of finite values >= 0, not all of them 0")
+    size = (stimulus.width, stimulus.height)
+    return np.asarray(cv2.resize(array.astype(np.float32), size, interpolation=cv2.INTER_LINEAR), np.float32)
