@@ -12,8 +12,9 @@ from gaze.errors import ConfigError, DataError, GazeError, ImageError, ModelErro
 from gaze.geometry import AspectRatio, Box, Point, Size
 
 if TYPE_CHECKING:
+    from gaze.card import ModelCard
     from gaze.crop.choice import crop
-    from gaze.predictor import ModelCard, Predictor, saliency
+    from gaze.predictor import Predictor, saliency
     from gaze.thumbnails import Crop
 
     __version__: str
@@ -38,7 +39,7 @@ __all__ = [
 
 _LATER = {
     "Crop": "gaze.thumbnails",
-    "ModelCard": "gaze.predictor",
+    "ModelCard": "gaze.card",
     "Predictor": "gaze.predictor",
     "saliency": "gaze.predictor",
 }

@@ -1,29 +1,29 @@
-"""Image -> log density through ONNX Runtime: finds, checks and runs a model file, and says what it is.
+"""Image -> log density through ONNX Runtime: finds, checks and runs a model file.
 
-A model is two files: the network `<name>.onnx` and its card `<name>.json`, which holds the size rule, the
-data it was trained on, its figures, its licence and the sha256 of the network.
+A model is two files: the network `<name>.onnx` and its card `<name>.json`, which says how to feed it, where it
+comes from, and the sha256 of the network (see `gaze.card`).
 """
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field, fields
+import os
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import onnxruntime
 
+from gaze.card import ModelCard
 from gaze.errors import ModelError
 from gaze.geometry import Size
 from gaze.images import ImageLike, as_rgb, check_rgb
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 DEFAULT = "gaze"
 """Name of the shipped model that is used where none is given."""
-
-FORMAT_VERSION = 1
 
 
 def network_size(size: Size, longer_side: int, multiple: int) -> Size:
@@ -57,91 +57,6 @@ def fit_log_density(coarse: np.ndarray, size: Size) -> np.ndarray:
     fitted -= fitted.max()
     fitted -= np.log(np.exp(fitted).sum(dtype=np.float64)).astype(np.float32)
     return fitted
-
-
-@dataclass(frozen=True)
-class InputRule:
-    """How an image becomes the network's input."""
-
-    longer_side: int
-    """Pixels of the longer side; see `network_size`."""
-    multiple: int
-    """Both sides are multiples of this."""
-    color: str = "RGB"
-    resize: str = "area"
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What stands in `<name>.json` beside `<name>.onnx`."""
-
-    name: str
-    version: str
-    sha256: str
-    """Of the `.onnx` file, in lower-case hexadecimal digits."""
-    input: InputRule
-    output: dict[str, Any]
-    """`stride`: pixels of the input per cell of the output."""
-    format_version: int = FORMAT_VERSION
-    backbone: str = ""
-    parameters: int = 0
-    trained_on: list[str] = field(default_factory=list)
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Data set -> metric -> value, on its test split."""
-    left_out: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The same for a model of the same recipe that never saw that data set."""
-    license: str = ""
-    notices: list[str] = field(default_factory=list)
-    command: str = ""
-    seed: int = 0
-    log: str = ""
-
-    @classmethod
-    def load(cls, path: Path) -> "ModelCard":
-        """Reads a card.
-
-        Raises:
-            ModelError: the file is missing, is not JSON, lacks a key, or has a format that is not read here.
-        """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ModelError(
-                f"{path}: the model's card cannot be read ({error.strerror or error})"
-            ) from error
-        except ValueError as error:
-            raise ModelError(f"{path}: the model's card is not JSON ({error})") from error
-        return cls._parse(content, path)
-
-    @classmethod
-    def _parse(cls, content: Any, path: Path) -> "ModelCard":
-        required = {"format_version", "name", "version", "sha256", "input", "output"}
-        if not isinstance(content, dict) or not required <= content.keys():
-            found = content.keys() if isinstance(content, dict) else set()
-            raise ModelError(f"{path}: the model's card lacks {', '.join(sorted(required - found))}")
-        if content["format_version"] != FORMAT_VERSION:
-            raise ModelError(
-                f"{path}: card format {content['format_version']!r}, this gaze reads {FORMAT_VERSION}"
-            )
-        known = {key: content[key] for key in (f.name for f in fields(cls)) if key in content}
-        return cls(**{**known, "input": _input_rule(content["input"], path)})
-
-    def save(self, path: Path) -> None:
-        """Writes the card as indented JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-
-
-def _input_rule(content: Any, path: Path) -> InputRule:
-    try:
-        rule = InputRule(**content)
-    except TypeError as error:
-        raise ModelError(
-            f"{path}: input: expected longer_side, multiple, color, resize, got {content!r}"
-        ) from error
-    numbers = all(isinstance(n, int) and n >= 1 for n in (rule.longer_side, rule.multiple))
-    if not numbers or rule.color != "RGB" or rule.resize != "area":
-        raise ModelError(f"{path}: input: this version of gaze cannot serve {content!r}")
-    return rule
 
 
 class Predictor:
@@ -226,7 +141,11 @@ def _verified(path: Path, card: ModelCard) -> bytes:
     return content
 
 
-def _session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(content: bytes, path: Path, threads: int) -> "InferenceSession":
+    # ONNX Runtime from 1.29 on sends usage reports, unless this is set when it loads
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

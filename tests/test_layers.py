@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gaze.geometry",),
     ("gaze.colors",),
     ("gaze.images",),
-    ("gaze.metrics", "gaze.thumbnails", "gaze.heatmap"),
+    ("gaze.metrics", "gaze.thumbnails", "gaze.heatmap", "gaze.card"),
     ("gaze.predictor",),
     ("gaze.config",),
     ("gaze.data.records",),
@@ -34,7 +34,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """From the bottom up; the longest name that a module's name begins with says where it belongs."""
 
-CROPPING = ("errors", "geometry", "colors", "images", "metrics", "thumbnails", "heatmap", "predictor", "crop")
+CROPPING = (
+    "errors",
+    "geometry",
+    "colors",
+    "images",
+    "metrics",
+    "thumbnails",
+    "heatmap",
+    "card",
+    "predictor",
+    "crop",
+)
 """What a small install runs, in `gaze`."""
 
 TRAINING_ONLY = {

@@ -1,6 +1,9 @@
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,10 @@ import pytest
 from PIL import Image
 
 import gaze
+from gaze.card import ModelCard
 from gaze.errors import ImageError, ModelError
 from gaze.geometry import Size
-from gaze.predictor import ModelCard, Predictor, fit_log_density, network_size, saliency
+from gaze.predictor import Predictor, fit_log_density, network_size, saliency
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,14 @@ def test_views_and_threads_give_the_same_map(predictor: Predictor):
     with ThreadPoolExecutor(4) as pool:
         for result in pool.map(predictor.log_density, views):
             np.testing.assert_array_equal(result, expected)
+
+
+def test_nothing_is_reported_and_nothing_written_at_home(bright_model: Path, tmp_path: Path):
+    code = f"import gaze; gaze.Predictor({str(bright_model)!r})"
+    kept = {key: value for key, value in os.environ.items() if key in ("PATH", "SYSTEMROOT", "VIRTUAL_ENV")}
+    root = Path(gaze.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=kept | {"HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_saliency_takes_paths_pictures_and_arrays(predictor: Predictor, tmp_path: Path):
