@@ -87,8 +87,11 @@ def prepare(config: PrepareConfig) -> Report:
     report = Report()
     _report_missing(entries, splits, report)
     out = config.out or dataset.store
-    write_store(out, attributes, read_stimuli(tqdm(entries, dataset.name, unit="image"), splits, report))
-    print(f"{out}: {report.summary()}")
+    try:
+        write_store(out, attributes, read_stimuli(tqdm(entries, dataset.name, unit="image"), splits, report))
+    finally:
+        print(f"{dataset.name}: {report.summary()}")
+    print(f"{out}: written")
     return report
 
 
@@ -97,7 +100,7 @@ def read_stimuli(
 ) -> Iterator[Stimulus]:
     """Reads one stimulus after the other, leaving out and reporting what is bad."""
     for entry in entries:
-        split = splits.get(entry.name) if splits else entry.split or hashed_split(entry.name)
+        split = splits.get(entry.name) if splits is not None else entry.split or hashed_split(entry.name)
         if split is None:
             report.images["unlisted"] += 1
             report.say(entry.name, "left out: in no split of data.splits")

@@ -64,28 +64,29 @@ def _write_stimuli(file: h5py.File, stimuli: Iterable[Stimulus]) -> int:
     file.create_dataset("sizes", (0, 2), np.int32, maxshape=(None, 2), chunks=(256, 2))
     file.create_dataset("offsets", data=np.zeros(1, np.int64), maxshape=(None,), chunks=(256,))
     file.create_dataset("fixations", (0,), FIXATION, maxshape=(None,), chunks=(4096,))
+    tables = dict(file.items())
     seen: set[str] = set()
     for stimulus in stimuli:
         if stimulus.name in seen:
             raise DataError(f"{stimulus.name}: this name came twice")
         seen.add(stimulus.name)
-        _append_stimulus(file, stimulus)
+        _append_stimulus(tables, stimulus)
     return len(seen)
 
 
-def _append_stimulus(file: h5py.File, stimulus: Stimulus) -> None:
+def _append_stimulus(tables: dict[str, h5py.Dataset], stimulus: Stimulus) -> None:
     if stimulus.split not in SPLITS:
         raise DataError(f"{stimulus.name}: split must be one of {', '.join(SPLITS)}, got {stimulus.split!r}")
     rows = np.empty(len(stimulus.fixations), FIXATION)
     for name in FIELDS:
         rows[name] = getattr(stimulus.fixations, name)
-    _append(file["fixations"], rows)
-    _append(file["offsets"], [len(file["fixations"])])
-    _append(file["names"], [stimulus.name])
-    _append(file["splits"], [stimulus.split])
-    _append(file["sizes"], [(stimulus.width, stimulus.height)])
-    _append_bytes(file["images"], np.frombuffer(stimulus.image, np.uint8))
-    _append_bytes(file["densities"], _encode_density(stimulus.density))
+    _append(tables["fixations"], rows)
+    _append(tables["offsets"], [len(tables["fixations"])])
+    _append(tables["names"], [stimulus.name])
+    _append(tables["splits"], [stimulus.split])
+    _append(tables["sizes"], [(stimulus.width, stimulus.height)])
+    _append_bytes(tables["images"], np.frombuffer(stimulus.image, np.uint8))
+    _append_bytes(tables["densities"], _encode_density(stimulus.density))
 
 
 def _append(dataset: h5py.Dataset, values: Any) -> None:

@@ -11,54 +11,44 @@ from gaze.data.records import UNKNOWN, Fixations
 from gaze.errors import DataError
 
 REQUIRED = ("image", "x", "y")
-Columns = tuple[array, array, array, array, array]
+EXPECTED = "image,subject,order,x,y,duration_ms"
+Columns = tuple[array, ...]
 
 
 def read_table(path: Path) -> dict[str, Columns]:
     """Reads `image,subject,order,x,y,duration_ms`, in any order of columns and rows, 20 bytes a fixation.
 
-    Pixels, x to the right, y down, pixel centres at whole numbers. Only image, x and y must be there;
-    subjects may be words. Where `order` is missing it is counted within the rows of one image and subject.
+    Pixels, x to the right, y down, pixel centres at whole numbers. Only image, x and y must be there.
+    Subjects may be words; they are numbered as they appear. Where `order` is missing it is counted within the
+    rows of one image and subject.
 
     Raises:
-        DataError: a column is missing or a row has no number where one is needed; the message names the line.
+        DataError: a column is missing or a row is not a fixation; the message names the line.
     """
     rows: dict[str, Columns] = {}
     subjects: dict[str, int] = {}
     counts: dict[tuple[str, str], int] = defaultdict(int)
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"{path}: no column {', '.join(missing)}; expected image,subject,order,x,y,duration_ms"
-            )
-        for row in reader:
-            try:
-                x, y, subject, order, duration = _numbers(row, subjects, counts)
-            except (TypeError, ValueError) as error:
-                raise DataError(f"{path}, line {reader.line_num}: not a fixation ({error})") from error
-            columns = rows.setdefault(
-                row["image"], (array("f"), array("f"), array("i"), array("i"), array("f"))
-            )
-            for column, value in zip(columns, (x, y, subject, order, duration), strict=True):
-                column.append(value)
+        try:
+            missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path}: no column {', '.join(missing)}; expected {EXPECTED}")
+            for row in reader:
+                columns = rows.setdefault(row["image"], tuple(array(code) for code in "ffiif"))
+                for column, value in zip(columns, _numbers(row, subjects, counts), strict=True):
+                    column.append(value)
+        except (TypeError, ValueError, OverflowError, csv.Error) as error:
+            raise DataError(f"{path}, line {reader.line_num}: not a fixation ({error})") from error
     return rows
 
 
 def _numbers(row: dict, subjects: dict[str, int], counts: dict[tuple[str, str], int]) -> tuple:
-    subject = row.get("subject")
-    if subject in (None, ""):
-        number = UNKNOWN
-    elif subject.isdecimal():
-        number = int(subject)
-    else:
-        number = subjects.setdefault(subject, len(subjects))
-    viewing = (row["image"], str(subject))
-    order = row.get("order")
-    position = int(order) if order else counts[viewing] if number != UNKNOWN else UNKNOWN
-    counts[viewing] += 1
-    return float(row["x"]), float(row["y"]), number, position, float(row.get("duration_ms") or "nan")
+    subject = row.get("subject") or ""
+    number = subjects.setdefault(subject, len(subjects)) if subject else UNKNOWN
+    order = row.get("order") or (counts[row["image"], subject] if subject else UNKNOWN)
+    counts[row["image"], subject] += 1
+    return float(row["x"]), float(row["y"]), number, int(order), float(row.get("duration_ms") or "nan")
 
 
 def table_fixations(rows: dict[str, Columns], name: str) -> Fixations:
