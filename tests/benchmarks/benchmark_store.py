@@ -52,9 +52,8 @@ def main() -> None:
     dataset, count = Reading(store), len(store)
     shuffled = np.random.default_rng(0).permutation(count).tolist()
     megabytes = sum(dataset[i] for i in range(count)) / 1e6
-    print(
-        f"{store.path}: {count} stimuli, {megabytes:.1f} MB of images; {platform.machine()}, {os.cpu_count()} cores"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    print(f"{store.path}: {count} stimuli, {megabytes:.1f} MB of images; {machine}")
 
     def report(name: str, seconds: float) -> None:
         print(f"{name:28} {1000 * seconds / count:8.3f} ms a stimulus {megabytes / seconds:10.1f} MB/s")

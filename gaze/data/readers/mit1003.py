@@ -19,10 +19,11 @@ LAYOUT = (
     " or FixaTons' STIMULI/ with SCANPATHS/<image>/<subject>"
 )
 RATE = 240.0
-"""Samples per second of the eye tracker (Judd et al. 2009, section 2.1)."""
-PIXELS_PER_DEGREE = 35.0
+"""Samples per second of the eye tracker (Judd et al. 2009)."""
+DISPERSION = 35.0
+"""Pixels, about one degree of visual angle."""
 SHORTEST = 100.0
-"""Milliseconds: the minimum that Salvucci and Goldberg (2000) give for fixations by dispersion."""
+"""Milliseconds, customary for fixations by dispersion (Salvucci and Goldberg 2000)."""
 
 
 def read(root: Path) -> list[Entry]:
@@ -50,7 +51,7 @@ def _gaze(root: Path, image: Path, size: Size) -> Gaze:
     for number, subject in enumerate(folders_in(root / "DATA")):
         path = subject / f"{image.stem}.mat"
         if path.exists():
-            viewings.append(detect_fixations(_samples(path), RATE, PIXELS_PER_DEGREE, SHORTEST, number))
+            viewings.append(detect_fixations(_samples(path), RATE, DISPERSION, SHORTEST, number))
     if viewings:
         return Fixations.join(viewings)
     maps = root / "ALLFIXATIONMAPS"

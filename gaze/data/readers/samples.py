@@ -9,7 +9,7 @@ from gaze.data.records import Fixations
 def detect_fixations(
     samples: NDArray[np.floating], rate: float, dispersion: float, minimum: float, subject: int
 ) -> Fixations:
-    """Finds fixations by dispersion: I-DT of Salvucci and Goldberg, ETRA 2000, section 3.2.
+    """Finds fixations by dispersion: I-DT of Salvucci and Goldberg, ETRA 2000.
 
     A fixation is a longest run of samples whose spread, (max x - min x) + (max y - min y), stays within
     `dispersion`; its place is their median.
