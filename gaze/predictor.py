@@ -1,7 +1,7 @@
 """Image -> log density through ONNX Runtime: finds, checks and runs a model file.
 
-A model is two files: the network `<name>.onnx` and its card `<name>.json`, which says how to feed it, where it
-comes from, and the sha256 of the network (see `gaze.card`).
+A model is two files: the network `<name>.onnx` and its card `<name>.json`, which says how to feed it and where
+it comes from, and holds the sha256 of the network (see `gaze.card`).
 """
 
 import hashlib
