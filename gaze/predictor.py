@@ -1,7 +1,7 @@
 """Image -> log density through ONNX Runtime: finds, checks and runs a model file.
 
-A model is two files: the network `<name>.onnx` and its card `<name>.json`, which says how to feed it and where
-it comes from, and holds the sha256 of the network (see `gaze.card`).
+A model is two files: the network `<name>.onnx` and its card `<name>.json`, which says how to feed it, where
+it comes from, and the sha256 of the network (see `gaze.card`).
 """
 
 import hashlib
@@ -75,7 +75,7 @@ class Predictor:
         if not self.path.is_file():
             raise ModelError(f"{self.path}: no such model file")
         self.card = ModelCard.load(self.path.with_suffix(".json"))
-        self._session = _session(_verified(self.path, self.card), self.path, threads)
+        self._session = open_session(_verified(self.path, self.card), self.path, threads)
 
     def log_density(self, image: np.ndarray, size: Size | None = None) -> np.ndarray:
         """Predicts where people look.
@@ -141,7 +141,17 @@ def _verified(path: Path, card: ModelCard) -> bytes:
     return content
 
 
-def _session(content: bytes, path: Path, threads: int) -> "InferenceSession":
+def open_session(content: bytes, path: Path, threads: int) -> "InferenceSession":
+    """Loads an exported network into ONNX Runtime.
+
+    Args:
+        content: of the `.onnx` file.
+        path: of that file, for messages.
+        threads: of ONNX Runtime within one image.
+
+    Raises:
+        ModelError: it is not an ONNX file, or not a gaze network.
+    """
     # ONNX Runtime from 1.29 on sends usage reports, unless this is set when it loads
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
