@@ -77,9 +77,13 @@ class ModelCard:
         known = {key: content[key] for key in (f.name for f in fields(cls)) if key in content}
         return cls(**{**known, "input": _input_rule(content["input"], path)})
 
+    def dumps(self) -> str:
+        """The card as indented JSON."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
     def save(self, path: Path) -> None:
         """Writes the card as indented JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        path.write_text(self.dumps(), encoding="utf-8")
 
 
 def _input_rule(content: Any, path: Path) -> InputRule:

@@ -14,7 +14,7 @@ from gaze.data.dataset import BucketBatches, GazeDataset, stimulus_box, target_m
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.geometry import Size
-from gaze.predictor import InputRule
+from gaze.card import InputRule
 
 
 @dataclass

@@ -16,7 +16,8 @@ from gaze.data.store import FixationStore
 from gaze.errors import DataError
 from gaze.geometry import Box, Size
 from gaze.images import decode
-from gaze.predictor import InputRule, network_size
+from gaze.card import InputRule
+from gaze.predictor import network_size
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Checkpoints that rebuild their own network."""
 
 import pickle
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -14,8 +16,28 @@ from gaze.models.network import GazeNetwork, build_network
 PREFIX = "network."
 
 
-def load_network(path: str | Path) -> GazeNetwork:
-    """Builds the network of a training checkpoint, with its averaged weights, ready to predict.
+@dataclass(frozen=True)
+class Trained:
+    """A network and where it comes from.
+
+    Attributes:
+        network: with its averaged weights, ready to predict.
+        trained_on: names of the data sets.
+        seed: of the training.
+    """
+
+    network: GazeNetwork
+    trained_on: list[str]
+    seed: int
+
+
+def describe(network: GazeNetwork, trained_on: list[str], seed: int) -> dict[str, Any]:
+    """What a checkpoint holds beside the weights, in plain values, so that `load_checkpoint` can read it."""
+    return {"model": asdict(network.config), "trained_on": list(trained_on), "seed": seed}
+
+
+def load_checkpoint(path: str | Path) -> Trained:
+    """Builds the network of a training checkpoint.
 
     Only tensors and plain values are unpickled (`weights_only=True`), so a file from elsewhere cannot run code.
 
@@ -35,4 +57,9 @@ def load_network(path: str | Path) -> GazeNetwork:
             pickle.UnpicklingError, OmegaConfBaseException) as error:  # fmt: skip
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path}: not a checkpoint of gaze, or a damaged one ({reason})") from error
-    return network.eval()
+    return Trained(network.eval(), list(checkpoint.get("trained_on", [])), int(checkpoint.get("seed", 0)))
+
+
+def load_network(path: str | Path) -> GazeNetwork:
+    """The network of `load_checkpoint`."""
+    return load_checkpoint(path).network

@@ -20,7 +20,7 @@ from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.models import STRIDE, build_network
-from gaze.predictor import InputRule
+from gaze.card import InputRule
 from gaze.training.config import TrainerConfig
 from gaze.training.module import MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
@@ -48,7 +48,7 @@ def fit(config: "TrainConfig") -> Path:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
     network = build_network(config.model)
-    module = GazeModule(network, config.optim, data.names, data.center_biases())
+    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed)
     module.start_from_center_bias()
     trainer = make_trainer(config.trainer, config.out, data)
     config.out.mkdir(parents=True, exist_ok=True)

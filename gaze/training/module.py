@@ -1,7 +1,7 @@
 """The LightningModule that trains a gaze network."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gaze.models.checkpoints import describe
 from gaze.models.network import GazeNetwork
 from gaze.training.losses import information_gain
 
@@ -43,14 +44,16 @@ class GazeModule(pl.LightningModule):
         network: what is trained; its configuration travels with each checkpoint.
         optim: rates and schedule.
         names: of the sets, in the order of the batches' `store`.
+        seed: of the run, for the record.
         center_biases: log centre bias of each set in relative coordinates, the baseline of the validation figure.
     """
 
     def __init__(
-        self, network: GazeNetwork, optim: OptimConfig, names: list[str], center_biases: list[NDArray[np.float32]]
-    ) -> None:
+        self, network: GazeNetwork, optim: OptimConfig, names: list[str],
+        center_biases: list[NDArray[np.float32]], seed: int,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.network, self.optim, self.names = network, optim, names
+        self.network, self.optim, self.names, self.seed = network, optim, names, seed
         self.register_buffer("center_biases", torch.from_numpy(np.stack(center_biases)), persistent=False)
 
     def start_from_center_bias(self) -> None:
@@ -61,9 +64,8 @@ class GazeModule(pl.LightningModule):
             bias.copy_(F.interpolate(mean, size=bias.shape, mode="bilinear", antialias=True)[0, 0].log())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what `gaze.models.load_network` needs to build the network again."""
-        checkpoint["model"] = asdict(self.network.config)
-        checkpoint["trained_on"] = list(self.names)
+        """Adds what `gaze.models.load_checkpoint` needs to build the network again."""
+        checkpoint.update(describe(self.network, self.names, self.seed))
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch: negative bits per fixation over the uniform density."""

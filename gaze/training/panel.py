@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.dataset import Draw
-from gaze.crop.heatmap import overlay
+from gaze.heatmap import overlay
 from gaze.images import encode, write_atomic
 
 ROWS = 6
@@ -42,10 +42,8 @@ class PanelCallback(pl.Callback):
             log_densities = [module.network(e["image"][None].to(module.device))[0] for e in examples]
         rows = [draw_row(e["image"].numpy(), d.float().cpu().numpy(), e["target"].numpy())
                 for e, d in zip(examples, log_densities, strict=True)]  # fmt: skip
-        height = max(row.shape[0] for row in rows)
         width = max(row.shape[1] for row in rows)
-        rows = [np.pad(r, ((0, height - r.shape[0]), (0, width - r.shape[1]), (0, 0)), constant_values=255) for r in rows]
-        panel = np.concatenate(rows)
+        panel = np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"epoch_{trainer.current_epoch:03d}.png"
         write_atomic(self.folder / name, encode(Image.fromarray(panel), "PNG"), overwrite=True)

@@ -1,0 +1,91 @@
+"""An exported model as it travels: the ONNX file and the card beside it, written together or not at all."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze.card import InputRule, ModelCard
+from gaze.errors import ConfigError, DataError
+from gaze.images import SUFFIXES, decode, write_atomic
+from gaze.models.checkpoints import Trained, load_checkpoint
+from gaze.models.finalizer import STRIDE
+from gaze.models.onnx import export_onnx, parity, rounded
+
+if TYPE_CHECKING:
+    from gaze.export import CardConfig, ExportConfig
+
+PHOTOS = 8
+"""How many photographs of a folder are compared."""
+
+
+def write_bundle(config: "ExportConfig") -> str:
+    """Exports a checkpoint as `config` says.
+
+    Returns:
+        One line: the file, its size and how far it is from torch.
+
+    Raises:
+        ConfigError: `out` is no .onnx file, or there are no photos.
+        ModelError: the checkpoint cannot be loaded, or the export differs from torch.
+    """
+    if config.out.suffix != ".onnx":
+        raise ConfigError(f"out: expected a file that ends in .onnx, got {config.out}")
+    trained = load_checkpoint(config.checkpoint)
+    network = rounded(trained.network) if config.half else trained.network
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / config.out.name
+        export_onnx(network, path)
+        difference = parity(network, path, _photos(config.photos))
+        content = path.read_bytes()
+    card = make_card(config.card, config.out.stem, trained, content)
+    write_atomic(config.out.with_suffix(".json"), card.dumps().encode(), overwrite=True)
+    write_atomic(config.out, content, overwrite=True)
+    return f"{config.out}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of torch in log density"
+
+
+def make_card(words: "CardConfig", name: str, trained: Trained, content: bytes) -> ModelCard:
+    """The card of an exported network whose file is `content`."""
+    config = trained.network.config
+    return ModelCard(
+        name=name,
+        version=words.version,
+        sha256=hashlib.sha256(content).hexdigest(),
+        input=InputRule(config.input.longer_side, config.input.multiple),
+        output={"stride": STRIDE},
+        backbone=config.backbone.name,
+        parameters=sum(parameter.numel() for parameter in trained.network.parameters()),
+        trained_on=trained.trained_on,
+        metrics=_figures(words.metrics) if words.metrics else {},
+        left_out={name: _figures(path)[name] for name, path in (words.left_out or {}).items()},
+        license=words.license,
+        notices=words.notices,
+        command=words.command,
+        seed=trained.seed,
+        log=words.log,
+    )
+
+
+def _figures(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+        return {
+            name: {metric: round(value["mean"], 4) for metric, value in entry["scores"]["model"].items()}
+            for name, entry in sets.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a report of gaze.evaluate ({error})") from error
+
+
+def _photos(path: Path) -> Iterator[NDArray[np.uint8]]:
+    known = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
+    paths = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix.lower() in known)
+    if not paths:
+        raise ConfigError(f"photos: expected a photograph or a folder of them, got {path}")
+    for photo in paths[:: max(1, len(paths) // PHOTOS)][:PHOTOS]:
+        yield decode(photo)

@@ -1,0 +1,111 @@
+"""ONNX export of a gaze network, and the proof that the file computes what torch computes."""
+
+import copy
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from gaze.card import InputRule
+from gaze.errors import ModelError
+from gaze.geometry import Size
+from gaze.models.network import GazeNetwork
+from gaze.predictor import network_size, open_session
+
+OPSET = 17
+PARITY = 1e-4
+"""Largest difference in log density that an export may show against torch."""
+
+
+class Exportable(nn.Module):
+    """The network with the parts that no longer change folded: the blur's kernel is computed once."""
+
+    def __init__(self, network: GazeNetwork) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).eval()
+        kernel = self.network.finalizer.kernel().detach()
+        self.network.finalizer.kernel = lambda: kernel  # type: ignore[method-assign]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """As `GazeNetwork.forward`."""
+        return self.network(image)
+
+
+def rounded(network: GazeNetwork) -> GazeNetwork:
+    """A copy whose convolution weights are rounded to what float16 can hold, so that they can be stored as that."""
+    network = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.copy_(parameter.half())
+    return network
+
+
+def export_onnx(network: GazeNetwork, path: Path) -> None:
+    """Writes the network as ONNX: `image` uint8 N x H x W x 3 in, `log_density` float32 N x H/4 x W/4 out.
+
+    N, H and W are free; BatchNorm stays for ONNX Runtime to fold. Weights that float16 holds exactly (see
+    `rounded`) are stored so, half the size, and widened when the file is loaded.
+    """
+    side = 8 * network.config.input.multiple
+    example = torch.zeros(1, side, side + network.config.input.multiple, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # The TorchScript exporter: torch.export needs minutes to reason about padding that depends on the size.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Exportable(network), (example,), str(path), dynamo=False, opset_version=OPSET,
+            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
+            input_names=["image"], output_names=["log_density"],
+            dynamic_axes={"image": {0: "n", 1: "height", 2: "width"}, "log_density": {0: "n", 1: "rows", 2: "columns"}},
+        )  # fmt: skip
+    model = onnx.load(str(path))
+    _store_halves(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _store_halves(model: onnx.ModelProto) -> None:
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.ndim != 4:
+            continue
+        halves = values.astype(np.float16)
+        if (halves.astype(np.float32) == values).all():
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(halves, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+
+
+def parity(network: GazeNetwork, path: Path, photos: Iterable[NDArray[np.uint8]]) -> float:
+    """The largest difference in log density between the file in ONNX Runtime and the network in torch.
+
+    Args:
+        network: what was exported.
+        path: the ONNX file.
+        photos: H x W x 3 uint8 RGB images; each is seen at its own network size.
+
+    Raises:
+        ModelError: the difference is `PARITY` or more, or not a number.
+    """
+    rule, worst = InputRule(network.config.input.longer_side, network.config.input.multiple), 0.0
+    session = open_session(path.read_bytes(), path, threads=1)
+    for photo in photos:
+        size = network_size(Size(photo.shape[1], photo.shape[0]), rule.longer_side, rule.multiple)
+        image = cv2.resize(photo, (size.width, size.height), interpolation=cv2.INTER_AREA)[None]
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(image)).numpy()
+        difference = float(np.abs(session.run(["log_density"], {"image": image})[0] - expected).max())
+        worst = max(worst, difference)
+        if not worst < PARITY:
+            raise ModelError(f"{path}: differs from torch by {difference:.1e} in log density, expected below {PARITY}")
+    return worst
