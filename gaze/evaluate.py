@@ -30,8 +30,9 @@ class EvaluateConfig:
 
     Attributes:
         sets: the prepared data sets, by name.
-        model: an `.onnx` file with its card or a `.ckpt` of a training run; null is the shipped model.
-        maps: in place of a model, a folder of saliency maps, `.npy` or grey `.png`, named as the images.
+        network: an `.onnx` file with its card or a `.ckpt` of a training run; null is the shipped model. (Not
+            `model`, which for Hydra is the group of what can be trained.)
+        maps: in place of a network, a folder of saliency maps, `.npy` or grey `.png`, named as the images.
         split: which images are scored: train, val or test.
         out: folder of the results.
         rank_by: metric that decides which images are best, median and worst.
@@ -41,7 +42,7 @@ class EvaluateConfig:
     """
 
     sets: dict[str, DataSetConfig]
-    model: str | None
+    network: str | None
     maps: str | None
     split: str
     out: Path
@@ -55,12 +56,12 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
     """Scores the model on every set, prints the tables and writes the files.
 
     Raises:
-        ConfigError: an unknown metric, a batch or a number of resamples below 1, or `model` beside `maps`.
+        ConfigError: no set, an unknown metric, `batch` or `resamples` below 1, or `network` beside `maps`.
         DataError: a store, a split or a map is missing or damaged.
         ModelError: the model cannot be loaded.
     """
     _check(config)
-    source = open_source(config.model, config.maps)
+    source = open_source(config.network, config.maps)
     results = {}
     for name, entry in config.sets.items():
         bench = Bench(FixationStore(entry.store))
@@ -77,6 +78,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
 
 
 def _check(config: EvaluateConfig) -> None:
+    if not config.sets:
+        raise ConfigError("data: name at least one set, for example data=osie")
     if config.rank_by not in METRICS:
         raise ConfigError(f"rank_by: expected one of {', '.join(METRICS)}, got {config.rank_by!r}")
     for key in ("batch", "resamples"):

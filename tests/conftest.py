@@ -3,10 +3,17 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from gaze.data.layout import StoreAttributes
+from gaze.data.records import Fixations, Stimulus
+from gaze.data.writer import write_store
 
 SHARED = Path(os.environ.get("GAZE_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -57,3 +64,40 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(card))
     return path
+
+
+SPLITS = ("train",) * 4 + ("val",) * 3 + ("test",) * 4
+
+
+def drawn_stimulus(number: int, split: str, gaze: bool = True) -> Stimulus:
+    """A bright spot where four subjects look, or a density; 64 x 48, the last of each four 48 x 64."""
+    random = np.random.default_rng(number)
+    width, height = (48, 64) if number % 4 == 3 else (64, 48)
+    x, y = random.uniform(0.25, 0.75, 2) * (width, height)
+    columns, rows = np.arange(width) - x, np.arange(height)[:, None] - y
+    spot = np.exp(-0.5 * (columns**2 + rows**2) / 36)
+    buffer = BytesIO()
+    Image.fromarray((255 * spot).astype(np.uint8)).convert("RGB").save(buffer, "PNG")
+    points = random.normal((x, y), 5, (12, 2)).clip(0, (width - 1, height - 1))
+    fixations = Fixations.of(*points.T, subject=np.repeat(np.arange(4), 3), order=np.tile(np.arange(1, 4), 4))
+    density = (spot / spot.sum()).astype(np.float32)
+    seen = (fixations, None) if gaze else (Fixations.of([], []), density)
+    return Stimulus(f"{number:03}.png", buffer.getvalue(), width, height, split, *seen)
+
+
+@pytest.fixture(scope="session")
+def make_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes a store of the given splits, with gaze points or with densities."""
+
+    def make(splits: tuple[str, ...] = SPLITS, gaze: bool = True) -> Path:
+        path = tmp_path_factory.mktemp("store") / "small.h5"
+        attributes = StoreAttributes("small", "MIT", "drawn by a test", 4.0, None, True)
+        write_store(path, attributes, (drawn_stimulus(k, split, gaze) for k, split in enumerate(splits)))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_store(make_store: Callable[..., Path]) -> Path:
+    return make_store()

@@ -37,23 +37,23 @@ class Source:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def open_source(model: str | None, maps: str | None) -> Source:
-    """Opens what the settings `model` and `maps` name; both null means the shipped model.
+def open_source(network: str | None, maps: str | None) -> Source:
+    """Opens what the settings `network` and `maps` name; both null means the shipped model.
 
     Raises:
-        ConfigError: both are given, or `model` is no .onnx or .ckpt file.
+        ConfigError: both are given, or `network` is no .onnx or .ckpt file.
         DataError: `maps` is no folder.
-        ModelError: the model cannot be loaded.
+        ModelError: the network cannot be loaded.
     """
     if maps is not None:
-        if model is not None:
-            raise ConfigError("model, maps: give one of the two")
+        if network is not None:
+            raise ConfigError("network, maps: give one of the two")
         return _from_folder(Path(maps))
-    if model is not None and Path(model).suffix == CHECKPOINT:
-        return _from_checkpoint(Path(model))
-    if model is not None and Path(model).suffix != EXPORTED:
-        raise ConfigError(f"model: expected a file {EXPORTED} or {CHECKPOINT}, got {model}")
-    return _from_export(Predictor(model, threads=os.cpu_count() or 1))
+    if network is not None and Path(network).suffix == CHECKPOINT:
+        return _from_checkpoint(Path(network))
+    if network is not None and Path(network).suffix != EXPORTED:
+        raise ConfigError(f"network: expected a file {EXPORTED} or {CHECKPOINT}, got {network}")
+    return _from_export(Predictor(network, threads=os.cpu_count() or 1))
 
 
 def _from_export(predictor: Predictor) -> Source:
