@@ -1,0 +1,138 @@
+"""The whole verb on a small set: called, and from the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gaze
+from gaze.data.config import DataSetConfig
+from gaze.data.store import FixationStore
+from gaze.errors import ConfigError, DataError
+from gaze.evaluate import EvaluateConfig, evaluate, main
+from gaze.evaluation.scores import METRICS
+
+
+def a_set(store: Path, name: str = "small") -> DataSetConfig:
+    return DataSetConfig(name, "folder", str(store), "MIT", "drawn", True, None, 4.0, None)
+
+
+def config(store: Path, out: Path, **changes) -> EvaluateConfig:
+    values = {
+        "sets": {"small": a_set(store)},
+        "network": None,
+        "maps": None,
+        "split": "test",
+        "out": out,
+        "rank_by": "information_gain",
+        "batch": 3,
+        "resamples": 50,
+        "seed": 1,
+    }
+    return EvaluateConfig(**{**values, **changes})
+
+
+def test_writes_a_table_json_markdown_and_a_picture_for_each_set(small_store, bright_model, tmp_path, capsys):
+    sets = {name: a_set(small_store, name) for name in ("first", "second")}
+    evaluate(config(small_store, tmp_path / "out", sets=sets, network=str(bright_model)))
+    printed = capsys.readouterr().out
+    content = json.loads((tmp_path / "out/evaluation.json").read_text())
+    markdown = (tmp_path / "out/evaluation.md").read_text()
+    assert list(content["sets"]) == ["first", "second"]
+    assert content["model"]["name"] == "bright"
+    for name, scores in content["sets"].items():
+        assert f"{name}, test: 4 images, 48 fixations" in printed
+        assert f"### {name}, test: 4 images, 48 fixations" in markdown
+        assert list(scores["per_image"]) == ["007.png", "008.png", "009.png", "010.png"]
+        model, center_bias = scores["scores"]["model"], scores["scores"]["center_bias"]
+        assert model["auc"]["mean"] > center_bias["auc"]["mean"] > 0.5  # the spots are bright, and looked at
+        shown = f"{model['auc']['mean']:.3f}"
+        assert shown in printed
+        assert shown in markdown
+        with Image.open(tmp_path / f"out/{name}.png") as picture:
+            assert picture.width > 600
+
+
+def test_the_same_seed_gives_the_same_file(small_store, bright_model, tmp_path, capsys):
+    files = []
+    for out in ("a", "b"):
+        evaluate(config(small_store, tmp_path / out, network=str(bright_model)))
+        files.append((tmp_path / out / "evaluation.json").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_maps_of_the_truth_are_hard_to_beat(small_store, tmp_path, capsys):
+    from gaze.data.densities import fixation_density
+    from gaze.geometry import Size
+
+    store = FixationStore(small_store)
+    for index in store.indices("test"):
+        stimulus = store[int(index)]
+        truth = fixation_density(stimulus.fixations, Size(stimulus.width, stimulus.height), 4.0)
+        np.save((tmp_path / stimulus.name).with_suffix(".npy"), truth)
+    scores, summary = evaluate(config(small_store, tmp_path / "out", maps=str(tmp_path), rank_by="nss"))[
+        "small"
+    ]
+    model = summary["model"]
+    assert model["cc"].mean == pytest.approx(1, abs=1e-5)
+    assert model["sim"].mean == pytest.approx(1, abs=1e-5)
+    assert model["kl"].mean == pytest.approx(0, abs=1e-5)
+    assert model["nss"].mean > summary["inter_observer"]["nss"].mean
+    assert np.isnan(scores.values["model"]["information_gain"]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rank_by": "beauty"}, f"rank_by: expected one of {', '.join(METRICS)}, got 'beauty'"),
+        ({"batch": 0}, "batch: expected at least 1, got 0"),
+        ({"resamples": 0}, "resamples: expected at least 1, got 0"),
+        ({"sets": {}}, "data: name at least one set"),
+    ],
+)
+def test_a_wrong_setting_is_named(small_store, tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        evaluate(config(small_store, tmp_path, **changes))
+
+
+def test_a_split_that_does_not_exist(small_store, bright_model, tmp_path):
+    with pytest.raises(DataError, match="split must be one of train, val, test"):
+        evaluate(config(small_store, tmp_path, network=str(bright_model), split="holdout"))
+
+
+def test_command_line(small_store, bright_model, tmp_path):
+    arguments = ["data=osie", f"sets.osie.store={small_store}", f"network={bright_model}", "out=here"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(gaze.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-m", "gaze.evaluate", *arguments],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "osie, test: 4 images" in done.stdout
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"here/evaluation.json", "here/evaluation.md", "here/osie.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("data=osie", "rank_by=beauty"), 2, "gaze.evaluate: rank_by: expected one of auc"),
+        (("data=osie", "batch=many"), 2, "gaze.evaluate: batch: "),
+        (("data=osie", "maps=nowhere"), 1, "gaze.evaluate: maps=nowhere: no such folder"),
+    ],
+)
+def test_command_line_says_in_one_line_what_is_wrong(tmp_path, monkeypatch, capsys, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gaze.evaluate", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    printed = capsys.readouterr()
+    assert stopped.value.code == code
+    assert printed.err.startswith(message)
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert list(tmp_path.iterdir()) == []
