@@ -217,4 +217,5 @@ def test_many_workers_read_at_once(path, method, workers):
     loader = DataLoader(dataset, batch_size=None, num_workers=workers, multiprocessing_context=method)
     read = [(int(bytes_), float(x)) for bytes_, x in loader]
     np.testing.assert_allclose(read, expected)
+    assert method == "spawn" or dataset.store._file is None, "no file may be open across a fork"
     assert dataset[0] == expected[0]
