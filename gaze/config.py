@@ -6,11 +6,10 @@ dataclass does not know, a missing value or a wrong type is one line that names 
 
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -35,7 +34,9 @@ def validate(config: DictConfig, schema: type[Schema]) -> Schema:
         key = getattr(error, "full_key", None) or "configuration"
         reason = str(error).splitlines()[0]
         if "not in" in reason:
-            reason = f"unknown key; expected one of {', '.join(f.name for f in fields(schema))}"  # type: ignore[arg-type]
+            parent = getattr(error, "object_type", None)
+            known = fields(parent if is_dataclass(parent) else schema)  # type: ignore[arg-type]
+            reason = f"unknown key; expected one of {', '.join(field.name for field in known)}"
         raise ConfigError(f"{key}: {reason}") from error
     return result  # type: ignore[return-value]
 
@@ -48,8 +49,12 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
     """
 
     def decorate(run: Callable[[Schema], Any]) -> Callable[[], None]:
+        started = False
+
         @hydra.main(config_path="pkg://gaze.conf", config_name=name, version_base="1.3")
         def composed(config: DictConfig) -> None:
+            nonlocal started
+            started = True
             try:
                 run(validate(config, schema))
             except GazeError as error:
@@ -59,9 +64,8 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
         def main() -> None:
             try:
                 composed()
-            except HydraException as error:  # pragma: no cover - hydra.main prints and exits by itself
-                print(f"gaze.{name}: {error}", file=sys.stderr)
-                sys.exit(2)
+            except SystemExit as stop:  # Hydra exits with 1 where it could not compose the configuration
+                sys.exit(2 if stop.code == 1 and not started else stop.code)
 
         return main
 

@@ -1,0 +1,1 @@
+"""The values of every setting, as YAML: see `gaze.config`."""

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from gaze.baselines import GRID, fit_center_bias
+from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig
 from gaze.data.dataset import BucketBatches, GazeDataset, stimulus_box, target_map
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.geometry import Size
-from gaze.card import InputRule
 
 
 @dataclass

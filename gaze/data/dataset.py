@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
 from gaze.data.densities import normalise
 from gaze.data.records import Fixations, Stimulus
@@ -16,7 +17,6 @@ from gaze.data.store import FixationStore
 from gaze.errors import DataError
 from gaze.geometry import Box, Size
 from gaze.images import decode
-from gaze.card import InputRule
 from gaze.predictor import network_size
 
 
@@ -47,7 +47,12 @@ class GazeDataset(Dataset):
     """
 
     def __init__(
-        self, stores: Sequence[FixationStore], split: str, rule: InputRule, stride: int, augment: AugmentConfig
+        self,
+        stores: Sequence[FixationStore],
+        split: str,
+        rule: InputRule,
+        stride: int,
+        augment: AugmentConfig,
     ) -> None:
         self.stores, self.stride, self.augment = list(stores), stride, augment
         self.entries = [(s, int(i)) for s, store in enumerate(stores) for i in store.indices(split)]
@@ -72,10 +77,7 @@ class GazeDataset(Dataset):
             "store": torch.tensor(store),
         }
 
-
-    def _varied(
-        self, stimulus: Stimulus, size: Size, cells: Size, rng: np.random.Generator
-    ) -> tuple[NDArray, NDArray]:
+    def _varied(self, stimulus: Stimulus, size: Size, cells: Size, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         box = random_box(Size(stimulus.width, stimulus.height), self.augment, rng)
         if target_map(stimulus, box, cells) is None:  # nobody looked there
             box = stimulus_box(stimulus)

@@ -71,16 +71,24 @@ def build_backbone(config: BackboneConfig) -> Backbone:
 def _tapped(config: BackboneConfig) -> nn.Module:
     by_name = any(isinstance(tap, str) for tap in config.taps)
     try:
-        options: dict[str, Any] = {"num_classes": 0} if by_name else {
-            "features_only": True, "out_indices": tuple(config.taps)}
+        options: dict[str, Any] = (
+            {"num_classes": 0} if by_name else {"features_only": True, "out_indices": tuple(config.taps)}
+        )
         model = timm.create_model(config.name, pretrained=config.weights == PRETRAINED, **options)
         if not by_name:
             return model
-        model.feature_info = [{"num_chs": 1, "reduction": 1, "module": str(tap)} for tap in config.taps]  # measured below
+        model.feature_info = [
+            {"num_chs": 1, "reduction": 1, "module": str(tap)} for tap in config.taps
+        ]  # measured below
         return FeatureListNet(model, out_indices=tuple(range(len(config.taps))), flatten_sequential=True)
     except (AssertionError, IndexError, KeyError) as error:
-        raise ModelError(f"model.backbone.taps={config.taps}: {config.name} cannot be tapped there ({error})") from error
-    except (OSError, RuntimeError) as error:  # what timm and the hub's client raise without a network or a file
+        raise ModelError(
+            f"model.backbone.taps={config.taps}: {config.name} cannot be tapped there ({error})"
+        ) from error
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # what timm and the hub's client raise without a network or a file
         raise ModelError(
             f"the pretrained weights of {config.name} cannot be had from timm's hub ({_first_line(error)}); give a "
             "safetensors file with model.backbone.weights=PATH, or model.backbone.weights=none for random weights"
@@ -96,8 +104,10 @@ def load_weights(features: nn.Module, path: Path) -> None:
         ModelError: the file is missing or damaged, or lacks a tensor of the model, or has it in another shape.
     """
     if not path.is_file():
-        raise ModelError(f"model.backbone.weights={path}: no such file; expected a safetensors file, "
-                         f"`{PRETRAINED}` (timm's hub) or `{RANDOM}` (random weights)")
+        raise ModelError(
+            f"model.backbone.weights={path}: no such file; expected a safetensors file, "
+            f"`{PRETRAINED}` (timm's hub) or `{RANDOM}` (random weights)"
+        )
     try:
         stored = {key.replace(".", "_"): value for key, value in load_file(path).items()}
     except SafetensorError as error:
@@ -109,7 +119,9 @@ def load_weights(features: nn.Module, path: Path) -> None:
         found = stored.get(key.replace(".", "_"))
         if found is None or found.shape != value.shape:
             came = "is not in the file" if found is None else f"has shape {tuple(found.shape)} in the file"
-            raise ModelError(f"{path}: {key} {came}, expected {tuple(value.shape)}: are these weights of another model?")
+            raise ModelError(
+                f"{path}: {key} {came}, expected {tuple(value.shape)}: are these weights of another model?"
+            )
         state[key] = found.to(value.dtype)
     features.load_state_dict(state)
 

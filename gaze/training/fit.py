@@ -16,11 +16,11 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.models import STRIDE, build_network
-from gaze.card import InputRule
 from gaze.training.config import TrainerConfig
 from gaze.training.module import MONITOR, GazeModule
 from gaze.training.panel import PanelCallback

@@ -70,7 +70,14 @@ class GazeModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch: negative bits per fixation over the uniform density."""
         gain = information_gain(self.network(batch["image"]), batch["target"]).mean()
-        self.log("train/bits_over_uniform", gain, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["image"]))
+        self.log(
+            "train/bits_over_uniform",
+            gain,
+            prog_bar=True,
+            on_step=True,
+            on_epoch=True,
+            batch_size=len(batch["image"]),
+        )
         return -gain
 
     def on_validation_epoch_start(self) -> None:
@@ -117,9 +124,13 @@ def parameter_groups(network: GazeNetwork, optim: OptimConfig) -> list[dict[str,
     """The network's trainable parameters by learning rate and weight decay."""
     groups = []
     for lr, inside in ((optim.backbone_lr, True), (optim.readout_lr, False)):
-        named = [(k, p) for k, p in network.named_parameters() if k.startswith("backbone.") == inside and p.requires_grad]
+        named = [
+            (k, p) for k, p in network.named_parameters() if k.startswith("backbone.") == inside and p.requires_grad
+        ]
         weights: list[nn.Parameter] = [p for _, p in named if p.ndim == 4]
         others: list[nn.Parameter] = [p for _, p in named if p.ndim != 4]
-        groups += [{"params": weights, "lr": lr, "weight_decay": optim.weight_decay},
-                   {"params": others, "lr": lr, "weight_decay": 0.0}]
+        groups += [
+            {"params": weights, "lr": lr, "weight_decay": optim.weight_decay},
+            {"params": others, "lr": lr, "weight_decay": 0.0},
+        ]
     return [group for group in groups if group["params"]]

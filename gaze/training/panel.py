@@ -31,7 +31,9 @@ class PanelCallback(pl.Callback):
         self.folder, self.dataset = folder / "panels", data.val_set
         entries = np.array([store for store, _ in self.dataset.entries])
         per_store = [np.flatnonzero(entries == s) for s in np.unique(entries)]
-        self.chosen = [int(i) for members in per_store for i in members[:: max(1, len(members) * len(per_store) // ROWS)]]
+        self.chosen = [
+            int(i) for members in per_store for i in members[:: max(1, len(members) * len(per_store) // ROWS)]
+        ]
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Draws the panel (first process only, not in the sanity check)."""
@@ -52,7 +54,9 @@ class PanelCallback(pl.Callback):
                 logger.experiment.add_image("panel", panel, trainer.global_step, dataformats="HWC")
 
 
-def draw_row(image: NDArray[np.uint8], log_density: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.uint8]:
+def draw_row(
+    image: NDArray[np.uint8], log_density: NDArray[np.float32], target: NDArray[np.float32]
+) -> NDArray[np.uint8]:
     """Photograph, prediction and truth side by side: H x 3W x 3 uint8 RGB."""
     truth = cv2.GaussianBlur(target, (0, 0), BLUR)
     pictures = [image, *(np.asarray(overlay(image, density)) for density in (np.exp(log_density), truth))]

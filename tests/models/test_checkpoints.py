@@ -1,0 +1,50 @@
+"""A checkpoint rebuilds its own network and runs no code."""
+
+import pickle
+
+import pytest
+import torch
+
+from gaze.errors import ModelError
+from gaze.models.checkpoints import PREFIX, describe, load_checkpoint
+
+
+def save(network, path) -> None:
+    state = {PREFIX + key: value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": state, **describe(network, ["osie"], 7)}, path)
+
+
+def test_comes_back_as_it_was(network, tmp_path):
+    save(network, tmp_path / "net.ckpt")
+    trained = load_checkpoint(tmp_path / "net.ckpt")
+    images = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    assert torch.equal(trained.network(images), network(images))
+    assert (trained.network.config, trained.trained_on, trained.seed) == (network.config, ["osie"], 7)
+    assert not trained.network.training
+
+
+def test_files_that_are_no_checkpoint_are_one_line(network, tmp_path):
+    (tmp_path / "text.ckpt").write_text("hello")
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    save(network, tmp_path / "net.ckpt")
+    (tmp_path / "cut.ckpt").write_bytes((tmp_path / "net.ckpt").read_bytes()[:5000])
+    for name, message in {
+        "nowhere.ckpt": "no such checkpoint",
+        "text.ckpt": "not a checkpoint of gaze",
+        "other.ckpt": "not a checkpoint of gaze",
+        "cut.ckpt": "not a checkpoint of gaze",
+    }.items():
+        with pytest.raises(ModelError, match=message) as caught:
+            load_checkpoint(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    (tmp_path / "attack.ckpt").write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(ModelError):
+        load_checkpoint(tmp_path / "attack.ckpt")
+    assert not (tmp_path / "ran").exists()

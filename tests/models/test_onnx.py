@@ -1,0 +1,47 @@
+"""The exported file computes what torch computes, at any size."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from gaze.errors import ModelError
+from gaze.models.onnx import export_onnx, parity, rounded
+from gaze.predictor import open_session
+
+
+@pytest.fixture
+def photos() -> list[np.ndarray]:
+    shapes = ((600, 800), (640, 480), (256, 256), (90, 400))
+    return [np.random.default_rng(i).integers(0, 256, (*shape, 3), np.uint8) for i, shape in enumerate(shapes)]
+
+
+def test_equals_torch_for_any_size_and_batch(network, photos, tmp_path):
+    export_onnx(network, tmp_path / "net.onnx")
+    assert parity(network, tmp_path / "net.onnx", photos) < 1e-4
+    session = open_session((tmp_path / "net.onnx").read_bytes(), tmp_path / "net.onnx", threads=1)
+    images = torch.randint(0, 256, (3, 48, 80, 3), dtype=torch.uint8)
+    (got,) = session.run(["log_density"], {"image": images.numpy()})
+    np.testing.assert_allclose(got, network(images).detach().numpy(), atol=1e-4)
+
+
+def test_parity_refuses_another_network(network, photos, tmp_path):
+    export_onnx(network, tmp_path / "net.onnx")
+    with torch.no_grad():
+        network.readout.layers[-1].weight += 1
+    with pytest.raises(ModelError, match=r"differs from torch by \S+ in log density"):
+        parity(network, tmp_path / "net.onnx", photos)
+
+
+def test_rounded_weights_are_stored_in_half_the_space(network, photos, tmp_path):
+    export_onnx(network, tmp_path / "full.onnx")
+    half = rounded(network)
+    export_onnx(half, tmp_path / "half.onnx")
+    assert parity(half, tmp_path / "half.onnx", photos) < 1e-4
+    full, small = (onnx.load(tmp_path / name).graph.initializer for name in ("full.onnx", "half.onnx"))
+    weights = [t for t in small if len(t.dims) == 4]
+    assert weights
+    assert all(t.data_type == onnx.TensorProto.FLOAT16 for t in weights)
+    assert sum(len(t.raw_data) for t in small) < 0.6 * sum(len(t.raw_data) for t in full)
+    worst = max((a - b).abs().max() for a, b in zip(network.parameters(), half.parameters(), strict=True))
+    assert 0 < worst < 1e-2

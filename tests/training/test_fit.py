@@ -1,0 +1,123 @@
+"""Whole runs: what they write, that they learn, stop, go on exactly, and lose nothing."""
+
+import csv
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import gaze.training.fit as fit_module
+from gaze.data.store import FixationStore
+from gaze.errors import ConfigError, DataError
+from gaze.models import load_network
+from gaze.models.checkpoints import load_checkpoint
+from gaze.training.fit import BEST, LAST, fit, resolve_precision
+
+
+def column(path, name) -> list[float]:
+    with path.open() as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+def test_a_run_learns_and_leaves_checkpoints_logs_and_panels(train_config, tmp_path):
+    config = train_config("trainer.max_epochs=8", "trainer.patience=20")
+    best = fit(config)
+    out = tmp_path / "run"
+    assert best == out / BEST
+    assert {"config.yaml", "metrics.csv", LAST} <= {path.name for path in out.iterdir()}
+    assert list(out.glob("events.out.tfevents.*"))
+    assert len(list((out / "panels").glob("epoch_*.png"))) == 8
+    gains = column(out / "metrics.csv", "val/information_gain")
+    assert len(gains) == 8
+    assert max(gains[4:]) > gains[0]
+    trained = load_checkpoint(best)
+    assert (trained.trained_on, trained.seed) == (["folder"], config.seed)
+    kept = torch.load(best, weights_only=True)["callbacks"]
+    score = next(state["best_model_score"] for key, state in kept.items() if "ModelCheckpoint" in key)
+    assert float(score) == pytest.approx(max(gains), abs=1e-4)
+
+
+class Interrupt(pl.Callback):
+    """Presses Ctrl-C when an epoch has ended."""
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(train_config, tmp_path, monkeypatch):
+    whole, parted = train_config(f"out={tmp_path / 'whole'}"), train_config(f"out={tmp_path / 'parted'}")
+    fit(whole)
+    make = fit_module.make_trainer
+
+    def interrupted(*arguments):
+        trainer = make(*arguments)
+        trainer.callbacks.append(Interrupt())
+        return trainer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "make_trainer", interrupted)
+        with pytest.raises(SystemExit):
+            fit(parted)
+    fit(train_config(f"out={tmp_path / 'parted'}", "resume=true"))
+    first, second = (torch.load(tmp_path / run / LAST, weights_only=True) for run in ("whole", "parted"))
+    assert first["global_step"] == second["global_step"] > 0
+    for part in ("state_dict", "current_model_state"):
+        assert first[part].keys() == second[part].keys()
+        for key, value in first[part].items():
+            assert torch.equal(value, second[part][key]), f"{part} {key}"
+    moments = [checkpoint["optimizer_states"][0]["state"] for checkpoint in (first, second)]
+    assert all(torch.equal(moments[0][k]["exp_avg"], moments[1][k]["exp_avg"]) for k in moments[0])
+
+
+def test_a_run_is_never_overwritten_and_resuming_needs_one(train_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"resume=true: no run to continue in out=.*last\.ckpt"):
+        fit(train_config("resume=true"))
+    fit(train_config("trainer.max_epochs=1"))
+    before = (tmp_path / "run" / LAST).read_bytes()
+    with pytest.raises(ConfigError, match="holds a run already"):
+        fit(train_config())
+    assert (tmp_path / "run" / LAST).read_bytes() == before
+
+
+def test_trains_on_sets_of_points_and_of_maps_together(train_config, make_store, tmp_path):
+    maps = make_store(gaze=False)
+    config = train_config("trainer.max_epochs=1", "loader.weights={folder: 2, maps: 0.5}")
+    config.sets["maps"] = type(config.sets["folder"])(**{**vars(config.sets["folder"]), "store": str(maps)})
+    fit(config)
+    assert load_checkpoint(tmp_path / "run" / BEST).trained_on == ["folder", "maps"]
+    assert column(tmp_path / "run" / "metrics.csv", "val/maps")
+
+
+def test_a_checkpoint_holds_the_averaged_weights(train_config, tmp_path):
+    fit(train_config("trainer.max_epochs=1"))
+    checkpoint = torch.load(tmp_path / "run" / BEST, weights_only=True)
+    network = load_network(tmp_path / "run" / BEST).state_dict()
+    key = "readout.layers.0.weight"
+    assert torch.equal(network[key], checkpoint["state_dict"][f"network.{key}"])
+    assert not torch.equal(network[key], checkpoint["current_model_state"][f"network.{key}"])
+
+
+def test_errors_come_before_anything_is_written(train_config, tmp_path):
+    with pytest.raises(DataError, match="no such store"):
+        fit(train_config("sets.folder.store=nowhere.h5"))
+    with pytest.raises(ConfigError, match=r"loader\.weights\.osie: no such set; expected one of folder"):
+        fit(train_config("loader.weights={osie: 2}"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_precision_follows_the_device(monkeypatch):
+    assert resolve_precision("16-mixed") == "16-mixed"
+    for gpu, bf16, expected in (
+        (False, False, "32-true"),
+        (True, False, "16-mixed"),
+        (True, True, "bf16-mixed"),
+    ):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda bf16=bf16: bf16)
+        assert resolve_precision("auto") == expected
+
+
+def test_small_store_has_every_split(small_store):
+    store = FixationStore(small_store)
+    assert [len(store.indices(split)) for split in ("train", "val", "test")] == [4, 3, 4]
