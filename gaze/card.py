@@ -57,9 +57,7 @@ class ModelCard:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ModelError(
-                f"{path}: the model's card cannot be read ({error.strerror or error})"
-            ) from error
+            raise ModelError(f"{path}: the model's card cannot be read ({error.strerror or error})") from error
         except ValueError as error:
             raise ModelError(f"{path}: the model's card is not JSON ({error})") from error
         return cls._parse(content, path)
@@ -71,9 +69,7 @@ class ModelCard:
             found = content.keys() if isinstance(content, dict) else set()
             raise ModelError(f"{path}: the model's card lacks {', '.join(sorted(required - found))}")
         if content["format_version"] != FORMAT_VERSION:
-            raise ModelError(
-                f"{path}: card format {content['format_version']!r}, this gaze reads {FORMAT_VERSION}"
-            )
+            raise ModelError(f"{path}: card format {content['format_version']!r}, this gaze reads {FORMAT_VERSION}")
         known = {key: content[key] for key in (f.name for f in fields(cls)) if key in content}
         return cls(**{**known, "input": _input_rule(content["input"], path)})
 
@@ -90,9 +86,7 @@ def _input_rule(content: Any, path: Path) -> InputRule:
     try:
         rule = InputRule(**content)
     except TypeError as error:
-        raise ModelError(
-            f"{path}: input: expected longer_side, multiple, color, resize, got {content!r}"
-        ) from error
+        raise ModelError(f"{path}: input: expected longer_side, multiple, color, resize, got {content!r}") from error
     numbers = all(isinstance(n, int) and n >= 1 for n in (rule.longer_side, rule.multiple))
     if not numbers or rule.color != "RGB" or rule.resize != "area":
         raise ModelError(f"{path}: input: this version of gaze cannot serve {content!r}")

@@ -94,9 +94,7 @@ class AspectRatio:
         """
         match = re.fullmatch(r"([0-9]*\.?[0-9]+)(?::([0-9]*\.?[0-9]+))?", text.strip())
         if match is None:
-            raise ConfigError(
-                f"ratio: expected WIDTH:HEIGHT or a number, for example 16:9 or 1.5, got {text!r}"
-            )
+            raise ConfigError(f"ratio: expected WIDTH:HEIGHT or a number, for example 16:9 or 1.5, got {text!r}")
         return cls(float(match[1]), float(match[2] or 1))
 
     @property

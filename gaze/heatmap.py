@@ -26,9 +26,7 @@ def overlay(image: np.ndarray, density: np.ndarray, boxes: Sequence[Box] = ()) -
     size = original.within(LONGER_SIDE)
     picture = cv2.resize(image, (size.width, size.height), interpolation=cv2.INTER_AREA)
     heat = cv2.resize(density / density.max(), (size.width, size.height), interpolation=cv2.INTER_LINEAR)
-    heat = np.sqrt(
-        heat.clip(0, 1)
-    )  # a density falls off steeply; its root shows the second and third place too
+    heat = np.sqrt(heat.clip(0, 1))  # a density falls off steeply; its root shows the second and third place too
     color = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[:, :, ::-1]
     opacity = _OPACITY * heat[:, :, None]
     picture = np.ascontiguousarray(picture * (1 - opacity) + color * opacity, np.uint8)

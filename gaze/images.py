@@ -86,9 +86,7 @@ def open_photo(source: str | os.PathLike[str] | bytes) -> Photo:
             image.load()
             return Photo(_upright(simplify(image), _orientation(image)), kind)
         except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
-            raise ImageError(
-                f"{name}: damaged, truncated or unsupported {kind} file ({_one_line(error)})"
-            ) from error
+            raise ImageError(f"{name}: damaged, truncated or unsupported {kind} file ({_one_line(error)})") from error
 
 
 def decode(source: str | os.PathLike[str] | bytes) -> np.ndarray:
@@ -122,9 +120,7 @@ def as_rgb(image: ImageLike) -> np.ndarray:
             raise ImageError(f"image: cannot convert mode {image.mode} ({_one_line(error)})") from error
     if isinstance(image, str | os.PathLike | bytes):
         return decode(image)
-    raise ImageError(
-        f"image: expected a path, a PIL image or an H x W x 3 uint8 array, got {type(image).__name__}"
-    )
+    raise ImageError(f"image: expected a path, a PIL image or an H x W x 3 uint8 array, got {type(image).__name__}")
 
 
 def check_rgb(image: np.ndarray) -> None:
@@ -178,9 +174,7 @@ def encode(image: Image.Image, kind: str) -> bytes:
     try:
         (opaque(image) if kind == "JPEG" else image).save(buffer, kind, **_SAVE[kind])
     except (OSError, ValueError, KeyError) as error:
-        raise ImageError(
-            f"cannot encode {image.width}x{image.height} as {kind} ({_one_line(error)})"
-        ) from error
+        raise ImageError(f"cannot encode {image.width}x{image.height} as {kind} ({_one_line(error)})") from error
     return buffer.getvalue()
 
 

@@ -163,12 +163,8 @@ def open_session(content: bytes, path: Path, threads: int) -> "InferenceSession"
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a dozen unrelated exception classes
-        raise ModelError(
-            f"{path}: not a network that ONNX Runtime can load ({_first_line(error)})"
-        ) from error
-    inputs, outputs = (
-        [node.name for node in nodes] for nodes in (session.get_inputs(), session.get_outputs())
-    )
+        raise ModelError(f"{path}: not a network that ONNX Runtime can load ({_first_line(error)})") from error
+    inputs, outputs = ([node.name for node in nodes] for nodes in (session.get_inputs(), session.get_outputs()))
     if inputs != ["image"] or "log_density" not in outputs:
         raise ModelError(f"{path}: expected input image and output log_density, got {inputs} and {outputs}")
     return session

@@ -29,9 +29,7 @@ def test_size_is_read_and_written():
     assert Size(400, 300).pixels == 120_000
 
 
-@pytest.mark.parametrize(
-    "text", ["", "400", "400x", "x300", "0x300", "400x0", "400:300", "-4x3", "4.5x3", "999999x1"]
-)
+@pytest.mark.parametrize("text", ["", "400", "400x", "x300", "0x300", "400x0", "400:300", "-4x3", "4.5x3", "999999x1"])
 def test_bad_size_is_one_line_that_names_the_setting(text: str):
     with pytest.raises(ConfigError, match=r"^size: expected WIDTHxHEIGHT"):
         Size.parse(text)

@@ -16,9 +16,7 @@ def test_gaze_is_red_and_the_rest_is_the_photo():
 
 def test_large_photo_is_reduced_and_boxes_are_drawn_in_its_pixels():
     image = np.zeros((1000, 4 * LONGER_SIDE, 3), np.uint8)
-    picture = np.asarray(
-        overlay(image, np.eye(5, dtype=np.float32)[:1], [Box(2 * LONGER_SIDE, 0, 1000, 1000)])
-    )
+    picture = np.asarray(overlay(image, np.eye(5, dtype=np.float32)[:1], [Box(2 * LONGER_SIDE, 0, 1000, 1000)]))
     assert picture.shape == (250, LONGER_SIDE, 3)
     white = np.flatnonzero((picture[125] > 250).all(axis=1))
     assert abs(white.min() - LONGER_SIDE // 2) <= 6

@@ -75,9 +75,7 @@ def test_unknown_orientation_leaves_the_photo_as_it_is():
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16", "CMYK", "YCbCr"])
 def test_every_mode_becomes_rgb(mode: str):
     kind = "JPEG" if mode in ("CMYK", "YCbCr") else "PNG"
-    expected = np.asarray(corners("L" if mode in ("1", "L", "LA", "I;16") else "RGB").convert("RGB")).astype(
-        int
-    )
+    expected = np.asarray(corners("L" if mode in ("1", "L", "LA", "I;16") else "RGB").convert("RGB")).astype(int)
     if mode == "I;16":
         image = Image.fromarray(np.asarray(corners("L")).astype(np.uint16) * 257)
     elif mode == "1":

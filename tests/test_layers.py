@@ -108,9 +108,7 @@ def offences(module: str, source: str) -> list[str]:
     """What `module` imports from its own layer, unless from its own package, or from above."""
     package = ".".join(module.split(".")[:2])
     within = [name for name in imports(source) if name.startswith("gaze.") and name in MODULES]
-    return sorted(
-        name for name in within if layer(name) >= layer(module) and not f"{name}.".startswith(f"{package}.")
-    )
+    return sorted(name for name in within if layer(name) >= layer(module) and not f"{name}.".startswith(f"{package}."))
 
 
 PLACED = [name for name in MODULES if name not in ("gaze", "gaze.conf", "gaze.weights")]
@@ -122,9 +120,7 @@ def test_module_imports_only_from_layers_below(module: str):
 
 
 def test_no_module_imports_itself_through_others():
-    graph = {
-        name: imports(path.read_text(encoding="utf-8")) & MODULES.keys() for name, path in MODULES.items()
-    }
+    graph = {name: imports(path.read_text(encoding="utf-8")) & MODULES.keys() for name, path in MODULES.items()}
     assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
 
 
@@ -151,7 +147,5 @@ def test_what_crops_imports_nothing_that_trains(module: str):
 
 def test_cropping_loads_nothing_that_trains():
     code = f"import sys, gaze.crop.batch, gaze.crop.cli; print(sorted({TRAINING_ONLY!r} & set(sys.modules)))"
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

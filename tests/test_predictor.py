@@ -76,16 +76,12 @@ def test_fitted_log_density_sums_to_one(size: Size):
 def test_fitted_log_density_interpolates_between_cells_linearly():
     coarse = np.array([[0.0, 4.0]], np.float32)
     fitted = fit_log_density(coarse, Size(8, 1))[0]
-    expected = np.interp(
-        (np.arange(8) + 0.5) / 4 - 0.5, [0, 1], [0, 4]
-    )  # cells and pixels meet at their edges
+    expected = np.interp((np.arange(8) + 0.5) / 4 - 0.5, [0, 1], [0, 4])  # cells and pixels meet at their edges
     assert fitted - fitted[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_even_map_becomes_minus_log_of_the_number_of_pixels():
-    assert fit_log_density(np.full((3, 4), 900.0, np.float32), Size(50, 20)) == pytest.approx(
-        -np.log(1000), abs=1e-5
-    )
+    assert fit_log_density(np.full((3, 4), 900.0, np.float32), Size(50, 20)) == pytest.approx(-np.log(1000), abs=1e-5)
 
 
 def test_log_density_finds_the_bright_spot(predictor: Predictor):
@@ -144,9 +140,7 @@ def test_nothing_is_reported_and_nothing_written_at_home(bright_model: Path, tmp
 def test_saliency_takes_paths_pictures_and_arrays(predictor: Predictor, tmp_path: Path):
     pixels = spot()
     Image.fromarray(pixels).save(tmp_path / "spot.png")
-    maps = [
-        saliency(source, predictor) for source in (tmp_path / "spot.png", Image.fromarray(pixels), pixels)
-    ]
+    maps = [saliency(source, predictor) for source in (tmp_path / "spot.png", Image.fromarray(pixels), pixels)]
     maps.append(saliency(str(tmp_path / "spot.png"), predictor))
     for density in maps:
         assert density.dtype == np.float32

@@ -12,9 +12,7 @@ from gaze.errors import ConfigError, GazeError
 from gaze.predictor import Predictor
 
 
-def run(
-    source: Path, output: Path | None, request: Request, model: Path | None, as_json: bool = False
-) -> int:
+def run(source: Path, output: Path | None, request: Request, model: Path | None, as_json: bool = False) -> int:
     """Crops a photo or every photo of a folder and returns the exit code.
 
     Raises:

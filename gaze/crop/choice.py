@@ -11,9 +11,7 @@ GRID = 512
 """Pixels of the longer side of the density in which boxes are weighed; finer gives the same boxes."""
 
 
-def crop(
-    image: ImageLike, ratio: str | float | AspectRatio = "1:1", predictor: Predictor | None = None
-) -> Crop:
+def crop(image: ImageLike, ratio: str | float | AspectRatio = "1:1", predictor: Predictor | None = None) -> Crop:
     """Chooses the crop of one aspect ratio that holds most of what people look at.
 
     Args:

@@ -80,13 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is, whatever its bytes
-    warnings.filterwarnings(
-        "ignore", module="PIL"
-    )  # a file that cannot be used is an error, the rest is noise
+    warnings.filterwarnings("ignore", module="PIL")  # a file that cannot be used is an error, the rest is noise
     try:
-        return batch.run(
-            options.input, options.output, _request(options), options.model, as_json=options.json
-        )
+        return batch.run(options.input, options.output, _request(options), options.model, as_json=options.json)
     except ConfigError as error:
         parser().error(str(error))
     except GazeError as error:
@@ -103,9 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _request(options: argparse.Namespace) -> "Request":
     from gaze.crop.work import Request
 
-    ratios = options.ratio or [
-        AspectRatio(options.size.width, options.size.height) if options.size else SQUARE
-    ]
+    ratios = options.ratio or [AspectRatio(options.size.width, options.size.height) if options.size else SQUARE]
     return Request(tuple(dict.fromkeys(ratios)), options.size, options.heatmap, options.overwrite)
 
 

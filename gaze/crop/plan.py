@@ -65,9 +65,7 @@ def plan_folder(folder: Path, output: Path | None) -> Plan:
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--output {output}: expected a folder, as the photos come from one")
     plan = Plan()
-    for parent, folders, names in os.walk(
-        folder, onerror=lambda error: plan.unreadable.append(_reason(error))
-    ):
+    for parent, folders, names in os.walk(folder, onerror=lambda error: plan.unreadable.append(_reason(error))):
         here = Path(parent)
         folders[:] = sorted(name for name in folders if name[0] != "." and here / name != output)
         for name in sorted(name for name in names if name[0] != "."):

@@ -12,9 +12,7 @@ from gaze.crop.cli import main
 def draw(tmp_path: Path) -> Callable[..., Path]:
     """Writes a dark photo with a bright spot whose centre lies at `x`, `y` (0 to 1) of its size."""
 
-    def write(
-        name: str, x: float = 0.8, y: float = 0.5, size: tuple[int, int] = (240, 160), **options: object
-    ) -> Path:
+    def write(name: str, x: float = 0.8, y: float = 0.5, size: tuple[int, int] = (240, 160), **options: object) -> Path:
         pixels = np.full((size[1], size[0], 3), 25, np.uint8)
         left, top, radius = int(x * size[0]), int(y * size[1]), min(size) // 10
         pixels[max(0, top - radius) : top + radius, max(0, left - radius) : left + radius] = 255

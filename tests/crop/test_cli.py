@@ -85,9 +85,7 @@ def test_several_ratios(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[st
         (["--size", "800x600"], "photo_800x600.jpg", (213, 160)),
     ],
 )
-def test_size_scales_down_and_never_up(
-    crop: Crop, draw: Draw, options: list[str], name: str, size: tuple[int, int]
-):
+def test_size_scales_down_and_never_up(crop: Crop, draw: Draw, options: list[str], name: str, size: tuple[int, int]):
     photo = draw("photo.jpg")
     assert crop(photo, *options) == 0
     assert load(photo.with_name(name)).size == size
@@ -106,9 +104,7 @@ def test_output_names_a_folder_or_a_file(crop: Crop, draw: Draw, tmp_path: Path)
     assert load(tmp_path / "deep" / "name.png").format == "PNG"
 
 
-def test_json_tells_boxes_and_scores(
-    crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str], bright_model: Path
-):
+def test_json_tells_boxes_and_scores(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str], bright_model: Path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter: the spot on the right is at the bottom of the upright photo
     photo = draw("photo.jpg", exif=exif)
@@ -262,9 +258,7 @@ def test_wrong_command_is_exit_code_2(
     assert message in capsys.readouterr().err
 
 
-def test_missing_model_is_one_line_and_exit_code_1(
-    draw: Draw, capsys: pytest.CaptureFixture[str], tmp_path: Path
-):
+def test_missing_model_is_one_line_and_exit_code_1(draw: Draw, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     assert main([str(draw("a.jpg")), "--model", str(tmp_path / "none.onnx")]) == 1
     assert capsys.readouterr().err == f"gaze.crop: {tmp_path / 'none.onnx'}: no such model file\n"
 

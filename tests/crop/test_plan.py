@@ -34,9 +34,7 @@ def test_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pyte
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert plan_folder(tmp_path, None).unreadable == [
-        f"{tmp_path}/closed: cannot be read (Permission denied)"
-    ]
+    assert plan_folder(tmp_path, None).unreadable == [f"{tmp_path}/closed: cannot be read (Permission denied)"]
 
 
 def test_file_goes_beside_the_photo_or_where_output_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
