@@ -32,7 +32,8 @@ class EvaluateConfig:
         sets: the prepared data sets, by name.
         network: an `.onnx` file with its card or a `.ckpt` of a training run; null is the shipped model. (Not
             `model`, which for Hydra is the group of what can be trained.)
-        maps: in place of a network, a folder of saliency maps, `.npy` or grey `.png`, named as the images.
+        maps: in place of a network, a folder of saliency maps, `.npy` or grey `.png`, named as the images of
+            the one set.
         split: which images are scored: train, val or test.
         out: folder of the results.
         rank_by: metric that decides which images are best, median and worst.
@@ -80,6 +81,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
 def _check(config: EvaluateConfig) -> None:
     if not config.sets:
         raise ConfigError("data: name at least one set, for example data=osie")
+    if config.maps is not None and len(config.sets) > 1:
+        raise ConfigError("maps: score one set at a time, as sets may name their images alike")
     if config.rank_by not in METRICS:
         raise ConfigError(f"rank_by: expected one of {', '.join(METRICS)}, got {config.rank_by!r}")
     for key in ("batch", "resamples"):

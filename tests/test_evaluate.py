@@ -75,9 +75,7 @@ def test_maps_of_the_truth_are_hard_to_beat(small_store, tmp_path, capsys):
         stimulus = store[int(index)]
         truth = fixation_density(stimulus.fixations, Size(stimulus.width, stimulus.height), 4.0)
         np.save((tmp_path / stimulus.name).with_suffix(".npy"), truth)
-    scores, summary = evaluate(config(small_store, tmp_path / "out", maps=str(tmp_path), rank_by="nss"))[
-        "small"
-    ]
+    scores, summary = evaluate(config(small_store, tmp_path / "out", maps=str(tmp_path), rank_by="nss"))["small"]
     model = summary["model"]
     assert model["cc"].mean == pytest.approx(1, abs=1e-5)
     assert model["sim"].mean == pytest.approx(1, abs=1e-5)
@@ -93,6 +91,7 @@ def test_maps_of_the_truth_are_hard_to_beat(small_store, tmp_path, capsys):
         ({"batch": 0}, "batch: expected at least 1, got 0"),
         ({"resamples": 0}, "resamples: expected at least 1, got 0"),
         ({"sets": {}}, "data: name at least one set"),
+        ({"maps": ".", "sets": {"a": None, "b": None}}, "maps: score one set at a time"),
     ],
 )
 def test_a_wrong_setting_is_named(small_store, tmp_path, changes, message):
