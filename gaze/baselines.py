@@ -99,9 +99,7 @@ class GoldModel:
     bandwidth: float
     weights: tuple[float, float, float]
 
-    def held_out(
-        self, fixations: Fixations, center_bias: NDArray
-    ) -> Iterator[tuple[Fixations, NDArray[np.float32]]]:
+    def held_out(self, fixations: Fixations, center_bias: NDArray) -> Iterator[tuple[Fixations, NDArray[np.float32]]]:
         """Leaves out one subject after the other.
 
         Args:

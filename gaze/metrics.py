@@ -28,9 +28,7 @@ def auc(saliency: ArrayLike, x: ArrayLike, y: ArrayLike) -> float:
     return _mann_whitney(values_at(saliency, x, y), saliency.ravel())
 
 
-def shuffled_auc(
-    saliency: ArrayLike, x: ArrayLike, y: ArrayLike, other_x: ArrayLike, other_y: ArrayLike
-) -> float:
+def shuffled_auc(saliency: ArrayLike, x: ArrayLike, y: ArrayLike, other_x: ArrayLike, other_y: ArrayLike) -> float:
     """AUC of this image's fixations against fixations made on other images, which share its centre bias.
 
     Source: Tatler, Baddeley, Gilchrist, "Visual correlates of fixation selection", Vision Research 45, 2005.
@@ -175,9 +173,7 @@ def _centered(array: NDArray, name: str) -> tuple[NDArray, float]:
 def _pair(first: ArrayLike, second: ArrayLike, *names: str) -> tuple[NDArray, NDArray]:
     arrays = as_map(first, names[0]), as_map(second, names[1])
     if arrays[0].shape != arrays[1].shape:
-        raise DataError(
-            f"{names[0]} is {arrays[0].shape} but {names[1]} is {arrays[1].shape}: expected one shape"
-        )
+        raise DataError(f"{names[0]} is {arrays[0].shape} but {names[1]} is {arrays[1].shape}: expected one shape")
     return arrays
 
 

@@ -95,9 +95,7 @@ def prepare(config: PrepareConfig) -> Report:
     return report
 
 
-def read_stimuli(
-    entries: Iterable[Entry], splits: dict[str, str] | None, report: Report
-) -> Iterator[Stimulus]:
+def read_stimuli(entries: Iterable[Entry], splits: dict[str, str] | None, report: Report) -> Iterator[Stimulus]:
     """Reads one stimulus after the other, leaving out and reporting what is bad."""
     for entry in entries:
         split = splits.get(entry.name) if splits is not None else entry.split or hashed_split(entry.name)
@@ -143,9 +141,7 @@ def _only_set(config: PrepareConfig) -> DataSetConfig:
         raise ConfigError(f"data: prepare takes one set at a time, got {', '.join(config.sets) or 'none'}")
     dataset = next(iter(config.sets.values()))
     if dataset.reader not in READERS:
-        raise ConfigError(
-            f"sets.{dataset.name}.reader: expected one of {', '.join(READERS)}, got {dataset.reader!r}"
-        )
+        raise ConfigError(f"sets.{dataset.name}.reader: expected one of {', '.join(READERS)}, got {dataset.reader!r}")
     return dataset
 
 

@@ -43,9 +43,7 @@ def test_relative_histogram_divides_any_image_evenly():
 
 def test_relative_histogram_does_not_depend_on_the_size():
     small = baselines.relative_histogram(Fixations.of([10, 30], [5, 35]), SIZE)
-    large = baselines.relative_histogram(
-        Fixations.of([105 - 0.5, 305 - 0.5], [55 - 0.5, 355 - 0.5]), Size(600, 400)
-    )
+    large = baselines.relative_histogram(Fixations.of([105 - 0.5, 305 - 0.5], [55 - 0.5, 355 - 0.5]), Size(600, 400))
     assert np.array_equal(small, large)
 
 
@@ -166,9 +164,7 @@ def test_left_out_likelihood_is_the_gold_model_at_the_fixations(random):
 def test_gold_model_is_as_wide_as_the_scatter_of_the_subjects(random):
     images = [(gaze_of(random, 8, 6, random.uniform(15, 25, 2), spread=2.0), SIZE) for _ in range(20)]
     gold = baselines.fit_gold(images, FLAT)
-    assert (
-        1.0 < gold.bandwidth * 60 < 3.0
-    )  # the scatter itself, 2 pixels, or a little less with many fixations
+    assert 1.0 < gold.bandwidth * 60 < 3.0  # the scatter itself, 2 pixels, or a little less with many fixations
     assert sum(gold.weights) == pytest.approx(1)
     assert gold.weights[0] > 0.8
 

@@ -107,9 +107,7 @@ def test_where_all_is_bad_there_is_an_error_and_no_file(root, tmp_path, capsys):
 
 def test_the_splits_file_decides_and_what_it_misses_is_said(root, tmp_path, capsys):
     splits = tmp_path / "splits.json"
-    splits.write_text(
-        json.dumps({"folder": {"train": ["0.png"], "val": ["1.png"], "test": ["3.png", "9.png"]}})
-    )
+    splits.write_text(json.dumps({"folder": {"train": ["0.png"], "val": ["1.png"], "test": ["3.png", "9.png"]}}))
     report = run(root, tmp_path / "out.h5", f"data.splits={splits}")
     store = FixationStore(tmp_path / "out.h5")
     assert dict(zip(store.names, store.splits, strict=True)) == {
@@ -169,9 +167,7 @@ def test_an_unknown_reader_is_named(root, tmp_path):
 )
 def test_the_command_says_one_line_and_an_exit_code(tmp_path, arguments, code, message):
     command = [sys.executable, "-m", "gaze.prepare", *arguments]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1

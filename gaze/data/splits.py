@@ -22,9 +22,7 @@ def read_splits(path: str | Path, dataset: str) -> dict[str, str]:
     except OSError as error:
         raise DataError(f"{path}: cannot read the splits file: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: expected JSON with {dataset!r}: {{train, val, test: lists of names}}"
-        ) from error
+        raise DataError(f"{path}: expected JSON with {dataset!r}: {{train, val, test: lists of names}}") from error
     if unknown or not all(_is_names(names) for names in lists.values()):
         raise DataError(f"{path}: {dataset!r} must hold three lists of names: train, val, test")
     splits: dict[str, str] = {}
@@ -36,9 +34,7 @@ def read_splits(path: str | Path, dataset: str) -> dict[str, str]:
 
 
 def _is_names(names: object) -> bool:
-    return (
-        isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(n, str) for n in names)
-    )
+    return isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(n, str) for n in names)
 
 
 def hashed_split(name: str) -> str:

@@ -47,9 +47,7 @@ class Bench:
         width, height = self.store.sizes[index]
         return Size(int(width), int(height))
 
-    def score(
-        self, index: int, stimulus: Stimulus, prediction: NDArray, is_density: bool
-    ) -> dict[str, Scores]:
+    def score(self, index: int, stimulus: Stimulus, prediction: NDArray, is_density: bool) -> dict[str, Scores]:
         """Scores the prediction for one stimulus, and its baselines.
 
         Args:

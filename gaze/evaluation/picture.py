@@ -34,9 +34,7 @@ def draw(examples: Sequence[Example]) -> bytes:
     axes = figure.subplots(len(examples), len(COLUMNS), squeeze=False)
     for row, example in zip(axes, examples, strict=True):
         titles = (example.caption, *COLUMNS[1:])
-        for axis, title, shown in zip(
-            row, titles, (example.photo, example.truth, example.prediction), strict=True
-        ):
+        for axis, title, shown in zip(row, titles, (example.photo, example.truth, example.prediction), strict=True):
             axis.imshow(shown, cmap="inferno", vmin=0)
             axis.set_title(title, fontsize=9)
             axis.set_axis_off()

@@ -78,9 +78,7 @@ def _set_as_json(scores: SetScores, summary: Summary) -> dict[str, Any]:
             for row, columns in summary.items()
         },
         "per_image": {
-            name: {
-                row: {m: _finite(v[i]) for m, v in columns.items()} for row, columns in scores.values.items()
-            }
+            name: {row: {m: _finite(v[i]) for m, v in columns.items()} for row, columns in scores.values.items()}
             for i, name in enumerate(scores.names)
         },
     }

@@ -82,9 +82,7 @@ def score_split(bench: Bench, source: Source, split: str, batch: int) -> SetScor
     indices = store.indices(split)
     if len(indices) == 0:
         raise DataError(f"{store.path}: no image in the split {split}")
-    rows = list(
-        tqdm(_score(bench, source, indices, batch), store.attributes.name, len(indices), unit="image")
-    )
+    rows = list(tqdm(_score(bench, source, indices, batch), store.attributes.name, len(indices), unit="image"))
     values = {row: {m: np.array([r[row][m] for r in rows]) for m in METRICS} for row in rows[0]}
     return SetScores(
         split=split,
@@ -96,9 +94,7 @@ def score_split(bench: Bench, source: Source, split: str, batch: int) -> SetScor
     )
 
 
-def _score(
-    bench: Bench, source: Source, indices: NDArray[np.int64], batch: int
-) -> Iterator[dict[str, Scores]]:
+def _score(bench: Bench, source: Source, indices: NDArray[np.int64], batch: int) -> Iterator[dict[str, Scores]]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(indices), batch):
             chosen = indices[start : start + batch]

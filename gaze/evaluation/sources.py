@@ -59,9 +59,7 @@ def open_source(network: str | None, maps: str | None) -> Source:
 def _from_export(predictor: Predictor) -> Source:
     card = predictor.card
     facts = {"name": card.name, "version": card.version, "sha256": card.sha256}
-    return Source(
-        card.name, lambda stimuli: [predictor.log_density(decode(s.image)) for s in stimuli], facts=facts
-    )
+    return Source(card.name, lambda stimuli: [predictor.log_density(decode(s.image)) for s in stimuli], facts=facts)
 
 
 def _from_checkpoint(path: Path) -> Source:
@@ -104,20 +102,12 @@ def _read_map(folder: Path, stimulus: Stimulus) -> NDArray[np.float32]:
     candidates = [folder / PurePath(stimulus.name).with_suffix(suffix) for suffix in MAP_SUFFIXES]
     path = next((p for p in candidates if p.is_file()), None)
     if path is None:
-        raise DataError(
-            f"{folder}: no map for {stimulus.name}; expected {' or '.join(p.name for p in candidates)}"
-        )
+        raise DataError(f"{folder}: no map for {stimulus.name}; expected {' or '.join(p.name for p in candidates)}")
     try:
         array = np.load(path) if path.suffix == ".npy" else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-    if (
-        array is None
-        or array.ndim != 2
-        or not np.isfinite(array).all()
-        or array.min() < 0
-        or array.max() <= 0
-    ):
+    if array is None or array.ndim != 2 or not np.isfinite(array).all() or array.min() < 0 or array.max() <= 0:
         raise DataError(f"{path}: expected a grey map of finite values >= 0, not all of them 0")
     size = (stimulus.width, stimulus.height)
     return np.asarray(cv2.resize(array.astype(np.float32), size, interpolation=cv2.INTER_LINEAR), np.float32)

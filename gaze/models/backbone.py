@@ -23,6 +23,9 @@ class Backbone(nn.Module):
     BatchNorm keeps its running statistics while training: gaze sets are small, and so are their batches.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, features: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.features = features
@@ -30,7 +33,7 @@ class Backbone(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1))
         for module in self.modules():  # an in-place activation would overwrite the tap before it
             if hasattr(module, "inplace"):
-                module.inplace = False
+                module.inplace = False  # type: ignore[assignment]
         with torch.no_grad():
             taps = self.eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
         self.channels = [tap.shape[1] for tap in taps]
@@ -64,7 +67,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
         features = reparameterize_model(features.eval())
     if config.weights not in (PRETRAINED, RANDOM):
         load_weights(features, Path(config.weights))
-    settings = timm.get_pretrained_cfg(config.name)
+    settings: Any = timm.get_pretrained_cfg(config.name)
     return Backbone(features, settings.mean, settings.std)
 
 
@@ -74,7 +77,7 @@ def _tapped(config: BackboneConfig) -> nn.Module:
         options: dict[str, Any] = (
             {"num_classes": 0} if by_name else {"features_only": True, "out_indices": tuple(config.taps)}
         )
-        model = timm.create_model(config.name, pretrained=config.weights == PRETRAINED, **options)
+        model: Any = timm.create_model(config.name, pretrained=config.weights == PRETRAINED, **options)
         if not by_name:
             return model
         model.feature_info = [

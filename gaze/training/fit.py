@@ -69,12 +69,12 @@ def make_data(config: "TrainConfig") -> GazeDataModule:
 def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule) -> pl.Trainer:
     """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`."""
     callbacks: list[pl.Callback] = [
+        PanelCallback(out, data),  # before the averaging, which takes its weights away when validation ends
         EMAWeightAveraging(decay=config.ema_decay),
         ModelCheckpoint(out, filename=Path(BEST).stem, monitor=MONITOR, mode="max", save_last=True,
                         enable_version_counter=False),
         EarlyStopping(MONITOR, mode="max", patience=config.patience),
         LearningRateMonitor("step"),
-        PanelCallback(out, data),
     ]  # fmt: skip
     if config.progress:
         callbacks.append(TQDMProgressBar(refresh_rate=5))

@@ -48,6 +48,8 @@ class GazeModule(pl.LightningModule):
         center_biases: log centre bias of each set in relative coordinates, the baseline of the validation figure.
     """
 
+    center_biases: Tensor
+
     def __init__(
         self, network: GazeNetwork, optim: OptimConfig, names: list[str],
         center_biases: list[NDArray[np.float32]], seed: int,
@@ -93,7 +95,7 @@ class GazeModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs the mean of each set that has validation images, and the mean over the sets, each counting the same."""
-        totals = self.all_gather(self.totals).reshape(-1, len(self.names), 2).sum(0)
+        totals = torch.as_tensor(self.all_gather(self.totals)).reshape(-1, len(self.names), 2).sum(0)
         means = {name: sum_ / count for name, (sum_, count) in zip(self.names, totals, strict=True) if count}
         self.log_dict({f"val/{name}": mean for name, mean in means.items()})
         self.log(MONITOR, torch.stack(list(means.values())).mean(), prog_bar=True)
@@ -103,7 +105,7 @@ class GazeModule(pl.LightningModule):
         maps = F.interpolate(self.center_biases[stores][:, None], size=size, mode="bilinear", antialias=True)
         return maps.flatten(1).log_softmax(1).unflatten(1, size)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """AdamW over four groups: backbone and the rest, decayed and not."""
         groups = parameter_groups(self.network, self.optim)
         optimizer = torch.optim.AdamW(groups)

@@ -1,6 +1,7 @@
 """A picture of what the network has learnt so far: photographs with prediction beside truth, each validation."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,13 +36,14 @@ class PanelCallback(pl.Callback):
             int(i) for members in per_store for i in members[:: max(1, len(members) * len(per_store) // ROWS)]
         ]
 
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Draws the panel (first process only, not in the sanity check)."""
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Draws the panel, in the first process only; here the averaged weights are still in place."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
+        network: Any = module.network
         examples = [self.dataset[Draw(index)] for index in self.chosen[:ROWS]]
         with torch.inference_mode():
-            log_densities = [module.network(e["image"][None].to(module.device))[0] for e in examples]
+            log_densities = [network(e["image"][None].to(module.device))[0] for e in examples]
         rows = [draw_row(e["image"].numpy(), d.float().cpu().numpy(), e["target"].numpy())
                 for e, d in zip(examples, log_densities, strict=True)]  # fmt: skip
         width = max(row.shape[1] for row in rows)

@@ -147,9 +147,7 @@ class TestSalicon:
         with pytest.raises(DataError, match=r"an annotation of a\.jpg is damaged"):
             READERS["salicon"](tmp_path)[0].gaze(SIZE)
 
-    @pytest.mark.parametrize(
-        "content", ["", "{}", '{"images": [', '{"images": [], "annotations": [{"image_id": 3']
-    )
+    @pytest.mark.parametrize("content", ["", "{}", '{"images": [', '{"images": [], "annotations": [{"image_id": 3'])
     def test_a_damaged_json_is_named(self, tmp_path, draw, content):
         draw(tmp_path / "images" / "train" / "a.jpg")
         (tmp_path / "fixations_train2014.json").write_text(content)
@@ -295,8 +293,7 @@ class TestFolder:
         draw(tmp_path / folder / "a.jpg")
         draw(tmp_path / folder / "sub" / "b.png")
         (tmp_path / "fixations.csv").write_text(
-            "image,subject,order,x,y,duration_ms\n"
-            "a.jpg,3,0,1.5,2,100\nsub/b.png,4,0,9,9,\na.jpg,3,1,3,4,200\n"
+            "image,subject,order,x,y,duration_ms\na.jpg,3,0,1.5,2,100\nsub/b.png,4,0,9,9,\na.jpg,3,1,3,4,200\n"
         )
         entries = by_name(READERS["folder"](tmp_path))
         assert list(entries) == ["a.jpg", "sub/b.png"]
@@ -308,9 +305,7 @@ class TestFolder:
 
     def test_subjects_may_be_words_and_order_may_be_missing(self, tmp_path, draw):
         draw(tmp_path / "a.jpg")
-        (tmp_path / "fixations.csv").write_text(
-            "y,x,image,subject\n1,2,a.jpg,zoe\n3,4,a.jpg,0\n5,6,a.jpg,zoe\n"
-        )
+        (tmp_path / "fixations.csv").write_text("y,x,image,subject\n1,2,a.jpg,zoe\n3,4,a.jpg,0\n5,6,a.jpg,zoe\n")
         (entry,) = READERS["folder"](tmp_path)
         assert rows(entry.gaze(SIZE)) == [(2, 1, 0, 0), (4, 3, 1, 0), (6, 5, 0, 1)]
 

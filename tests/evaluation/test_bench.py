@@ -63,7 +63,5 @@ def test_a_set_of_densities_is_scored_by_what_needs_no_points(make_store):
 
 @pytest.mark.parametrize("splits", [("val", "test"), ("train", "test")])
 def test_a_set_without_train_or_val_is_an_error_that_names_the_file(make_store, splits):
-    with pytest.raises(
-        DataError, match=r"small\.h5: the centre bias needs fixations in its train and its val"
-    ):
+    with pytest.raises(DataError, match=r"small\.h5: the centre bias needs fixations in its train and its val"):
         Bench(FixationStore(make_store(splits)))

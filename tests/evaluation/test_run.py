@@ -59,9 +59,7 @@ def test_estimates_without_an_interval():
 
 
 def test_extremes_know_which_way_is_better():
-    scores = scores_of(
-        nss=[2, 5, 1, 4, 3], kl=[2, 5, 1, 4, 3], auc=[np.nan, 0.2, np.nan, 0.9, 0.5], cc=[np.nan] * 5
-    )
+    scores = scores_of(nss=[2, 5, 1, 4, 3], kl=[2, 5, 1, 4, 3], auc=[np.nan, 0.2, np.nan, 0.9, 0.5], cc=[np.nan] * 5)
     assert scores.extremes("nss") == {"best": 1, "median": 4, "worst": 2}
     assert scores.extremes("kl") == {"best": 2, "median": 4, "worst": 1}
     assert scores.extremes("auc") == {"best": 3, "median": 4, "worst": 1}

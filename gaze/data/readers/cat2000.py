@@ -29,9 +29,7 @@ def read(root: Path) -> list[Entry]:
     entries = []
     for path in images:
         name = path.relative_to(stimuli)
-        entries.append(
-            Entry(name.as_posix(), path, partial(_fixations, locations / name.with_suffix(".mat")))
-        )
+        entries.append(Entry(name.as_posix(), path, partial(_fixations, locations / name.with_suffix(".mat"))))
     return entries
 
 

@@ -50,9 +50,7 @@ class CocoFixations:
             annotation = self._parse(span)
             try:
                 rows, columns = np.array(annotation["fixations"], np.float32).reshape(-1, 2).T
-                parts.append(
-                    Fixations.of(columns - 1, rows - 1, annotation["worker_id"], np.arange(len(rows)))
-                )
+                parts.append(Fixations.of(columns - 1, rows - 1, annotation["worker_id"], np.arange(len(rows))))
             except (KeyError, ValueError, TypeError) as error:
                 raise DataError(f"{self.path.name}: an annotation of {name} is damaged ({error})") from error
         return Fixations.join(parts)

@@ -50,6 +50,4 @@ def _rows(path: Path) -> NDArray[np.float64]:
         lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
         return np.array(lines, np.float64).reshape(-1, 4)
     except ValueError as error:
-        raise DataError(
-            f"SCANPATHS/{path.parent.name}/{path.name}: expected rows of x y t_start t_end"
-        ) from error
+        raise DataError(f"SCANPATHS/{path.parent.name}/{path.name}: expected rows of x y t_start t_end") from error

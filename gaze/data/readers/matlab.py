@@ -17,7 +17,5 @@ def read_mat(path: Path) -> dict[str, Any]:
     try:
         variables = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
     except Exception as error:  # scipy raises whatever the bytes made it stumble over
-        raise DataError(
-            f"cannot read {path.name} without MATLAB: {str(error).strip() or 'damaged'}"
-        ) from error
+        raise DataError(f"cannot read {path.name} without MATLAB: {str(error).strip() or 'damaged'}") from error
     return {name: value for name, value in variables.items() if not name.startswith("__")}

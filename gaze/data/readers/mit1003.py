@@ -40,9 +40,7 @@ def read(root: Path) -> list[Entry]:
     if (root / "STIMULI").is_dir():
         return read_fixatons(root, LAYOUT)
     images = images_in(root / "ALLSTIMULI")
-    require(
-        root, LAYOUT, images, [path for path in (root / "DATA", root / "ALLFIXATIONMAPS") if path.is_dir()]
-    )
+    require(root, LAYOUT, images, [path for path in (root / "DATA", root / "ALLFIXATIONMAPS") if path.is_dir()])
     return [Entry(path.name, path, partial(_gaze, root, path)) for path in images]
 
 
@@ -71,7 +69,5 @@ def _samples(path: Path) -> np.ndarray:
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise DataError(f"{path.parent.name}/{path.name}: expected one struct with DATA.eyeData") from error
     if samples.ndim != 2 or samples.shape[1] < 2:
-        raise DataError(
-            f"{path.parent.name}/{path.name}: expected DATA.eyeData of T x 2, got {samples.shape}"
-        )
+        raise DataError(f"{path.parent.name}/{path.name}: expected DATA.eyeData of T x 2, got {samples.shape}")
     return samples

@@ -39,9 +39,7 @@ def _fixations(subjects: Any, size: Size) -> Fixations:
     parts = []
     for number, subject in enumerate(np.atleast_1d(subjects)):
         try:
-            x, y, duration = (
-                np.atleast_1d(getattr(subject, f"fix_{name}")) for name in ("x", "y", "duration")
-            )
+            x, y, duration = (np.atleast_1d(getattr(subject, f"fix_{name}")) for name in ("x", "y", "duration"))
         except AttributeError as error:
             raise DataError("fixations.mat: expected subjects{j} with fix_x, fix_y, fix_duration") from error
         parts.append(Fixations.of(x, y, number, np.arange(len(x)), duration))
