@@ -16,7 +16,7 @@ def main() -> None:
     """Writes the picture."""
     photo = HERE / "chelsea.jpg"
     image = Image.open(photo).convert("RGB")
-    crops = [gaze.crop(photo, ratio=ratio) for ratio in ("1:1", "9:16", "16:9")]
+    crops = [gaze.crop(photo, ratio=ratio) for ratio in ("1:1", "4:5", "16:9")]
     parts = [image, overlay(np.asarray(image), gaze.saliency(photo), [crops[0].box])]
     for crop in crops:
         box = crop.box

@@ -36,6 +36,7 @@ class Backbone(nn.Module):
                 module.inplace = False  # type: ignore[assignment]
         with torch.no_grad():
             taps = self.eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+        self.train()
         self.channels = [tap.shape[1] for tap in taps]
         self.strides = [64 // tap.shape[2] for tap in taps]
 

@@ -1,5 +1,6 @@
 """Wires stores, network, LightningModule and Trainer together and runs them."""
 
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
+EXPECTED = (
+    ".*does not have many workers",  # the configuration decides
+    "Checkpoint directory .* exists and is not empty",  # `_check_folder` saw to that
+    "Found .* in eval mode at the start of training",  # BatchNorm: see `Backbone.train`
+    ".*LeafSpec.* is deprecated",  # of torch, for Lightning
+    "The number of training batches .* is smaller than the logging interval",  # epochs are logged all the same
+)
+"""Warnings of Lightning that tell nothing new here."""
+
 
 def fit(config: "TrainConfig") -> Path:
     """Trains as `config` says.
@@ -45,6 +55,7 @@ def fit(config: "TrainConfig") -> Path:
     last = _check_folder(config.out, config.resume)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # no tips, no device list
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
     network = build_network(config.model)
@@ -54,7 +65,8 @@ def fit(config: "TrainConfig") -> Path:
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the configuration decides
+        for message in EXPECTED:
+            warnings.filterwarnings("ignore", message)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     return config.out / BEST
 
@@ -71,8 +83,8 @@ def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule) -> pl.T
     callbacks: list[pl.Callback] = [
         PanelCallback(out, data),  # before the averaging, which takes its weights away when validation ends
         EMAWeightAveraging(decay=config.ema_decay),
-        ModelCheckpoint(out, filename=Path(BEST).stem, monitor=MONITOR, mode="max", save_last=True,
-                        enable_version_counter=False),
+        ModelCheckpoint(out, Path(BEST).stem, monitor=MONITOR, mode="max", enable_version_counter=False),
+        ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
         EarlyStopping(MONITOR, mode="max", patience=config.patience),
         LearningRateMonitor("step"),
     ]  # fmt: skip
@@ -87,7 +99,7 @@ def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule) -> pl.T
         accumulate_grad_batches=config.accumulate_grad_batches,
         gradient_clip_val=config.gradient_clip_val,
         callbacks=callbacks,
-        logger=[TensorBoardLogger(out, name="", version=""), CSVLogger(out, name="", version="")],
+        logger=[TensorBoardLogger(out, name="", version=""), CSVLogger(out, name="metrics")],
         enable_progress_bar=config.progress,
         enable_model_summary=False,
         log_every_n_steps=10,

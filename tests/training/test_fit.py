@@ -14,8 +14,8 @@ from gaze.models.checkpoints import load_checkpoint
 from gaze.training.fit import BEST, LAST, fit, resolve_precision
 
 
-def column(path, name) -> list[float]:
-    with path.open() as file:
+def column(run, name) -> list[float]:
+    with (run / "metrics/version_0/metrics.csv").open() as file:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
 
 
@@ -24,10 +24,10 @@ def test_a_run_learns_and_leaves_checkpoints_logs_and_panels(train_config, tmp_p
     best = fit(config)
     out = tmp_path / "run"
     assert best == out / BEST
-    assert {"config.yaml", "metrics.csv", LAST} <= {path.name for path in out.iterdir()}
+    assert {"config.yaml", "metrics", LAST} <= {path.name for path in out.iterdir()}
     assert list(out.glob("events.out.tfevents.*"))
     assert len(list((out / "panels").glob("epoch_*.png"))) == 8
-    gains = column(out / "metrics.csv", "val/information_gain")
+    gains = column(out, "val/information_gain")
     assert len(gains) == 8
     assert max(gains[4:]) > gains[0]
     trained = load_checkpoint(best)
@@ -86,7 +86,7 @@ def test_trains_on_sets_of_points_and_of_maps_together(train_config, make_store,
     config.sets["maps"] = type(config.sets["folder"])(**{**vars(config.sets["folder"]), "store": str(maps)})
     fit(config)
     assert load_checkpoint(tmp_path / "run" / BEST).trained_on == ["folder", "maps"]
-    assert column(tmp_path / "run" / "metrics.csv", "val/maps")
+    assert column(tmp_path / "run", "val/maps")
 
 
 def test_a_checkpoint_holds_the_averaged_weights(train_config, tmp_path):
