@@ -42,9 +42,12 @@ class TrainConfig:
 @verb("train", TrainConfig)
 def main(config: TrainConfig) -> None:
     """Trains and prints where the best checkpoint lies."""
-    from gaze.training.fit import fit  # torch takes seconds to import, a mistyped key should not
+    # here, as torch takes seconds to import and a mistyped key should not
+    from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-    print(fit(config))
+    from gaze.training.fit import fit
+
+    rank_zero_only(print)(fit(config))
 
 
 if __name__ == "__main__":

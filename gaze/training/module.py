@@ -78,6 +78,7 @@ class GazeModule(pl.LightningModule):
             prog_bar=True,
             on_step=True,
             on_epoch=True,
+            sync_dist=True,
             batch_size=len(batch["image"]),
         )
         return -gain
@@ -97,8 +98,8 @@ class GazeModule(pl.LightningModule):
         """Logs the mean of each set that has validation images, and the mean over the sets, each counting the same."""
         totals = torch.as_tensor(self.all_gather(self.totals)).reshape(-1, len(self.names), 2).sum(0)
         means = {name: sum_ / count for name, (sum_, count) in zip(self.names, totals, strict=True) if count}
-        self.log_dict({f"val/{name}": mean for name, mean in means.items()})
-        self.log(MONITOR, torch.stack(list(means.values())).mean(), prog_bar=True)
+        self.log_dict({f"val/{name}": mean for name, mean in means.items()}, sync_dist=True)
+        self.log(MONITOR, torch.stack(list(means.values())).mean(), prog_bar=True, sync_dist=True)
 
     def baseline(self, stores: Tensor, size: tuple[int, int]) -> Tensor:
         """Log centre bias of each image's set at `size`: B x height x width."""
