@@ -35,7 +35,7 @@ def test_from_eye_tracking_data_to_a_thumbnail(shared, tmp_path):
     run("gaze.evaluate", "network=short.onnx", "data=osie", "split=val", "resamples=100", cwd=tmp_path)
     scores = json.loads((tmp_path / "evaluation/evaluation.json").read_text())["sets"]["osie"]["scores"]
     means = {row: columns["auc"]["mean"] for row, columns in scores.items()}
-    assert 0.5 < means["center_bias"] < means["model"] < means["gold"]  # fifty images are enough to beat the center
+    assert 0.5 < means["center_bias"] < means["model"] < means["inter_observer"]
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(sorted((osie / "stimuli").glob("*.jpg"))[0].read_bytes())
     printed = run("gaze.crop", photo, "--model", "short.onnx", "--ratio", "9:16", cwd=tmp_path)

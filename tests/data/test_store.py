@@ -5,7 +5,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from gaze.data.layout import FORMAT_VERSION
 from gaze.data.records import FIELDS, Fixations, Stimulus
@@ -194,28 +194,17 @@ def test_a_pickled_store_opens_its_own_file(path):
     assert_same(copy[5], store[5])
 
 
-class Checksums(Dataset):
-    """Reads a stimulus in a worker and returns what differs if processes share one file position."""
-
-    def __init__(self, store):
-        self.store = store
-
-    def __len__(self):
-        return len(self.store)
-
-    def __getitem__(self, index):
-        stimulus = self.store[index]
-        return sum(stimulus.image), float(stimulus.fixations.x.sum())
+def checksum(stimulus):
+    return sum(stimulus.image), float(stimulus.fixations.x.sum())
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize(("method", "workers"), [("fork", 4), ("spawn", 2)])
 def test_many_workers_read_at_once(path, method, workers):
-    dataset = Checksums(FixationStore(path))
-    expected = [dataset[i] for i in range(12)]  # the file is open here before the workers start
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers, multiprocessing_context=method)
-    read = [(int(bytes_), float(x)) for bytes_, x in loader]
-    np.testing.assert_allclose(read, expected)
-    assert method == "spawn" or dataset.store._file is None, "no file may be open across a fork"
-    assert dataset[0] == expected[0]
+    store = FixationStore(path)
+    expected = [checksum(store[i]) for i in range(12)]  # the file is open here before the workers start
+    loader = DataLoader(store, batch_size=None, num_workers=workers, multiprocessing_context=method)
+    np.testing.assert_allclose([checksum(stimulus) for stimulus in loader], expected)
+    assert method == "spawn" or store._file is None, "no file may be open across a fork"
+    assert checksum(store[0]) == expected[0]

@@ -44,7 +44,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
         def __reduce__(self):
             return (open, (str(tmp_path / "ran"), "w"))
 
-    (tmp_path / "attack.ckpt").write_bytes(pickle.dumps(Attack()))
+    (tmp_path / "attack.ckpt").write_bytes(pickle.dumps(Attack(), protocol=2))
     with pytest.raises(ModelError):
         load_checkpoint(tmp_path / "attack.ckpt")
     assert not (tmp_path / "ran").exists()

@@ -1,0 +1,1 @@
+"""Training: the LightningModule, the loss, the panel of pictures, and the wiring of a run."""
