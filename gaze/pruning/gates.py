@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gaze.errors import ModelError
-from gaze.pruning.groups import Group
+from gaze.pruning.groups import Group, convolution
 
 
 class Gates:
@@ -45,10 +45,9 @@ class Gates:
             raise ModelError(f"group {name}: all maps were to be closed, expected at least one to stay open")
         self.open[name] = still
         for member in self.groups[name].consumers:
-            layer = self.network.get_submodule(member.layer)
-            mask = self.masks.get(member.layer, torch.ones(1, layer.in_channels, 1, 1))  # type: ignore[arg-type]
-            mask[:, member.offset : member.offset + len(still), 0, 0] = still.to(mask)
-            self.masks[member.layer] = mask.to(layer.weight)  # type: ignore[arg-type]
+            weight = convolution(self.network, member.layer).weight
+            mask = self.masks.setdefault(member.layer, weight.new_ones(1, weight.shape[1], 1, 1))
+            mask[0, member.offset : member.offset + len(still), 0, 0] = still.to(mask)
 
     def closed(self) -> dict[str, list[int]]:
         """The closed maps of each group that has some: what `remove` is to remove."""

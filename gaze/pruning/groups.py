@@ -71,6 +71,13 @@ def find_groups(network: GazeNetwork) -> list[Group]:
     return [group for group in groups if group.consumers]
 
 
+def convolution(network: nn.Module, name: str) -> nn.Conv2d:
+    """The convolution of that name: a producer or a consumer."""
+    layer = network.get_submodule(name)
+    assert isinstance(layer, nn.Conv2d)
+    return layer
+
+
 @dataclass(frozen=True)
 class _Step:
     """What one layer does to labelled maps; channel i of the layer carries `labels[i]`."""
