@@ -23,6 +23,9 @@ class Backbone(nn.Module):
     BatchNorm keeps its running statistics while training: gaze sets are small, and so are their batches.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, features: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.features = features

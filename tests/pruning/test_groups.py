@@ -90,8 +90,8 @@ GROUPS = {
     "densenet201": 1 + 2 * (6 + 12 + 48 + 32) + 3,
     # the stem and one for each of the 13 blocks, depthwise and pointwise; squeeze-excite in the last two
     "lcnet_035": 1 + 13 + 2,
-    # MobileOne: the stem and one for each of the 2 + 8 + 10 + 1 blocks, depthwise and pointwise
-    "mobileone_s0": 1 + 2 + 8 + 10 + 1,
+    # MobileOne: the stem and one for each of the 2, 8 and 10 blocks, depthwise and pointwise, of three stages
+    "mobileone_s0": 1 + 2 + 8 + 10,
     # EfficientNetV2: the stem, one for each of six stages, and for blocks that expand one, with squeeze-excite two
     "tf_efficientnetv2_b0": 1 + 6 + (2 + 2) + 2 * (3 + 5 + 8),
 }  # fmt: skip
