@@ -7,9 +7,9 @@ from torch.func import functional_call, grad, vmap
 
 
 class ParameterFisher:
-    """Delta_i = F_i theta_i^2 / 2 with F_i = 1/N sum_n (dL_n / dtheta_i)^2: Theis et al. 2018 (arXiv 1801.05787),
-    equation 4. The rise of the loss, in its own unit, if weight i of a convolution were set to zero.
+    """Delta_i = F_i theta_i^2 / 2 with F_i = 1/N sum_n (dL_n / dtheta_i)^2: Theis et al. 2018 (arXiv 1801.05787).
 
+    The rise of the loss, in its own unit, if weight i of a convolution were set to zero; the paper's first form.
     The gradient of each example is formed once more, layer by layer, so a step costs about half as much again.
 
     Args:

@@ -32,6 +32,9 @@ class Signal(ABC):
                 loss is a mean over the batch, times the number of batches where gradients are accumulated.
         """
 
+    def restart(self) -> None:  # noqa: B027
+        """Forgets what earlier backward passes showed, if the signal depends on them: after a removal."""
+
     @abstractmethod
     def values(self) -> dict[str, Tensor]:
         """One float32 tensor a group, one value a map."""
@@ -80,7 +83,7 @@ class _OfGradients(Signal):
         return {name: total.cpu() / max(self.examples, 1.0) for name, total in self.totals.items()}
 
     def restart(self) -> None:
-        """Forgets every example seen."""
+        """See `Signal.restart`."""
         self.examples = 0.0
         self.totals = {name: torch.zeros_like(total) for name, total in self.totals.items()}
 
@@ -100,10 +103,10 @@ class _OfGradients(Signal):
 
 
 class Fisher(_OfGradients):
-    """Delta_k = 1 / (2N) sum_n g_nk^2: Theis et al. 2018 (arXiv 1801.05787), equations 4 to 7.
+    """Delta_k = 1 / (2N) sum_n g_nk^2: the pruning signal of Theis et al. 2018 (arXiv 1801.05787) for feature maps.
 
-    The rise of the loss, in its own unit, to second order around a minimum, with the Hessian of the mask's diagonal
-    replaced by the Fisher information. g is squared for each example and averaged then.
+    The rise of the loss, in its own unit, to second order around a minimum, with the diagonal of the mask's Hessian
+    replaced by that of its Fisher information. g is squared for each example, then averaged.
     """
 
     @staticmethod
@@ -113,8 +116,9 @@ class Fisher(_OfGradients):
 
 
 class Taylor(_OfGradients):
-    """First-order change of the loss, mean_n |g_nk|, scaled to length 1 over each group: Molchanov et al. 2017
-    (arXiv 1611.06440), equations 8 and 9. The scaling takes the mean over positions in the paper out again.
+    """mean_n |g_nk| scaled to length 1 over each group: Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
+
+    The first-order change of the loss. The paper takes a mean over positions, which the scaling undoes.
     """
 
     @staticmethod
@@ -128,8 +132,9 @@ class Taylor(_OfGradients):
 
 
 class Magnitude(Signal):
-    """Mean squared weight of what writes a map, scaled to length 1 over each group: the criterion "minimum weight"
-    of Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
+    """Mean squared weight of what writes a map, scaled to length 1 over each group.
+
+    The criterion "minimum weight" of Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
     """
 
     def __init__(self, network: nn.Module, groups: Iterable[Group]) -> None:

@@ -72,6 +72,7 @@ def build_small(kind: str, reduce: int | None = 4) -> GazeNetwork:
             "densenet121", growth_rate=4, block_config=(2, 3), features_only=True, out_indices=(1, 2)
         ),
         "lcnet": lambda: timm.create_model("lcnet_035", features_only=True, out_indices=(2, 4)),
+        "cut short": lambda: timm.create_model("lcnet_035", features_only=True, out_indices=(1, 2)),
         "mobilenet": lambda: timm.create_model("mobilenetv3_small_050", features_only=True, out_indices=(2, 4)),
     }[kind]()  # fmt: skip
     backbone = Backbone(features, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))

@@ -34,7 +34,7 @@ def test_zeroed_and_removed_maps_give_the_same_output(architecture, images):
 
 
 @pytest.mark.parametrize("reduce", [4, None])
-@pytest.mark.parametrize("kind", ["vgg", "vgg_bn", "densenet", "lcnet", "mobilenet"])
+@pytest.mark.parametrize("kind", ["vgg", "vgg_bn", "densenet", "lcnet", "mobilenet", "cut short"])
 @torch.no_grad()
 def test_also_in_small_networks_with_taps_joined_and_reduced(small_kind, kind, reduce, images):
     check(small_kind(kind, reduce), images)

@@ -1,5 +1,7 @@
 """Which maps go together, in every architecture."""
 
+import pytest
+import torch
 from torch import nn
 
 from gaze.pruning import Group, Member, find_groups
@@ -79,6 +81,41 @@ def test_what_the_tracer_does_not_know_pins_its_maps(small_kind):
     grouped = small_kind("vgg")
     grouped.backbone.features.features_5 = nn.Conv2d(8, 8, 3, padding=1, groups=2)
     assert not {"features_3", "features_5"} & by_name(grouped).keys()
+
+
+class OfPixels(nn.Module):
+    """Backbone and readout without the preparation of the image, which DepGraph does not follow."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.backbone, self.readout = network.backbone.features, network.readout
+
+    def forward(self, pixels):
+        return self.readout(self.backbone(pixels))
+
+
+def in_depgraph(graph, layer, channel, names) -> set[tuple[str, str, int]]:
+    """What DepGraph would remove with an output channel of a layer: (layer, side, channel)."""
+    depgraph = pytest.importorskip("torch_pruning")
+    found = set()
+    for dependency, channels in graph.get_pruning_group(layer, depgraph.prune_conv_out_channels, idxs=[channel]):
+        module = dependency.target.module
+        if name := names.get(module):
+            reads = "in_channels" in dependency.handler.__name__ and getattr(module, "groups", 2) == 1
+            found |= {(name, "in" if reads else "out", int(k)) for k in channels}
+    return found
+
+
+def test_agrees_with_depgraph(architecture):
+    depgraph = pytest.importorskip("torch_pruning", reason="torch-pruning, an independent reference, is not installed")
+    pixels = (torch.randn(1, 3, 64, 64),)
+    graph = depgraph.DependencyGraph().build_dependency(OfPixels(architecture), example_inputs=pixels)
+    names = {module: name for name, module in architecture.named_modules()}
+    for group in find_groups(architecture):
+        layer = architecture.get_submodule(group.name)
+        sides = {"out": group.producers + group.norms, "in": group.consumers}
+        expected = {(m.layer, side, m.offset + 1) for side, members in sides.items() for m in members}
+        assert in_depgraph(graph, layer, 1, names) == expected
 
 
 GROUPS = {
