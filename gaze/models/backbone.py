@@ -34,11 +34,21 @@ class Backbone(nn.Module):
         for module in self.modules():  # an in-place activation would overwrite the tap before it
             if hasattr(module, "inplace"):
                 module.inplace = False  # type: ignore[assignment]
-        with torch.no_grad():
-            taps = self.eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
         self.train()
-        self.channels = [tap.shape[1] for tap in taps]
-        self.strides = [64 // tap.shape[2] for tap in taps]
+
+    @property
+    def channels(self) -> list[int]:
+        """Maps of each tap, as they are now: pruning removes some."""
+        return [tap.shape[1] for tap in self._example()]
+
+    @property
+    def strides(self) -> list[int]:
+        """Pixels of the image that a cell of each tap covers, each way."""
+        return [64 // tap.shape[2] for tap in self._example()]
+
+    @torch.no_grad()
+    def _example(self) -> list[Tensor]:
+        return self(torch.zeros(1, 64, 64, 3, dtype=torch.uint8, device=self.mean.device))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """uint8 RGB images, B x H x W x 3, to one B x C x H/stride x W/stride float tensor a tap."""

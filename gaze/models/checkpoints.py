@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gaze.errors import ModelError
 from gaze.models.config import ModelConfig
 from gaze.models.network import GazeNetwork, build_network
+from gaze.models.widths import set_widths, widths
 
 PREFIX = "network."
 
@@ -33,7 +34,7 @@ class Trained:
 
 def describe(network: GazeNetwork, trained_on: list[str], seed: int) -> dict[str, Any]:
     """What a checkpoint holds beside the weights, in plain values, so that `load_checkpoint` can read it."""
-    return {"model": asdict(network.config), "trained_on": list(trained_on), "seed": seed}
+    return {"model": asdict(network.config), "widths": widths(network), "trained_on": list(trained_on), "seed": seed}
 
 
 def load_checkpoint(path: str | Path) -> Trained:
@@ -52,6 +53,7 @@ def load_checkpoint(path: str | Path) -> Trained:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ModelConfig), checkpoint["model"]))
         state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
         network = build_network(config, load_weights=False)  # type: ignore[arg-type]
+        set_widths(network, checkpoint.get("widths", {}))
         network.load_state_dict(state)
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError,
             pickle.UnpicklingError, OmegaConfBaseException) as error:  # fmt: skip

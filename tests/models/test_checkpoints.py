@@ -7,6 +7,7 @@ import torch
 
 from gaze.errors import ModelError
 from gaze.models.checkpoints import PREFIX, describe, load_checkpoint
+from gaze.models.widths import set_widths
 
 
 def save(network, path) -> None:
@@ -21,6 +22,23 @@ def test_comes_back_as_it_was(network, tmp_path):
     assert torch.equal(trained.network(images), network(images))
     assert (trained.network.config, trained.trained_on, trained.seed) == (network.config, ["osie"], 7)
     assert not trained.network.training
+
+
+def test_a_narrowed_network_comes_back_narrow(network, tmp_path):
+    set_widths(network, {"readout.layers.0": [24, 3], "readout.layers.1": [3, 1]})
+    save(network, tmp_path / "net.ckpt")
+    rebuilt = load_checkpoint(tmp_path / "net.ckpt").network
+    images = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    assert rebuilt.readout.layers[0].out_channels == 3
+    assert torch.equal(rebuilt(images), network(images))
+
+
+def test_a_checkpoint_from_before_widths_still_loads(network, tmp_path):
+    save(network, tmp_path / "net.ckpt")
+    checkpoint = torch.load(tmp_path / "net.ckpt")
+    del checkpoint["widths"]
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    assert load_checkpoint(tmp_path / "old.ckpt").seed == 7
 
 
 def test_files_that_are_no_checkpoint_are_one_line(network, tmp_path):
