@@ -1,0 +1,125 @@
+"""What pruning removed, when and at what price: a table that grows by one row a removal and outlives a crash."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaze.errors import DataError
+from gaze.images import write_atomic
+
+COLUMNS = ("step", "layer", "count", "maps", "signal", "predicted_ms", "measured_ms", "maps_left", "loss",
+           "information_gain")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Feature maps of one group that left together.
+
+    Attributes:
+        step: of training, after which they left.
+        layer: name of their group.
+        maps: their indices in the network as it was before any removal; in the file the count stands before them.
+        signal: sum of their values.
+        predicted_ms: milliseconds per image of the network that is left, as the cost model has it.
+        measured_ms: the same, measured; None where it was not.
+        maps_left: how many maps the group has left.
+        loss: of training, at this step; None where there is none yet.
+        information_gain: on the validation set, bits per fixation; None where no validation took place.
+    """
+
+    step: int
+    layer: str
+    maps: tuple[int, ...]
+    signal: float
+    predicted_ms: float
+    measured_ms: float | None
+    maps_left: int
+    loss: float | None = None
+    information_gain: float | None = None
+
+
+class RemovalLog:
+    """Appends removals to a file, `removals.csv`.
+
+    Every row is on disk when `append` returns. A row that a crash left unfinished is dropped when the log is opened.
+
+    Args:
+        path: of the file; made with its folder if it is missing, else continued.
+
+    Raises:
+        DataError: the file is there and is no such table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rewrite(read(path) if path.is_file() and path.stat().st_size else [])
+
+    def append(self, removal: Removal) -> None:
+        """Adds a row."""
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            file.write(_lines([_cells(removal)]))
+
+    def truncate_after(self, step: int) -> None:
+        """Drops the removals after `step`, for a run that goes back to a checkpoint of that step."""
+        self._rewrite([removal for removal in read(self.path) if removal.step <= step])
+
+    def _rewrite(self, removals: Iterable[Removal]) -> None:
+        content = _lines([COLUMNS, *map(_cells, removals)])
+        write_atomic(self.path, content.encode(), overwrite=True)
+
+
+def read(path: Path) -> list[Removal]:
+    """The removals that a log wrote, in their order, without a last row that a crash left unfinished.
+
+    Raises:
+        DataError: the file cannot be read, has another header, or a row is damaged; the message names the line.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the removals cannot be read ({error})") from error
+    finished = content[: content.rfind("\n") + 1]
+    header, *rows = list(csv.reader(io.StringIO(finished, newline=""))) or [[]]
+    if tuple(header) != COLUMNS:
+        raise DataError(f"{path}: expected the header {','.join(COLUMNS)}, got {','.join(header)!r}")
+    return [_removal(row, f"{path}:{line}") for line, row in enumerate(rows, start=2)]
+
+
+def _lines(rows: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _cells(removal: Removal) -> list[object]:
+    """The row of a removal; csv writes floats with all their digits and None as nothing."""
+    maps = " ".join(map(str, removal.maps))
+    return [removal.step, removal.layer, len(removal.maps), maps, float(removal.signal), removal.predicted_ms,
+            removal.measured_ms, removal.maps_left, removal.loss, removal.information_gain]  # fmt: skip
+
+
+def _removal(row: list[str], where: str) -> Removal:
+    try:
+        cells = dict(zip(COLUMNS, row, strict=True))
+        maps = tuple(map(int, cells["maps"].split()))
+        if len(maps) != int(cells["count"]):
+            raise ValueError(f"count is {cells['count']}, but there are {len(maps)} maps")
+        return Removal(
+            step=int(cells["step"]),
+            layer=cells["layer"],
+            maps=maps,
+            signal=float(cells["signal"]),
+            predicted_ms=float(cells["predicted_ms"]),
+            measured_ms=_optional(cells["measured_ms"]),
+            maps_left=int(cells["maps_left"]),
+            loss=_optional(cells["loss"]),
+            information_gain=_optional(cells["information_gain"]),
+        )
+    except ValueError as error:
+        raise DataError(f"{where}: not a removal ({error})") from error
+
+
+def _optional(cell: str) -> float | None:
+    return float(cell) if cell else None
