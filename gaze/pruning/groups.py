@@ -9,7 +9,6 @@ touch form a group. The dependencies are those of DepGraph (Fang et al. 2023, ar
 What the tracer does not know is never removed: an operation that is not listed here pins the maps that enter it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import fx, nn
@@ -63,12 +62,18 @@ def find_groups(network: GazeNetwork) -> list[Group]:
     Left out are groups of one map (a layer is never emptied), maps that nothing reads, the image and the last map of
     the readout.
     """
-    trace = _Trace(network)
-    together: dict[tuple[int, ...], list[list[int]]] = {}
-    for uses in trace.uses():
-        together.setdefault(tuple(step for step, _ in uses), []).append([channel for _, channel in uses])
-    groups = [_group(trace.steps, steps, maps) for steps, maps in together.items() if len(maps) > 1]
-    return [group for group in groups if group.consumers]
+    return trace_groups(network)[1]
+
+
+def trace_groups(network: GazeNetwork) -> tuple["Trace", list[Group], dict[int, str]]:
+    """The traced network, its groups, and the name of the group of each removable map, by the map's `Trace.root`."""
+    trace = Trace(network)
+    together: dict[tuple[int, ...], dict[int, list[int]]] = {}
+    for root, uses in trace.uses().items():
+        together.setdefault(tuple(step for step, _ in uses), {})[root] = [channel for _, channel in uses]
+    found = [(_group(trace.steps, steps, list(maps.values())), maps) for steps, maps in together.items()]
+    kept = [(group, maps) for group, maps in found if group.maps > 1 and group.consumers]
+    return trace, [group for group, _ in kept], {root: group.name for group, maps in kept for root in maps}
 
 
 def convolution(network: nn.Module, name: str) -> nn.Conv2d:
@@ -103,31 +108,43 @@ class _Tracer(fx.Tracer):
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
-class _Trace:
+class Trace:
     """The steps of a network, over labels that are tied to each other (a union-find forest).
 
     Label 0 is tied to every map that must stay. A tensor without labels has no channels that could be removed.
+
+    Attributes:
+        graph: what the network computes, node by node.
+        labels: of the maps that leave each node.
+        steps: what the layers do to labelled maps.
     """
 
     def __init__(self, network: GazeNetwork) -> None:
         self.steps: list[_Step] = []
         self.parents = [0]
         layers = dict(network.named_modules())
-        labels: dict[object, Labels] = {}
-        for node in _Tracer().trace(network).nodes:
+        self.labels = labels = dict[object, Labels]()
+        self.graph = _Tracer().trace(network)
+        for node in self.graph.nodes:
             if node.op == "call_module":
                 labels[node] = self._layer(str(node.target), layers[str(node.target)], labels[node.args[0]])
             else:
                 labels[node] = self._function(node, labels)
 
-    def uses(self) -> Iterable[list[tuple[int, int]]]:
-        """For each removable map, the steps that touch it, each with the channel that the map is there."""
+    def uses(self) -> dict[int, list[tuple[int, int]]]:
+        """For each removable map, by its root: the steps that touch it, each with the channel that the map is there."""
         found: dict[int, list[tuple[int, int]]] = {}
         for index, step in enumerate(self.steps):
             for channel, label in enumerate(step.labels):
-                found.setdefault(self._root(label), []).append((index, channel))
-        found.pop(self._root(0), None)
-        return found.values()
+                found.setdefault(self.root(label), []).append((index, channel))
+        found.pop(self.root(0), None)
+        return found
+
+    def root(self, label: int) -> int:
+        """The label that stands for all that are tied to this one."""
+        while self.parents[label] != label:
+            label = self.parents[label]
+        return label
 
     def _layer(self, name: str, layer: nn.Module, entering: Labels) -> Labels:
         if isinstance(layer, nn.Conv2d):
@@ -177,13 +194,8 @@ class _Trace:
         return []
 
     def _join(self, a: int, b: int) -> None:
-        low, high = sorted((self._root(a), self._root(b)))
+        low, high = sorted((self.root(a), self.root(b)))
         self.parents[high] = low
-
-    def _root(self, label: int) -> int:
-        while self.parents[label] != label:
-            label = self.parents[label]
-        return label
 
 
 def _dimensions(node: fx.Node) -> object:

@@ -1,0 +1,271 @@
+"""Engines: what runs a network or a piece of it, and how long that takes."""
+
+import gc
+import io
+import json
+import os
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gaze.errors import ConfigError
+from gaze.geometry import Size
+from gaze.models.network import GazeNetwork
+from gaze.models.onnx import OPSET, export_onnx
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+ONNXRUNTIME, TORCH_CPU, TORCH_CUDA = "onnxruntime", "torch-cpu", "torch-cuda"
+ENGINES = (ONNXRUNTIME, TORCH_CPU, TORCH_CUDA)
+REORDERS = ("ReorderInput", "ReorderOutput")
+"""ONNX Runtime's steps between its blocked layout and the plain one."""
+
+NEIGHBOUR = 3
+"""Maps that the layers around a measured piece exchange with the outside: a number that no piece has itself."""
+
+Run = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of a run: the median, the lower and the upper quartile, and of how many rounds."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+    @classmethod
+    def of(cls, times: Sequence[float]) -> "Timing":
+        """The summary of some times in milliseconds."""
+        low, median, high = np.percentile(times, [25, 50, 75])
+        return cls(float(median), float(low), float(high), len(times))
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Something that runs networks.
+
+    Args:
+        name: one of `ENGINES`.
+        threads: within one image, on the CPU.
+
+    Raises:
+        ConfigError: there is no such engine here, or `threads` is below 1.
+    """
+
+    name: str
+    threads: int
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise ConfigError(f"engine={self.name}: expected one of {', '.join(ENGINES)}")
+        if self.threads < 1:
+            raise ConfigError(f"threads={self.threads}: expected at least 1")
+        if self.name == TORCH_CUDA and not torch.cuda.is_available():
+            raise ConfigError(f"engine={self.name}: torch finds no CUDA device here")
+
+    def load(self, module: nn.Module, *inputs: Tensor) -> Run:
+        """Makes a module ready to run on these inputs; each call of the result runs it once, to the end."""
+        if self.name == ONNXRUNTIME:
+            session = _session(_exported(module, inputs), self.threads)
+            return _on_session(session, {node.name: x for node, x in zip(session.get_inputs(), inputs, strict=True)})
+        if self.name == TORCH_CUDA:
+            return _on_cuda(module, inputs)
+        return _on_cpu(module, inputs, self.threads)
+
+    def layer_time(self, piece: nn.Module, inputs: Sequence[Tensor], milliseconds: float, rounds: int) -> Timing:
+        """How long a piece of a network takes within one.
+
+        ONNX Runtime computes in blocks of maps and reorders tensors where a piece stands alone. So the piece is run
+        between other layers and its own steps are timed by ONNX Runtime's profiler. Other engines are timed by clock.
+
+        Args:
+            piece: maps in, maps out; `piece.alone` says that a convolution begins it, which needs no layer before it.
+            inputs: random maps.
+            milliseconds: to spend at least.
+            rounds: at least.
+        """
+        if self.name == ONNXRUNTIME:
+            return _profiled(piece, inputs, self.threads, milliseconds, rounds)
+        run = self.load(piece, *inputs)
+        start, times = time.perf_counter(), list[float]()
+        while len(times) < rounds + 2 or 1000 * (time.perf_counter() - start) < milliseconds:
+            times.append(_time(run))
+        return Timing.of(times[2:])
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what runs the network."""
+        if self.name == ONNXRUNTIME:
+            return {"onnxruntime": _onnxruntime().__version__}
+        return {"torch": torch.__version__}
+
+    def machine(self) -> str:
+        """The processor or the graphics card."""
+        if self.name == TORCH_CUDA:
+            return torch.cuda.get_device_name()
+        lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return names[0] if names else os.uname().machine
+
+
+def measure(runs: Mapping[str, Run], rounds: int, warm_up: int = 3) -> dict[str, Timing]:
+    """Times runs by the clock.
+
+    They take turns, so that what else the machine does hits all alike. Where it is busy, the lower quartile is the
+    steadiest number to compare.
+
+    Args:
+        runs: by name, see `Engine.load`.
+        rounds: that count.
+        warm_up: rounds before those.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for index in range(warm_up + rounds):
+            for name, run in runs.items():
+                elapsed = _time(run)
+                if index >= warm_up:
+                    times[name].append(elapsed)
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: Timing.of(values) for name, values in times.items()}
+
+
+def network_runner(network: GazeNetwork, size: Size, engine: Engine) -> Run:
+    """A whole network, ready to run on one random photograph of `size`, as a user of it would."""
+    image = torch.randint(0, 256, (1, size.height, size.width, 3), dtype=torch.uint8)
+    if engine.name != ONNXRUNTIME:
+        return engine.load(network, image)
+    with tempfile.TemporaryDirectory() as folder:
+        export_onnx(network, Path(folder) / "network.onnx")
+        session = _session((Path(folder) / "network.onnx").read_bytes(), engine.threads)
+    return _on_session(session, {"image": image})
+
+
+def noise_floor(first: Sequence[Timing], second: Sequence[Timing]) -> tuple[float, float]:
+    """What measuring the same things again changes: the median difference, relative and in milliseconds."""
+    pairs = [(a.low, b.low) for a, b in zip(first, second, strict=True)]
+    relative = statistics.median(2 * abs(a - b) / (a + b) for a, b in pairs)
+    return relative, statistics.median(abs(a - b) for a, b in pairs)
+
+
+def _time(run: Run) -> float:
+    start = time.perf_counter()
+    run()
+    return 1000 * (time.perf_counter() - start)
+
+
+def _on_session(session: "InferenceSession", inputs: Mapping[str, Tensor]) -> Run:
+    feed = {name: x.numpy() for name, x in inputs.items()}
+
+    def run() -> None:
+        session.run(None, feed)
+
+    return run
+
+
+def _on_cpu(module: nn.Module, inputs: Sequence[Tensor], threads: int) -> Run:
+    module = module.eval()
+
+    def run() -> None:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            module(*inputs)
+
+    return run
+
+
+def _on_cuda(module: nn.Module, inputs: Sequence[Tensor]) -> Run:
+    module, there = module.eval().cuda(), [x.cuda() for x in inputs]
+
+    def run() -> None:
+        with torch.inference_mode():
+            module(*there)
+        torch.cuda.synchronize()
+
+    return run
+
+
+def _onnxruntime() -> Any:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as `gaze.predictor.open_session`
+    import onnxruntime
+
+    return onnxruntime
+
+
+def _session(content: bytes, threads: int, profile: str | None = None) -> "InferenceSession":
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 4
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _exported(module: nn.Module, inputs: Sequence[Tensor]) -> bytes:
+    file, names = io.BytesIO(), [f"x{index}" for index in range(len(inputs))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the TorchScript exporter, as in gaze.models.onnx
+        torch.onnx.export(
+            module.eval(), tuple(inputs), file,  # type: ignore[arg-type]
+            dynamo=False, opset_version=OPSET, input_names=names,
+            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
+            dynamic_axes={name: {2: f"h{name}", 3: f"w{name}"} for name, x in zip(names, inputs, strict=True)
+                          if x.ndim == 4 and x.dtype.is_floating_point},
+        )  # fmt: skip
+    return file.getvalue()
+
+
+class _Between(nn.Module):
+    """A piece with layers before it that write its inputs, so that it finds them as it does in a network."""
+
+    def __init__(self, piece: nn.Module, inputs: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.piece = piece
+        self.before = nn.ModuleList(nn.Conv2d(NEIGHBOUR, x.shape[1], 1) for x in inputs)
+        # a second reader keeps the layer before from being fused with the piece
+        self.beside = nn.ModuleList(nn.Conv2d(x.shape[1], NEIGHBOUR, 1) for x in inputs)
+
+    def forward(self, *outside: Tensor) -> list[Tensor]:
+        """Maps from the outside, one tensor an input of the piece."""
+        entering = [layer(x) for layer, x in zip(self.before, outside, strict=True)]
+        return [self.piece(*entering), *(layer(x) for layer, x in zip(self.beside, entering, strict=True))]
+
+
+def _profiled(
+    piece: nn.Module, inputs: Sequence[Tensor], threads: int, milliseconds: float, rounds: int
+) -> Timing:  # fmt: skip
+    if not piece.alone:
+        piece, inputs = _Between(piece, inputs), [x.new_zeros(1, NEIGHBOUR, *x.shape[2:]) for x in inputs]
+    with tempfile.TemporaryDirectory() as folder:
+        session = _session(_exported(piece, inputs), threads, f"{folder}/profile")
+        feed = {node.name: x.numpy() for node, x in zip(session.get_inputs(), inputs, strict=True)}
+        runs, start = 0, time.perf_counter()
+        while runs < rounds + 2 or 1000 * (time.perf_counter() - start) < milliseconds:
+            session.run(None, feed)
+            runs += 1
+        events = json.loads(Path(session.end_profiling()).read_text())
+    times: dict[str, list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and _counts(event):
+            times.setdefault(event["name"], []).append(event["dur"] / 1000)
+    return Timing.of(np.sum([values[2:] for values in times.values()], axis=0)) if times else Timing(0, 0, 0, runs)
+
+
+def _counts(event: Mapping[str, Any]) -> bool:
+    """Whether a step of the profile belongs to the piece."""
+    return event["args"]["op_name"] not in REORDERS and not event["name"].startswith(("/before", "/beside"))
