@@ -30,8 +30,8 @@ class EvaluateConfig:
 
     Attributes:
         sets: the prepared data sets, by name.
-        network: an `.onnx` file with its card or a `.ckpt` of a training run; null is the shipped model. (Not
-            `model`, which for Hydra is the group of what can be trained.)
+        network: the name of a shipped model, an `.onnx` file with its card or a `.ckpt` of a training run; null is
+            the default model. (Not `model`, which for Hydra is the group of what can be trained.)
         maps: in place of a network, a folder of saliency maps, `.npy` or grey `.png`, named as the images of
             the one set.
         split: which images are scored: train, val or test.

@@ -7,7 +7,6 @@ it comes from, and the sha256 of the network (see `gaze.card`).
 import hashlib
 import os
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +14,13 @@ import cv2
 import numpy as np
 
 from gaze.card import ModelCard
-from gaze.errors import ModelError
+from gaze.errors import ConfigError, ModelError
 from gaze.geometry import Size
 from gaze.images import ImageLike, as_rgb, check_rgb
+from gaze.weights import find_model
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-DEFAULT = "gaze"
-"""Name of the shipped model that is used where none is given."""
 
 
 def network_size(size: Size, longer_side: int, multiple: int) -> Size:
@@ -63,17 +60,18 @@ class Predictor:
     """A loaded model; safe to call from many threads.
 
     Args:
-        model: an `.onnx` file with its card beside it; None takes the shipped model.
+        model: the name of a shipped model, or an `.onnx` file with its card beside it; None takes the default one
+            (see `gaze.weights`).
         threads: of ONNX Runtime within one image; on images this small a second one only costs.
 
     Raises:
-        ModelError: a file is missing or damaged, the hash is not the card's, or the network is another kind.
+        ConfigError: `model` is neither a shipped model's name nor a file.
+        ModelError: the shipped model or a card is missing, a file is damaged, the hash is not the card's, or the
+            network is another kind.
     """
 
     def __init__(self, model: str | Path | None = None, threads: int = 1):
-        self.path = shipped_model() if model is None else Path(model)
-        if not self.path.is_file():
-            raise ModelError(f"{self.path}: no such model file")
+        self.path = find_model(model)
         self.card = ModelCard.load(self.path.with_suffix(".json"))
         self._session = open_session(_verified(self.path, self.card), self.path, threads)
 
@@ -101,33 +99,41 @@ class Predictor:
         return fit_log_density(coarse, size or original)
 
 
-@lru_cache(maxsize=1)
-def default_predictor() -> Predictor:
-    """The shipped model, loaded once a process."""
-    return Predictor()
+def choose_predictor(predictor: Predictor | None, model: str | Path | None) -> Predictor:
+    """The predictor that a caller brought, or that of a model.
+
+    Raises:
+        ConfigError: both are given, or `model` is neither a shipped model's name nor a file.
+        ModelError: the model is missing or damaged.
+    """
+    if predictor is None:
+        return _loaded(model)
+    if model is not None:
+        raise ConfigError("predictor, model: expected one of the two, got both")
+    return predictor
 
 
-def saliency(image: ImageLike, predictor: Predictor | None = None) -> np.ndarray:
+_loaded = lru_cache(maxsize=4)(Predictor)
+
+
+def saliency(image: ImageLike, predictor: Predictor | None = None, model: str | Path | None = None) -> np.ndarray:
     """Predicts where people look.
 
     Args:
         image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL
             image is taken as it lies.
-        predictor: the model; None takes the shipped one, which is loaded once.
+        predictor: a loaded model.
+        model: instead of it, the name of a shipped model or an `.onnx` file, loaded once; None takes the default one.
 
     Returns:
         float32, H x W: the probability of each pixel to be looked at; sums to 1.
 
     Raises:
+        ConfigError: `model` is neither a shipped model's name nor a file.
         ImageError: the image cannot be read; the message names it.
         ModelError: the model is missing or damaged.
     """
-    return np.exp((predictor or default_predictor()).log_density(as_rgb(image)))
-
-
-def shipped_model() -> Path:
-    """Where the shipped model lies, whether it is there or not."""
-    return Path(str(files("gaze.weights"))) / f"{DEFAULT}.onnx"
+    return np.exp(choose_predictor(predictor, model).log_density(as_rgb(image)))
 
 
 def _verified(path: Path, card: ModelCard) -> bytes:

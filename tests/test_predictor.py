@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 from PIL import Image
 
 import gaze
+import gaze.weights
 from gaze.card import ModelCard
-from gaze.errors import ImageError, ModelError
+from gaze.errors import ConfigError, ImageError, ModelError
 from gaze.geometry import Size
 from gaze.predictor import Predictor, fit_log_density, network_size, saliency
 
@@ -166,9 +168,40 @@ def test_card_is_read_and_written(predictor: Predictor, tmp_path: Path):
     assert ModelCard.load(tmp_path / "card.json") == card
 
 
-def test_missing_model_is_named(tmp_path: Path):
-    with pytest.raises(ModelError, match=r"nothing\.onnx: no such model file"):
-        Predictor(tmp_path / "nothing.onnx")
+@pytest.mark.parametrize("model", ["slow", "nothing.onnx", Path("quality"), "./quality", ""])
+def test_what_is_neither_a_name_nor_a_file_is_named(model: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    expected = f"model: expected fast or quality, or an .onnx file that exists, got {str(model)!r}"
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        Predictor(model)
+
+
+def test_names_are_looked_up_among_the_shipped_models(copy: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gaze.weights, "files", lambda _: copy.parent)
+    monkeypatch.chdir(copy.parent)
+    for absent in gaze.weights.SHIPPED:
+        with pytest.raises(ModelError, match=rf"^model {absent}: this installation lacks .*{absent}\.onnx$"):
+            Predictor(absent)
+    for suffix in (".onnx", ".json"):
+        copy.with_suffix(suffix).rename(copy.with_name(f"fast{suffix}"))
+    Path("fast").write_text("a file of that name is not meant")
+    assert Predictor("fast").path == Predictor(Path("fast.onnx").resolve()).path == copy.with_name("fast.onnx")
+
+
+def test_default_is_a_shipped_model(copy: Path, monkeypatch: pytest.MonkeyPatch):
+    assert gaze.weights.DEFAULT in gaze.weights.SHIPPED
+    monkeypatch.setattr(gaze.weights, "files", lambda _: copy.parent)
+    for suffix in (".onnx", ".json"):
+        copy.with_suffix(suffix).rename(copy.with_name(gaze.weights.DEFAULT + suffix))
+    assert Predictor().path.stem == gaze.weights.DEFAULT
+
+
+def test_saliency_takes_a_model_or_a_predictor_not_both(bright_model: Path, predictor: Predictor):
+    np.testing.assert_array_equal(saliency(spot(), model=bright_model), saliency(spot(), predictor))
+    assert gaze.crop(spot(), model=str(bright_model)) == gaze.crop(spot(), predictor=predictor)
+    for function in (saliency, gaze.crop):
+        with pytest.raises(ConfigError, match="predictor, model: expected one of the two"):
+            function(spot(), predictor=predictor, model=bright_model)
 
 
 def test_missing_card_is_named(copy: Path):

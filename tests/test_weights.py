@@ -1,13 +1,18 @@
-"""The model that the package ships."""
+"""The models that the package ships."""
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 import gaze
-from gaze.predictor import shipped_model
+from gaze.weights import DEFAULT, SHIPPED, shipped_model
 
-pytestmark = pytest.mark.skipif(not shipped_model().is_file(), reason="this tree carries no model")
+
+@pytest.fixture(params=SHIPPED, scope="module")
+def model(request: pytest.FixtureRequest) -> str:
+    if not shipped_model(request.param).is_file():
+        pytest.skip(f"this tree carries no model {request.param}")
+    return request.param
 
 
 def drawn_photo() -> Image.Image:
@@ -24,9 +29,14 @@ def drawn_photo() -> Image.Image:
     return image
 
 
-def test_model_is_small_and_says_what_it_is():
-    card = gaze.Predictor().card
-    assert shipped_model().stat().st_size <= 12_000_000
+def test_default_is_there():
+    assert gaze.Predictor().path == shipped_model(DEFAULT)
+
+
+def test_model_is_small_and_says_what_it_is(model: str):
+    card = gaze.Predictor(model).card
+    assert card.name == model
+    assert shipped_model(model).stat().st_size <= 12_000_000
     assert card.license
     assert card.trained_on
     assert card.command
@@ -34,14 +44,14 @@ def test_model_is_small_and_says_what_it_is():
     assert set(card.left_out) >= set(card.trained_on)
 
 
-def test_crop_follows_a_face():
-    crop = gaze.crop(drawn_photo(), ratio="1:1")
+def test_crop_follows_a_face(model: str):
+    crop = gaze.crop(drawn_photo(), ratio="1:1", model=model)
     assert crop.box.right >= 560
     assert crop.score > crop.center_score
 
 
-def test_saliency_is_a_density():
-    density = gaze.saliency(np.asarray(drawn_photo()))
+def test_saliency_is_a_density(model: str):
+    density = gaze.saliency(np.asarray(drawn_photo()), model=model)
     assert density.shape == (400, 600)
     assert density.dtype == np.float32
     assert density.sum(dtype=np.float64) == pytest.approx(1, abs=1e-4)

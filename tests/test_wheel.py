@@ -1,4 +1,4 @@
-"""What a wheel holds: the values of the configuration, the shipped model, and nothing of the tests."""
+"""What a wheel holds: the values of the configuration, the shipped models, and nothing of the tests."""
 
 import subprocess
 import sys
@@ -6,6 +6,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from gaze.weights import DEFAULT
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,8 +45,9 @@ def test_holds_the_package_its_configuration_and_the_model(site):
     assert {path.name.split("-")[0] for path in site.iterdir()} == {"gaze"}
     expected = {path.relative_to(ROOT / "gaze") for path in (ROOT / "gaze/conf").rglob("*.yaml")}
     assert expected <= {path.relative_to(site / "gaze") for path in (site / "gaze").rglob("*.yaml")}
-    assert (site / "gaze/weights/gaze.onnx").is_file()
-    assert (site / "gaze/weights/gaze.json").is_file()
+    weights = {path.name for path in (site / "gaze/weights").iterdir()} - {"__init__.py"}
+    assert weights == {path.name for suffix in ("onnx", "json") for path in (ROOT / "gaze/weights").glob(f"*.{suffix}")}
+    assert {f"{DEFAULT}.onnx", f"{DEFAULT}.json"} <= weights
 
 
 @pytest.mark.slow

@@ -12,11 +12,11 @@ from gaze.errors import ConfigError, GazeError
 from gaze.predictor import Predictor
 
 
-def run(source: Path, output: Path | None, request: Request, model: Path | None, as_json: bool = False) -> int:
+def run(source: Path, output: Path | None, request: Request, model: str | None, as_json: bool = False) -> int:
     """Crops a photo or every photo of a folder and returns the exit code.
 
     Raises:
-        ConfigError: the arguments do not fit together.
+        ConfigError: the arguments do not fit together, or `model` is neither a shipped model's name nor a file.
         ModelError: the model is missing or damaged.
     """
     folder = source.is_dir()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gaze import __version__
 from gaze.errors import ConfigError, GazeError
 from gaze.geometry import AspectRatio, Size
+from gaze.weights import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
     from gaze.crop.work import Request
@@ -64,9 +65,8 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--model",
-        type=Path,
-        metavar="PATH",
-        help="an exported model, its card beside it (default: the shipped one)",
+        metavar="NAME|PATH",
+        help=f"{' or '.join(SHIPPED)}, or an exported .onnx file with its card beside it (default: {DEFAULT})",
     )
     add("--overwrite", action="store_true", help="replace thumbnails that exist; never the photo itself")
     add("--version", action="version", version=f"gaze {__version__}")

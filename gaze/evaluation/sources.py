@@ -15,6 +15,7 @@ from gaze.errors import ConfigError, DataError
 from gaze.geometry import Size
 from gaze.images import decode
 from gaze.predictor import Predictor, fit_log_density, network_size
+from gaze.weights import SHIPPED
 
 CHECKPOINT, EXPORTED = ".ckpt", ".onnx"
 MAP_SUFFIXES = (".npy", ".png")
@@ -38,10 +39,10 @@ class Source:
 
 
 def open_source(network: str | None, maps: str | None) -> Source:
-    """Opens what the settings `network` and `maps` name; both null means the shipped model.
+    """Opens what the settings `network` and `maps` name; both null means the default model.
 
     Raises:
-        ConfigError: both are given, or `network` is no .onnx or .ckpt file.
+        ConfigError: both are given, or `network` is no shipped model's name and no .onnx or .ckpt file.
         DataError: `maps` is no folder.
         ModelError: the network cannot be loaded.
     """
@@ -51,8 +52,8 @@ def open_source(network: str | None, maps: str | None) -> Source:
         return _from_folder(Path(maps))
     if network is not None and Path(network).suffix == CHECKPOINT:
         return _from_checkpoint(Path(network))
-    if network is not None and Path(network).suffix != EXPORTED:
-        raise ConfigError(f"network: expected a file {EXPORTED} or {CHECKPOINT}, got {network}")
+    if network is not None and network not in SHIPPED and Path(network).suffix != EXPORTED:
+        raise ConfigError(f"network: expected {', '.join(SHIPPED)} or a file {EXPORTED} or {CHECKPOINT}, got {network}")
     return _from_export(Predictor(network, threads=os.cpu_count() or 1))
 
 

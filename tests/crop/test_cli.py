@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -258,9 +259,33 @@ def test_wrong_command_is_exit_code_2(
     assert message in capsys.readouterr().err
 
 
-def test_missing_model_is_one_line_and_exit_code_1(draw: Draw, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    assert main([str(draw("a.jpg")), "--model", str(tmp_path / "none.onnx")]) == 1
-    assert capsys.readouterr().err == f"gaze.crop: {tmp_path / 'none.onnx'}: no such model file\n"
+@pytest.mark.parametrize("model", ["slow", "./quality", "none.onnx"])
+def test_model_that_is_neither_a_name_nor_a_file_is_exit_code_2(
+    draw: Draw, capsys: pytest.CaptureFixture[str], model: str
+):
+    with pytest.raises(SystemExit) as raised:
+        main([str(draw("a.jpg")), "--model", model])
+    assert raised.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"error: model: expected fast or quality, or an .onnx file that exists, got {model!r}")
+
+
+def test_shipped_model_that_is_absent_is_one_line_and_exit_code_1(
+    draw: Draw, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gaze.weights.files", lambda _: tmp_path)
+    assert main([str(draw("a.jpg")), "--model", "fast"]) == 1
+    assert capsys.readouterr().err == f"gaze.crop: model fast: this installation lacks {tmp_path / 'fast.onnx'}\n"
+
+
+def test_shipped_model_is_taken_by_name_and_told(
+    draw: Draw, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bright_model: Path
+):
+    monkeypatch.setattr("gaze.weights.files", lambda _: tmp_path)
+    for suffix in (".onnx", ".json"):
+        shutil.copy(bright_model.with_suffix(suffix), tmp_path / f"fast{suffix}")
+    assert main([str(draw("a.jpg")), "--model", "fast", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == {"name": "bright", "version": "7"}
 
 
 def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]):

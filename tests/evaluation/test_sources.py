@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import asdict
 
 import cv2
@@ -101,9 +102,18 @@ def test_a_map_that_is_missing_is_an_error_that_says_what_was_expected(tmp_path,
 def test_what_cannot_be_opened(tmp_path, bright_model):
     with pytest.raises(ConfigError, match="network, maps: give one of the two"):
         open_source(str(bright_model), str(tmp_path))
-    with pytest.raises(ConfigError, match=r"network: expected a file \.onnx or \.ckpt, got model\.pt"):
+    with pytest.raises(ConfigError, match=r"network: expected fast, quality or a file \.onnx or \.ckpt, got model\.pt"):
         open_source("model.pt", None)
     with pytest.raises(DataError, match="no such folder"):
         open_source(None, str(tmp_path / "nowhere"))
-    with pytest.raises(ModelError, match="no such"):
+    with pytest.raises(ConfigError, match=r"model: expected .* an \.onnx file that exists, got .*none\.onnx"):
         open_source(str(tmp_path / "none.onnx"), None)
+
+
+def test_a_shipped_model_is_opened_by_name(bright_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("gaze.weights.files", lambda _: tmp_path)
+    with pytest.raises(ModelError, match="model quality: this installation lacks"):
+        open_source("quality", None)
+    for suffix in (".onnx", ".json"):
+        shutil.copy(bright_model.with_suffix(suffix), tmp_path / f"quality{suffix}")
+    assert open_source("quality", None).facts == open_source(str(bright_model), None).facts
