@@ -1,0 +1,193 @@
+"""Times and scores the networks of `pruning_study.py`: tables and pictures of milliseconds against quality.
+
+Time: ONNX Runtime on one thread, one image of 320x240, all networks in turn in one run; the ratio to the base is the
+median over the rounds. Quality: OSIE, at the size that each network was trained for. What is known of a network is kept
+in OUT/cache, so only new ones are exported and scored; when there are new ones, all are timed again.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+from frontier_picture import NAMES, UNPRUNED, draw
+from numpy.typing import NDArray
+
+from gaze import metrics
+from gaze.data.store import FixationStore
+from gaze.evaluation.bench import Bench
+from gaze.geometry import Size
+from gaze.images import decode, write_atomic
+from gaze.models import load_network
+from gaze.models.onnx import export_onnx
+from gaze.predictor import fit_log_density, network_size, open_session
+
+ROUNDS, WARM_UP = 21, 3
+SIZE = (240, 320)
+"""Height and width of the image that is timed."""
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""RGB photograph -> log map of any size; the exponential is what is scored."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network: a base or what a chain of `pruning_study.py` left at a budget."""
+
+    base: str
+    criterion: str
+    budget: float
+    checkpoint: Path
+    facts: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+        return f"{self.base}/{self.criterion}/{self.budget:.2f}"
+
+
+def find_points(out: Path) -> Iterator[Point]:
+    """Every base of a study and every finished link of its chains."""
+    for name, checkpoint in json.loads((out / "bases.json").read_text()).items():
+        yield Point(name, UNPRUNED, 1.0, Path(checkpoint), {"met": True})
+        for path in sorted((out / name).glob("*/*/pruning.json")):
+            facts = json.loads(path.read_text())
+            yield Point(name, path.parts[-3], float(path.parts[-2]), path.with_name("pruned.ckpt"), facts)
+
+
+class Judge:
+    """Scores networks on one split of a store; the photographs are decoded once."""
+
+    def __init__(self, store: Path, split: str) -> None:
+        self.bench = Bench(FixationStore(store))
+        self.images = [(i, decode(self.bench.store[i].image)) for i in self.bench.store.indices(split)]
+
+    def __call__(self, predict: Predict, is_density: bool = True) -> dict[str, float]:
+        """Means over images of AUC, NSS and, of a density, information gain over the center bias in bits."""
+        rows = [self._scores(index, image, predict(image), is_density) for index, image in self.images]
+        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+    def _scores(self, index: int, image: NDArray, coarse: NDArray, is_density: bool) -> dict[str, float]:
+        size, gaze = Size(image.shape[1], image.shape[0]), self.bench.store.fixations(index)
+        log_density = fit_log_density(coarse, size)
+        density, center_bias = np.exp(log_density), self.bench.center_bias.log_density(size)
+        scores = {"auc": metrics.auc(density, gaze.x, gaze.y), "nss": metrics.nss(density, gaze.x, gaze.y)}
+        if is_density:
+            scores["information_gain"] = metrics.information_gain(log_density, center_bias, gaze.x, gaze.y)
+        return scores
+
+
+def predictor(session: onnxruntime.InferenceSession, longer_side: int, multiple: int) -> Predict:
+    """An exported network as `Judge` calls it."""
+
+    def predict(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        size = network_size(Size(image.shape[1], image.shape[0]), longer_side, multiple)
+        seen = cv2.resize(image, (size.width, size.height), interpolation=cv2.INTER_AREA)
+        return session.run(["log_density"], {"image": seen[None]})[0][0]
+
+    return predict
+
+
+def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, NDArray[np.float64]]:
+    """Milliseconds of each run in each round. A turn is two runs: the first warms the caches, the second counts."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(WARM_UP + rounds):
+        for name, run in runs.items():
+            run()
+            start = time.perf_counter()
+            run()
+            if number >= WARM_UP:
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def export(point: Point, path: Path) -> Path:
+    """The network as ONNX, at `path`; written where that is missing or older than the checkpoint."""
+    if not path.is_file() or path.stat().st_mtime < point.checkpoint.stat().st_mtime:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        export_onnx(load_network(point.checkpoint), path)
+    return path
+
+
+def cached(path: Path, newer_than: list[Path], make: Callable[[], Any]) -> Any:
+    """What `path` holds as JSON, made where it is missing or older than one of the other files."""
+    if not path.is_file() or any(path.stat().st_mtime < other.stat().st_mtime for other in newer_than):
+        write_atomic(path, (json.dumps(make(), indent=1) + "\n").encode(), overwrite=True)
+    return json.loads(path.read_text())
+
+
+def time_all(points: list[Point], files: list[Path]) -> dict[str, dict[str, float]]:
+    """Median, quartiles and ratio to the base of every network, in one run."""
+    image = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
+    sessions = [open_session(path.read_bytes(), path, threads=1) for path in files]
+    runs = {p.key: partial(s.run, None, {"image": image}) for p, s in zip(points, sessions, strict=True)}
+    times, found = take_turns(runs, ROUNDS), {}
+    for point in points:
+        low, ms, high = np.percentile(times[point.key], (25, 50, 75))
+        ratio = np.median(times[point.key] / times[f"{point.base}/{UNPRUNED}/1.00"])
+        found[point.key] = {"ms": ms, "low": low, "high": high, "ratio": float(ratio)}
+    return found
+
+
+def collect(stores: Path, out: Path, split: str) -> list[dict[str, Any]]:
+    """One row a network; only what is new is computed."""
+    points = list(find_points(out))
+    files = [export(point, out / "cache" / f"{point.key.replace('/', '_')}.onnx") for point in points]
+    times = cached(out / "cache" / f"times_{len(points)}.json", files, lambda: time_all(points, files))
+    judge: Judge | None = None
+    rows = []
+    for point, path in zip(points, files, strict=True):
+
+        def scored(point: Point = point, path: Path = path) -> dict[str, float]:
+            nonlocal judge
+            judge = judge or Judge(stores / "osie.h5", split)
+            rule = load_network(point.checkpoint).config.input
+            session = open_session(path.read_bytes(), path, threads=2)
+            return judge(predictor(session, rule.longer_side, rule.multiple))
+
+        scores = cached(path.with_suffix(f".{split}.json"), [path], scored)
+        rows.append({"base": point.base, "criterion": point.criterion, "budget": point.budget,
+                     "met": point.facts["met"], **times[point.key], **scores})  # fmt: skip
+        print(f"{point.key}: {rows[-1]['ms']:.1f} ms, NSS {rows[-1]['nss']:.3f}", flush=True)
+    return rows
+
+
+def markdown(rows: list[dict[str, Any]], split: str) -> str:
+    """A table a base: a row a criterion, a column a budget."""
+    parts = []
+    budgets = sorted({row["budget"] for row in rows if row["criterion"] != UNPRUNED}, reverse=True)
+    for base in dict.fromkeys(row["base"] for row in rows):
+        own = {(row["criterion"], row["budget"]): row for row in rows if row["base"] == base}
+        whole = own.pop((UNPRUNED, 1.0))
+        lines = [["", *(f"budget {budget:g}" for budget in budgets)], ["---", *["---:"] * len(budgets)]]
+        for criterion in sorted({criterion for criterion, _ in own}, key=list(NAMES).index):
+            lines.append([NAMES[criterion], *(cell(own.get((criterion, budget))) for budget in budgets)])
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        parts.append(f"**{base}**, unpruned: {cell(whole)}\n\n{table}\n")
+    note = (f"Each cell: median ms of one image of {SIZE[1]}x{SIZE[0]} (ratio to the unpruned network), then NSS and "
+            f"IG (bits per fixation over the center bias) on OSIE {split}. \\*: the budget was not met.")  # fmt: skip
+    return "\n".join([*parts, note, ""])
+
+
+def cell(row: dict[str, Any] | None) -> str:
+    """A network in a table."""
+    if row is None:
+        return "–"
+    star = "" if row["met"] else " \\*"
+    return f"{row['ms']:.1f} ms ({row['ratio']:.2f}), {row['nss']:.3f}, {row['information_gain']:.3f}{star}"
+
+
+def write_table(stores: Path, out: Path, split: str) -> None:
+    """Writes `frontier_<split>` as .json, .md and .png."""
+    rows = collect(stores, out, split)
+    text = markdown(rows, split)
+    print(f"\n{text}")
+    for suffix, content in (("json", json.dumps(rows, indent=1).encode()), ("md", text.encode()),
+                            ("png", draw(rows, split))):  # fmt: skip
+        write_atomic(out / f"frontier_{split}.{suffix}", content, overwrite=True)

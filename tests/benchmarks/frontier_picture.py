@@ -1,0 +1,75 @@
+"""The picture of `pruning_study.py table`: milliseconds against quality, a panel a base and metric."""
+
+from io import BytesIO
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+UNPRUNED = "unpruned"
+NAMES = {
+    "fisher": "Fisher, measured time",
+    "fisher_macs": "Fisher, multiply-adds (Theis et al.)",
+    "fisher_uncosted": "Fisher, no cost",
+    "taylor": "Taylor",
+    "magnitude": "magnitude",
+    "random": "random",
+}
+STYLES = {  # colours of Okabe and Ito, told apart by those who see red and green alike; markers for print
+    "fisher": ("#D55E00", "o", "-"),
+    "fisher_macs": ("#0072B2", "s", "-"),
+    "fisher_uncosted": ("#56B4E9", "D", "-"),
+    "taylor": ("#009E73", "^", "--"),
+    "magnitude": ("#CC79A7", "v", "--"),
+    "random": ("#777777", "x", ":"),
+}
+METRICS = {"nss": "NSS", "information_gain": "information gain, bits per fixation"}
+
+
+def draw(rows: list[dict[str, Any]], split: str) -> bytes:
+    """Draws the rows that `frontier.collect` returns and gives back a PNG."""
+    bases = list(dict.fromkeys(row["base"] for row in rows))
+    figure = Figure(figsize=(11, 4.3 * len(bases) + 0.9), layout="constrained")
+    panels = figure.subplots(len(bases), len(METRICS), squeeze=False)
+    for base, line in zip(bases, panels, strict=True):
+        own = [row for row in rows if row["base"] == base]
+        for (metric, title), axes in zip(METRICS.items(), line, strict=True):
+            _panel(axes, own, metric)
+            axes.set_title(base, loc="left", fontweight="bold")
+            axes.set_ylabel(f"{title}, OSIE {split}")
+    handles = {text: handle for axes in panels.flat
+               for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    order = [name for name in (*NAMES.values(), UNPRUNED) if name in handles]
+    figure.legend([handles[name] for name in order], order, loc="outside upper center", ncols=4, frameon=False)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+def _panel(axes: Axes, rows: list[dict[str, Any]], metric: str) -> None:
+    whole = next(row for row in rows if row["criterion"] == UNPRUNED)
+    for criterion, (color, marker, dashes) in reversed(STYLES.items()):  # what matters most lies on top
+        own = sorted((row for row in rows if row["criterion"] == criterion), key=lambda row: -row["budget"])
+        if not own:
+            continue
+        strong = criterion == "fisher"
+        line = [whole, *own]
+        axes.plot([r["ms"] for r in line], [r[metric] for r in line], dashes, color=color, lw=2.4 if strong else 1.4)
+        axes.errorbar(
+            [r["ms"] for r in own], [r[metric] for r in own],
+            xerr=[[r["ms"] - r["low"] for r in own], [r["high"] - r["ms"] for r in own]],
+            fmt=marker, color=color, ms=7 if strong else 6, lw=1, label=NAMES[criterion],
+        )  # fmt: skip
+    axes.plot(whole["ms"], whole[metric], "*", color="black", ms=15, label=UNPRUNED, zorder=5)
+    _decorate(axes)
+
+
+def _decorate(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("ms an image, one thread")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
