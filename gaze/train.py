@@ -9,6 +9,7 @@ from gaze.data.config import DataSetConfig
 from gaze.data.datamodule import LoaderConfig
 from gaze.models.config import ModelConfig
 from gaze.training.config import TrainerConfig
+from gaze.training.distillation import DistillConfig
 from gaze.training.module import OptimConfig
 
 
@@ -19,6 +20,8 @@ class TrainConfig:
     Attributes:
         sets: the prepared data sets to train on, by name.
         model: the network.
+        checkpoint: of a network to train on, pruned or not, in place of a pretrained backbone; null starts afresh.
+        distill: what is learnt from a teacher beside people.
         loader: how examples are drawn.
         augment: how they are varied.
         optim: rates and schedule.
@@ -30,6 +33,8 @@ class TrainConfig:
 
     sets: dict[str, DataSetConfig]
     model: ModelConfig
+    checkpoint: Path | None
+    distill: DistillConfig
     loader: LoaderConfig
     augment: AugmentConfig
     optim: OptimConfig

@@ -1,5 +1,6 @@
 """Checkpoints that rebuild their own network."""
 
+import io
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gaze.errors import ModelError
+from gaze.images import write_atomic
 from gaze.models.config import ModelConfig
 from gaze.models.network import GazeNetwork, build_network
 from gaze.models.widths import set_widths, widths
@@ -35,6 +37,14 @@ class Trained:
 def describe(network: GazeNetwork, trained_on: list[str], seed: int) -> dict[str, Any]:
     """What a checkpoint holds beside the weights, in plain values, so that `load_checkpoint` can read it."""
     return {"model": asdict(network.config), "widths": widths(network), "trained_on": list(trained_on), "seed": seed}
+
+
+def save_checkpoint(path: Path, network: GazeNetwork, trained_on: list[str], seed: int) -> None:
+    """Writes a checkpoint of the network alone, whole or not at all; `load_checkpoint` reads it."""
+    state = {f"{PREFIX}{key}": value.detach().cpu() for key, value in network.state_dict().items()}
+    content = io.BytesIO()
+    torch.save({"state_dict": state, **describe(network, trained_on, seed)}, content)
+    write_atomic(path, content.getvalue(), overwrite=True)
 
 
 def load_checkpoint(path: str | Path) -> Trained:

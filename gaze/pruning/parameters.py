@@ -1,7 +1,10 @@
 """The signal of single weights, for masks without structure."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
@@ -34,6 +37,19 @@ class ParameterFisher:
         """One tensor a convolution, by its name and in the shape of its weight; zeros before the first update."""
         information = {name: total / max(self.examples, 1.0) for name, total in self.totals.items()}
         return {name: f * self.layers[name].weight.detach().to(f).square() / 2 for name, f in information.items()}
+
+    def restart(self) -> None:
+        """Forgets what earlier backward passes showed."""
+        self.examples = 0.0
+        self.totals = {name: torch.zeros_like(total) for name, total in self.totals.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values, to go on from."""
+        return {"totals": dict(self.totals), "examples": self.examples}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `state_dict`."""
+        self.totals, self.examples = dict(state["totals"]), state["examples"]
 
     def detach(self) -> None:
         """Takes the hooks out of the network."""

@@ -35,6 +35,9 @@ class Signal(ABC):
     def restart(self) -> None:  # noqa: B027
         """Forgets what earlier backward passes showed, if the signal depends on them: after a removal."""
 
+    def detach(self) -> None:  # noqa: B027
+        """Takes the hooks out of the network, if there are any."""
+
     @abstractmethod
     def values(self, reduced: bool = False) -> dict[str, Tensor]:
         """One float32 tensor a group, one value a map.
@@ -103,6 +106,10 @@ class _OfGradients(Signal):
         """See `Signal.restart`."""
         self.examples = 0.0
         self.totals = {name: torch.zeros_like(total) for name, total in self.totals.items()}
+
+    def detach(self) -> None:
+        """See `Signal.detach`."""
+        self.attribution.detach()
 
     def state_dict(self) -> dict[str, Any]:
         """See `Signal.state_dict`."""

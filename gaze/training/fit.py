@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import (
     EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
     TQDMProgressBar,
@@ -21,8 +21,10 @@ from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
-from gaze.models import STRIDE, build_network
+from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
+from gaze.pruning.averaging import Averaging
 from gaze.training.config import TrainerConfig
+from gaze.training.distillation import DistillConfig, Teacher
 from gaze.training.module import MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 
@@ -58,9 +60,12 @@ def fit(config: "TrainConfig") -> Path:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # no tips, no device list
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
-    network = build_network(config.model)
-    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed)
-    module.start_from_center_bias()
+    network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
+    module = GazeModule(
+        network, config.optim, data.names, data.center_biases(), config.seed, make_teacher(config.distill)
+    )
+    if config.checkpoint is None:
+        module.start_from_center_bias()
     trainer = make_trainer(config.trainer, config.out, data)
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
@@ -69,6 +74,19 @@ def fit(config: "TrainConfig") -> Path:
             warnings.filterwarnings("ignore", message)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     return config.out / BEST
+
+
+def make_teacher(config: DistillConfig) -> Teacher | None:
+    """The teacher that `config` names, if it names one.
+
+    Raises:
+        ConfigError: its weight is not a share.
+        ModelError: its checkpoint is missing or damaged.
+    """
+    config.check()
+    if config.teacher is None or not config.weight:
+        return None
+    return Teacher(load_network(config.teacher), config.weight)
 
 
 def make_data(config: "TrainConfig") -> GazeDataModule:
@@ -82,7 +100,7 @@ def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule) -> pl.T
     """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`."""
     callbacks: list[pl.Callback] = [
         PanelCallback(out, data),  # before the averaging, which takes its weights away when validation ends
-        EMAWeightAveraging(decay=config.ema_decay),
+        Averaging(decay=config.ema_decay),
         ModelCheckpoint(out, Path(BEST).stem, monitor=MONITOR, mode="max", enable_version_counter=False),
         ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
         EarlyStopping(MONITOR, mode="max", patience=config.patience),
@@ -116,6 +134,18 @@ def resolve_precision(precision: str) -> str:
     if not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
+    """The network of a checkpoint, to be trained on at the input size of `model`."""
+    network = load_network(checkpoint)
+    came, asked = network.config.backbone.name, model.backbone.name
+    if came != asked:
+        raise ConfigError(
+            f"checkpoint={checkpoint}: its backbone is {came}, the configuration's {asked}: set model=..."
+        )
+    network.config = replace(network.config, input=model.input)
+    return network.train()
 
 
 def _check_folder(out: Path, resume: bool) -> Path | None:

@@ -1,0 +1,80 @@
+"""`python -m gaze.prune`: removes feature maps until the measured time fits a budget (`gaze/conf/prune.yaml`)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaze.config import verb
+from gaze.data.augment import AugmentConfig
+from gaze.data.config import DataSetConfig
+from gaze.data.datamodule import LoaderConfig
+from gaze.errors import GazeError
+from gaze.pruning.schedule import ScheduleConfig
+from gaze.training.config import RunConfig
+from gaze.training.distillation import DistillConfig
+from gaze.training.module import OptimConfig
+from gaze.training.prune import PrunerConfig
+
+
+@dataclass
+class PruneConfig:
+    """All of `gaze/conf/prune.yaml`.
+
+    Attributes:
+        checkpoint: of the network to prune.
+        budget_ms: milliseconds that one image may take, measured.
+        budget: the same as a share of what the unpruned network takes; give one of the two.
+        engine: that the network will run on: onnxruntime, torch-cpu, torch-cuda.
+        threads: of the engine.
+        size: [width, height] in pixels of the image that is timed; null takes a 4:3 photograph.
+        rounds: runs of which the median is taken.
+        latency: a table of `gaze.latency` to use if it fits, and to write otherwise; null keeps one in `out`.
+        sets: the prepared data sets to train on meanwhile, by name.
+        pruner: what decides which maps leave.
+        schedule: when they leave.
+        distill: what is learnt from a teacher meanwhile; without one named it is the unpruned network.
+        loader: how examples are drawn.
+        augment: how they are varied.
+        optim: rates; `warmup` is not used.
+        trainer: averaging, precision and device.
+        seed: of everything random.
+        out: folder of checkpoints, logs and pictures.
+        resume: continue the run that lies in `out`.
+    """
+
+    checkpoint: Path
+    budget_ms: float | None
+    budget: float | None
+    engine: str
+    threads: int
+    size: list[int] | None
+    rounds: int
+    latency: Path | None
+    sets: dict[str, DataSetConfig]
+    pruner: PrunerConfig
+    schedule: ScheduleConfig
+    distill: DistillConfig
+    loader: LoaderConfig
+    augment: AugmentConfig
+    optim: OptimConfig
+    trainer: RunConfig
+    seed: int
+    out: Path
+    resume: bool
+
+
+@verb("prune", PruneConfig)
+def main(config: PruneConfig) -> None:
+    """Prunes, prints what came of it, and fails where the budget was not met."""
+    from gaze.training.prune import prune
+
+    outcome = prune(config)
+    print(f"{outcome.checkpoint}: {outcome.before_ms:.2f} -> {outcome.after_ms:.2f} ms "
+          f"(budget {outcome.budget_ms:.2f}), {sum(outcome.before.values())} -> {sum(outcome.after.values())} maps, "
+          f"validation information gain {outcome.before_gain:.3f} -> {outcome.after_gain:.3f} bits")  # fmt: skip
+    if not outcome.met:
+        raise GazeError(f"budget {outcome.budget_ms:.2f} ms cannot be met: nothing is left whose removal saves time; "
+                        f"the fastest network, {outcome.after_ms:.2f} ms, was kept")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Averaged weights of a network that is being pruned."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EMAWeightAveraging
+from torch import nn
+
+from gaze.models.widths import set_widths
+
+
+class Averaging(EMAWeightAveraging):
+    """Lightning's moving average of the weights, for modules whose `network` may lose maps."""
+
+    @property
+    def network(self) -> Any:
+        """The averaged network."""
+        assert self._average_model is not None
+        module: Any = self._average_model.module
+        return module.network
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Narrows the averaged network to the checkpoint's before its weights are loaded."""
+        if self._average_model is not None:
+            network: nn.Module = self.network
+            set_widths(network, checkpoint.get("widths", {}))
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
