@@ -56,7 +56,7 @@ def test_costs_are_refreshed_after_each_removal():
     greedy, rest = (
         dict(MAPS),
         {name: sorted(range(n), key=lambda k: float(VALUES[name][k])) for name, n in MAPS.items()},
-    )  # noqa: B023
+    )
     for group, index in order:
         ratios = {name: float(VALUES[name][rest[name][0]]) / Stairs(1).saving(name, 1, greedy)
                   for name in rest if greedy[name] > 1}  # fmt: skip
