@@ -8,11 +8,11 @@ from gaze.data.augment import AugmentConfig
 from gaze.data.config import DataSetConfig
 from gaze.data.datamodule import LoaderConfig
 from gaze.errors import GazeError
+from gaze.pruning.config import PrunerConfig
 from gaze.pruning.schedule import ScheduleConfig
 from gaze.training.config import RunConfig
 from gaze.training.distillation import DistillConfig
 from gaze.training.module import OptimConfig
-from gaze.training.prune import PrunerConfig
 
 
 @dataclass
@@ -22,7 +22,8 @@ class PruneConfig:
     Attributes:
         checkpoint: of the network to prune.
         budget_ms: milliseconds that one image may take, measured.
-        budget: the same as a share of what the unpruned network takes; give one of the two.
+        budget: the same as a share of what the unpruned network takes; give one of the two. Where single weights are
+            pruned: the share of them that stays.
         engine: that the network will run on: onnxruntime, torch-cpu, torch-cuda.
         threads: of the engine.
         size: [width, height] in pixels of the image that is timed; null takes a 4:3 photograph.
@@ -68,12 +69,9 @@ def main(config: PruneConfig) -> None:
     from gaze.training.prune import prune
 
     outcome = prune(config)
-    print(f"{outcome.checkpoint}: {outcome.before_ms:.2f} -> {outcome.after_ms:.2f} ms "
-          f"(budget {outcome.budget_ms:.2f}), {sum(outcome.before.values())} -> {sum(outcome.after.values())} maps, "
-          f"validation information gain {outcome.before_gain:.3f} -> {outcome.after_gain:.3f} bits")  # fmt: skip
+    print(outcome.summary())
     if not outcome.met:
-        raise GazeError(f"budget {outcome.budget_ms:.2f} ms cannot be met: nothing is left whose removal saves time; "
-                        f"the fastest network, {outcome.after_ms:.2f} ms, was kept")  # fmt: skip
+        raise GazeError("the budget cannot be met: nothing is left whose removal saves time; the fastest was kept")
 
 
 if __name__ == "__main__":

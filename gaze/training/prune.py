@@ -6,7 +6,6 @@ import logging
 import math
 import warnings
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,72 +19,29 @@ from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
-from gaze.geometry import Size
 from gaze.images import write_atomic
 from gaze.models import STRIDE, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.network import GazeNetwork
-from gaze.predictor import network_size
 from gaze.pruning import pictures
 from gaze.pruning.averaging import Averaging
-from gaze.pruning.callback import FisherPruning, Rules
-from gaze.pruning.costs import Cost, MacCost, QuadraticCost, TableCost, UniformCost
-from gaze.pruning.engines import Engine
-from gaze.pruning.groups import Group, find_groups
-from gaze.pruning.record import RemovalLog, read
-from gaze.pruning.signal import Fisher, Magnitude, Random, Signal, Taylor
-from gaze.pruning.stopwatch import Stopwatch
-from gaze.pruning.table import load_or_measure
-from gaze.pruning.units import find_units
+from gaze.pruning.callback import FisherPruning
+from gaze.pruning.record import read
+from gaze.pruning.weights import WeightPruning
 from gaze.training.fit import EXPECTED, LAST, make_teacher, resolve_precision
 from gaze.training.module import MONITOR, GazeModule, parameter_groups
+from gaze.training.pruner import REMOVALS, make_pruning
 
 if TYPE_CHECKING:
     from gaze.prune import PruneConfig
 
-PRUNED, REMOVALS = "pruned.ckpt", "removals.csv"
-SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
-
-SIGNALS = ("fisher", "taylor", "magnitude", "random")
-COSTS = ("table", "quadratic", "macs", "none")
-
-
-@dataclass
-class PrunerConfig:
-    """What decides which maps leave: the schema of `gaze/conf/pruner/*.yaml`.
-
-    Attributes:
-        signal: `fisher`, or for comparison `taylor`, `magnitude`, `random`.
-        decay: weight that an update keeps in the signal with each later update; 1 reads afresh after every removal.
-        cost: what a map's signal is weighed against: measured time by `table`, its `quadratic` fit, `macs` (Theis et
-            al. 2018), or `none`.
-        beta: price of a unit of cost in units of the loss; null takes loss per cost saved.
-        exclude: groups whose name begins with one of these keep all maps.
-        multiple: widths are brought to multiples of this.
-    """
-
-    signal: str
-    decay: float
-    cost: str
-    beta: float | None
-    exclude: list[str]
-    multiple: int
-
-    def check(self) -> None:
-        """Raises ConfigError where a value is none of those that are there."""
-        for key, allowed in (("signal", SIGNALS), ("cost", COSTS)):
-            if getattr(self, key) not in allowed:
-                raise ConfigError(f"pruner.{key}: expected one of {', '.join(allowed)}, got {getattr(self, key)!r}")
-        if not 0 < self.decay <= 1:
-            raise ConfigError(f"pruner.decay: expected above 0, at most 1, got {self.decay}")
-        if self.multiple < 1:
-            raise ConfigError(f"pruner.multiple: expected at least 1, got {self.multiple}")
+PRUNED = "pruned.ckpt"
 
 
 class PruningModule(GazeModule):
     """A `GazeModule` whose learning rate follows the pruning: see `FisherPruning.rate`."""
 
-    pruning: FisherPruning
+    pruning: FisherPruning | WeightPruning
 
     def configure_optimizers(self) -> Any:
         """AdamW over the groups of a `GazeModule`."""
@@ -100,29 +56,67 @@ class Outcome:
 
     Attributes:
         checkpoint: of the pruned network.
-        met: whether its measured time fits the budget.
-        budget_ms: milliseconds.
-        before_ms: measured time of the unpruned network.
-        after_ms: measured time of the pruned one, in the same unit of machine speed.
+        met: whether it fits the budget.
         before_gain: validation information gain of the unpruned network, bits per fixation.
         after_gain: the same of the pruned one.
-        before: maps of each group.
-        after: maps of each group that has more than one left.
         removals: how many there were.
         updates: optimiser steps in all.
     """
 
     checkpoint: str
     met: bool
+    before_gain: float
+    after_gain: float
+    removals: int
+    updates: int
+
+    def summary(self) -> str:
+        """One line."""
+        gains = f"validation information gain {self.before_gain:.3f} -> {self.after_gain:.3f} bits"
+        return f"{self.checkpoint}: {self.size()}, {gains}"
+
+    def size(self) -> str:
+        """How much smaller it got, in words."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FasterOutcome(Outcome):
+    """Of pruning whole maps.
+
+    Attributes:
+        budget_ms: milliseconds.
+        before_ms: measured time of the unpruned network.
+        after_ms: measured time of the pruned one; where the budget was a share, as if the machine were as fast as then.
+        before: maps of each group.
+        after: the same of the pruned network.
+    """
+
     budget_ms: float
     before_ms: float
     after_ms: float
-    before_gain: float
-    after_gain: float
     before: dict[str, int]
     after: dict[str, int]
-    removals: int
-    updates: int
+
+    def size(self) -> str:
+        """See `Outcome.size`."""
+        maps = f"{sum(self.before.values())} -> {sum(self.after.values())} maps"
+        return f"{self.before_ms:.2f} -> {self.after_ms:.2f} ms (budget {self.budget_ms:.2f}), {maps}"
+
+
+@dataclass(frozen=True)
+class SparserOutcome(Outcome):
+    """Of pruning single weights.
+
+    Attributes:
+        weights: share of the convolution weights that is left.
+    """
+
+    weights: float
+
+    def size(self) -> str:
+        """See `Outcome.size`."""
+        return f"{self.weights:.1%} of the weights left"
 
 
 def prune(config: "PruneConfig") -> Outcome:
@@ -154,77 +148,40 @@ def prune(config: "PruneConfig") -> Outcome:
         return _finish(config, module, unpruned, data)
 
 
-def make_pruning(config: "PruneConfig", unpruned: GazeNetwork) -> FisherPruning:
-    """The callback that `config` describes; measures the latency table where there is none that fits."""
-    size = timed_size(config.size, unpruned)
-    engine = Engine(config.engine, config.threads)
-    units, maps = find_units(unpruned, size), {group.name: group.maps for group in find_groups(unpruned)}
-    table = load_or_measure(config.latency or config.out / "latency.json", unpruned, size, engine)
-    clock = TableCost(units, table)
-    costs: dict[str, Any] = {
-        "table": lambda: clock,
-        "quadratic": lambda: QuadraticCost(units, table),
-        "macs": lambda: MacCost(units),
-        "none": UniformCost,
-    }
-    cost: Cost = costs[config.pruner.cost]()
-    stopwatch = Stopwatch(unpruned, size, engine, config.rounds, relative=config.budget_ms is None)
-    clock.calibrate(maps, stopwatch.base)
-    budget = config.budget_ms if config.budget_ms is not None else (config.budget or 0) * stopwatch.base
-    rules = Rules(config.pruner.beta, tuple(config.pruner.exclude), config.pruner.multiple)
-    log = RemovalLog(config.out / REMOVALS)
-    return FisherPruning(partial(make_signal, config), cost, clock, stopwatch, budget, config.schedule, log, rules)
-
-
-def make_signal(config: "PruneConfig", network: GazeNetwork, groups: list[Group]) -> Signal:
-    """The signal that `config` names."""
-    makers: dict[str, Any] = {
-        "fisher": lambda: Fisher(network, groups, config.pruner.decay),
-        "taylor": lambda: Taylor(network, groups, config.pruner.decay),
-        "magnitude": lambda: Magnitude(network, groups),
-        "random": lambda: Random(groups, config.seed),
-    }
-    return makers[config.pruner.signal]()
-
-
-def timed_size(size: list[int] | None, network: GazeNetwork) -> Size:
-    """The size that is timed: `size` as width and height, or a 4:3 photograph as the network sees it.
-
-    Raises:
-        ConfigError: `size` is not two multiples of what the network asks for.
-    """
-    rule = network.config.input
-    if size is None:
-        return network_size(Size(1000, round(1000 / SHAPE)), rule.longer_side, rule.multiple)
-    if len(size) != 2 or any(side < 1 or side % rule.multiple for side in size):
-        raise ConfigError(f"size: expected [width, height], multiples of {rule.multiple}, got {size}")
-    return Size(*size)
-
-
 def _finish(config: "PruneConfig", module: PruningModule, unpruned: GazeNetwork, data: GazeDataModule) -> Outcome:
-    pruning = module.pruning
     trained_on = sorted({*load_checkpoint(config.checkpoint).trained_on, *data.names})
     save_checkpoint(config.out / PRUNED, module.network, trained_on, config.seed)
-    outcome = Outcome(
-        checkpoint=str(config.out / PRUNED),
+    pruning = module.pruning
+    common: dict[str, Any] = {
+        "checkpoint": str(config.out / PRUNED),
+        "before_gain": _gain(unpruned, config, data),
+        "after_gain": _gain(module.network, config, data),
+        "removals": pruning.removals,
+        "updates": pruning.step,
+    }
+    if isinstance(pruning, WeightPruning):
+        outcome: Outcome = SparserOutcome(**common, met=True, weights=pruning.share)
+    else:
+        outcome = _faster(config, common, pruning)
+    write_atomic(config.out / "pruning.json", (json.dumps(vars(outcome), indent=1) + "\n").encode(), overwrite=True)
+    return outcome
+
+
+def _faster(config: "PruneConfig", common: dict[str, Any], pruning: FisherPruning) -> FasterOutcome:
+    after = {name: pruning.maps.get(name, 1) for name in pruning.before}
+    pictures.draw_widths(pruning.before, after, config.out / "widths.png")
+    if rows := read(config.out / REMOVALS):
+        pictures.draw_time_loss(rows, config.out / "time_loss.png", pruning.budget)
+        pictures.draw_predicted(rows, config.out / "predicted.png")
+    return FasterOutcome(
+        **common,
         met=pruning.met,
         budget_ms=pruning.budget,
         before_ms=pruning.base,
         after_ms=pruning.measured,
-        before_gain=_gain(unpruned, config, data),
-        after_gain=_gain(module.network, config, data),
         before=pruning.before,
-        after=pruning.maps,
-        removals=pruning.removals,
-        updates=pruning.step,
+        after=after,
     )
-    write_atomic(config.out / "pruning.json", (json.dumps(vars(outcome), indent=1) + "\n").encode(), overwrite=True)
-    rows = read(config.out / REMOVALS)
-    pictures.draw_widths(outcome.before, outcome.after, config.out / "widths.png")
-    if rows:
-        pictures.draw_time_loss(rows, config.out / "time_loss.png", outcome.budget_ms)
-        pictures.draw_predicted(rows, config.out / "predicted.png")
-    return outcome
 
 
 def _gain(network: GazeNetwork, config: "PruneConfig", data: GazeDataModule) -> float:
@@ -250,7 +207,7 @@ def _make_data(config: "PruneConfig", network: GazeNetwork) -> GazeDataModule:
     return GazeDataModule(stores, rule, STRIDE, config.loader, config.augment, config.seed)
 
 
-def _make_trainer(config: "PruneConfig", pruning: FisherPruning) -> pl.Trainer:
+def _make_trainer(config: "PruneConfig", pruning: pl.Callback) -> pl.Trainer:
     settings = config.trainer
     callbacks: list[pl.Callback] = [
         Averaging(decay=settings.ema_decay),
@@ -288,6 +245,8 @@ def _check(config: "PruneConfig") -> Path | None:
     if not config.sets:
         raise ConfigError("data: name at least one set, for example data=osie")
     config.pruner.check()
+    if config.pruner.granularity == "parameter" and config.budget is None:
+        raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")
     config.schedule.check()
     config.distill.check()
     last = config.out / LAST
