@@ -24,8 +24,8 @@ GRANULES = (1, 2, 4, 8, 16, 32)
 SHARES = ((0.0, 0.25, 0.5, 0.75, 1.0), (0.0, 0.5, 1.0))
 """Where the widths of a unit are measured, as shares of the widest: in whole granules, and beside them."""
 
-ROUNDS, MILLISECONDS = 12, 15.0
-"""A measurement goes on for at least so many rounds and so long."""
+PASSES, ROUNDS, MILLISECONDS = 3, 12, 12.0
+"""The whole grid is measured so often, and each time every point for at least so many rounds and so long."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,16 @@ def measure_table(
         piece, inputs = builders[kind].build(reads, writes or reads)
         return engine.layer_time(piece, inputs, MILLISECONDS, ROUNDS)
 
-    found = {point: timed(*point) for point in tqdm(todo, desc="latency table", unit="layer", disable=not progress)}
-    again = [(kind, a, axes[0][-1], (axes[1] or [0])[-1]) for kind, plan in plans.items() for a, axes in plan.items()]
-    noise = noise_floor([found[point] for point in again], [timed(*point) for point in again])
-    grids = {kind: {a: _grid(axes, partial(_look_up, found, kind, a)) for a, axes in plan.items()}
+    bar = tqdm(total=PASSES * len(todo), desc="latency table", unit="layer", disable=not progress)
+    passes: list[dict[Point, Timing]] = [{} for _ in range(PASSES)]
+    with bar:
+        for found, point in product(passes, todo):
+            found[point] = timed(*point)
+            bar.update()
+    middle = {point: sorted((found[point] for found in passes), key=lambda timing: timing.low)[PASSES // 2]
+              for point in todo}  # fmt: skip
+    noise = noise_floor(list(passes[0].values()), list(passes[-1].values()))
+    grids = {kind: {a: _grid(axes, partial(_look_up, middle, kind, a)) for a, axes in plan.items()}
              for kind, plan in plans.items()}  # fmt: skip
     return LatencyTable(facts(engine, size), granule, *noise, grids)
 
@@ -195,6 +201,7 @@ class _Probe(nn.Conv2d):
 
 Top = tuple[int, bool, int, bool, bool]
 Axes = tuple[list[int], list[int]]
+Point = tuple[str, int, int, int]
 
 
 def _tops(units: Iterable[Unit], maps: Mapping[str, int]) -> dict[str, Top]:
@@ -229,7 +236,7 @@ def _axis(top: int, granule: int, short: int, shares: Sequence[float]) -> list[i
     return sorted({max(least, rounded(round(top * share), granule)) - short for share in shares})
 
 
-def _look_up(found: Mapping[tuple, Timing], kind: str, aligned: int, reads: int, writes: int) -> Timing:
+def _look_up(found: Mapping[Point, Timing], kind: str, aligned: int, reads: int, writes: int) -> Timing:
     return found[kind, aligned, reads, writes]
 
 

@@ -1,0 +1,67 @@
+"""The whole verb on a small network: called, and wrong settings from the command line."""
+
+import json
+import sys
+
+import pytest
+from PIL import Image
+
+from gaze.errors import ConfigError
+from gaze.latency import LatencyConfig, latency, main
+from gaze.models.config import BackboneConfig, FinalizerConfig, InputConfig, ModelConfig, ReadoutConfig
+
+MODEL = ModelConfig(
+    "small", InputConfig(64, 16), BackboneConfig("lcnet_035", [1, 2], "none", False), ReadoutConfig(8, [4, 1]),
+    FinalizerConfig(1.0, [3, 4]),
+)  # fmt: skip
+
+
+def config(out, **changes) -> LatencyConfig:
+    values = {"network": None, "model": MODEL, "engine": "torch-cpu", "threads": 1, "size": [64, 48], "networks": 2,
+              "multiple": 4, "rounds": 15, "seed": 1, "out": out}  # fmt: skip
+    return LatencyConfig(**{**values, **changes})
+
+
+def test_measures_prints_and_writes_table_errors_and_picture(tmp_path, capsys, monkeypatch):
+    for name, little in (("PASSES", 1), ("ROUNDS", 2), ("MILLISECONDS", 0.0), ("SHARES", ((0.0, 1.0), (1.0,)))):
+        monkeypatch.setattr(f"gaze.pruning.table.{name}", little)
+    latency(config(tmp_path / "out"))
+    printed = capsys.readouterr().out
+    assert "torch-cpu (torch " in printed
+    assert "noise floor" in printed
+    assert "| units | number | ms | share |" in printed
+    assert "2 pruned networks" in printed
+    stored = json.loads((tmp_path / "out/validation.json").read_text())
+    assert set(stored["predicted"]) == {"table", "quadratic", "macs"}
+    assert len(stored["measured"]) == 2
+    assert "| table |" in (tmp_path / "out/validation.md").read_text()
+    with Image.open(tmp_path / "out/predicted.png") as picture:
+        assert picture.width > 500
+    before = (tmp_path / "out/latency.json").read_bytes()
+    latency(config(tmp_path / "out", networks=0))
+    assert (tmp_path / "out/latency.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": None}, "network: give either"),
+        ({"engine": "tensorrt"}, "engine=tensorrt: expected one of"),
+        ({"size": [64]}, "expected width and height"),
+        ({"size": [64, 40]}, "expected multiples of 16"),
+        ({"multiple": 0}, "multiple: expected at least 1, got 0"),
+        ({"rounds": 3}, "rounds: expected at least 15, got 3"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        latency(config(tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_composes_an_architecture(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["latency", "model=mobileonegaze", "engine=tensorrt", f"out={tmp_path / 'out'}"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "gaze.latency: engine=tensorrt" in capsys.readouterr().err
