@@ -39,8 +39,9 @@ SETTINGS = (
     f"data=[{','.join(SETS)}]",
     f"size=[{SIZE[0]},{SIZE[1]}]",
     "distill.weight=0",
-    "schedule={updates_per_removal: 4, maps_per_removal: null, removals: 12, removals_per_surgery: 3,"
-    " finetune_updates: 48}",
+    "rounds=11",
+    "schedule={updates_per_removal: 3, maps_per_removal: null, removals: 12, removals_per_surgery: 3,"
+    " finetune_updates: 36}",
     "loader.workers=1",
     "trainer.threads=1",
     "trainer.progress=false",
