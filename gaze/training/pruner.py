@@ -36,7 +36,8 @@ def _make_fisher_pruning(config: "PruneConfig", unpruned: GazeNetwork) -> Fisher
     size = timed_size(config.size, unpruned)
     engine = Engine(config.engine, config.threads)
     units, maps = find_units(unpruned, size), {group.name: group.maps for group in find_groups(unpruned)}
-    table = load_or_measure(config.latency or config.out / "latency.json", units, maps, engine, size, config.trainer.progress)
+    stored = config.latency or config.out / "latency.json"
+    table = load_or_measure(stored, units, maps, engine, size, config.trainer.progress)
     clock = TableCost(units, table)
     costs: dict[str, Any] = {
         "table": lambda: clock,

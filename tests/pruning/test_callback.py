@@ -6,7 +6,6 @@ from contextlib import nullcontext
 import pytest
 import pytorch_lightning as pl
 import torch
-from gaze.pruning.costs import Cost
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
@@ -16,6 +15,7 @@ from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import widths
 from gaze.pruning.averaging import Averaging
 from gaze.pruning.callback import FisherPruning, Rules
+from gaze.pruning.costs import Cost
 from gaze.pruning.groups import find_groups
 from gaze.pruning.record import RemovalLog, read
 from gaze.pruning.schedule import ScheduleConfig
