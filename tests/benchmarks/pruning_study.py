@@ -43,6 +43,7 @@ SETTINGS = (
     "schedule={updates_per_removal: 3, maps_per_removal: null, removals: 12, removals_per_surgery: 3,"
     " finetune_updates: 36}",
     "loader.workers=1",
+    "loader.batch_size=4",
     "trainer.threads=1",
     "trainer.progress=false",
     "seed=1",
