@@ -40,6 +40,7 @@ SETTINGS = (
     f"size=[{SIZE[0]},{SIZE[1]}]",
     "distill.weight=0",
     "rounds=11",
+    "pruner.multiple=8",
     "schedule={updates_per_removal: 3, maps_per_removal: null, removals: 12, removals_per_surgery: 3,"
     " finetune_updates: 36}",
     "loader.workers=1",
