@@ -106,7 +106,7 @@ def validate(
     wholes = []
     for maps in tqdm(widths, desc="pruned networks", disable=not progress):
         pruned = network_runner(narrowed(network, maps), size, engine)
-        times = measure({"whole": whole, "pruned": pruned}, rounds)
+        times = measure({"whole": whole, "pruned": pruned}, rounds, clock=engine.clock)
         wholes.append(times["whole"].low)
         ratios.append(times["pruned"].low / times["whole"].low)
     low, middle, high = np.percentile(wholes, [25, 50, 75])
