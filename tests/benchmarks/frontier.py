@@ -94,15 +94,17 @@ def predictor(session: onnxruntime.InferenceSession, longer_side: int, multiple:
     return predict
 
 
-def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, NDArray[np.float64]]:
+def take_turns(
+    runs: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = WARM_UP
+) -> dict[str, NDArray[np.float64]]:
     """Milliseconds of each run in each round. A turn is two runs: the first warms the caches, the second counts."""
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(WARM_UP + rounds):
+    for number in range(warm_up + rounds):
         for name, run in runs.items():
             run()
             start = time.perf_counter()
             run()
-            if number >= WARM_UP:
+            if number >= warm_up:
                 times[name].append(1000 * (time.perf_counter() - start))
     return {name: np.array(values) for name, values in times.items()}
 
