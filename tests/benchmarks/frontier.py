@@ -20,8 +20,8 @@ from frontier_picture import NAMES, UNPRUNED, draw
 from numpy.typing import NDArray
 
 from gaze import metrics
+from gaze.baselines import fit_center_bias, relative_histogram
 from gaze.data.store import FixationStore
-from gaze.evaluation.bench import Bench
 from gaze.geometry import Size
 from gaze.images import decode, write_atomic
 from gaze.models import load_network
@@ -65,18 +65,24 @@ class Judge:
     """Scores networks on one split of a store; the photographs are decoded once."""
 
     def __init__(self, store: Path, split: str) -> None:
-        self.bench = Bench(FixationStore(store))
-        self.images = [(i, decode(self.bench.store[i].image)) for i in self.bench.store.indices(split)]
+        self.store = FixationStore(store)
+        self.center_bias = fit_center_bias(*(self._histogram(part) for part in ("train", "val")))
+        self.images = [(int(i), decode(self.store[i].image)) for i in self.store.indices(split)]
 
     def __call__(self, predict: Predict, is_density: bool = True) -> dict[str, float]:
         """Means over images of AUC, NSS and, of a density, information gain over the center bias in bits."""
         rows = [self._scores(index, image, predict(image), is_density) for index, image in self.images]
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
+    def _histogram(self, split: str) -> NDArray[np.float64]:
+        """Where people looked on the images of a split, as in `gaze.evaluation`."""
+        indices = self.store.indices(split)
+        return sum(relative_histogram(self.store.fixations(i), Size(*map(int, self.store.sizes[i]))) for i in indices)
+
     def _scores(self, index: int, image: NDArray, coarse: NDArray, is_density: bool) -> dict[str, float]:
-        size, gaze = Size(image.shape[1], image.shape[0]), self.bench.store.fixations(index)
+        size, gaze = Size(image.shape[1], image.shape[0]), self.store.fixations(index)
         log_density = fit_log_density(coarse, size)
-        density, center_bias = np.exp(log_density), self.bench.center_bias.log_density(size)
+        density, center_bias = np.exp(log_density), self.center_bias.log_density(size)
         scores = {"auc": metrics.auc(density, gaze.x, gaze.y), "nss": metrics.nss(density, gaze.x, gaze.y)}
         if is_density:
             scores["information_gain"] = metrics.information_gain(log_density, center_bias, gaze.x, gaze.y)
