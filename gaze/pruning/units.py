@@ -308,4 +308,4 @@ def _random(shape: tuple[int, ...], dtype: torch.dtype, maps: int) -> Tensor:
 
 def _split(total: int, parts: int) -> list[int]:
     first = max(1, total // 16 * 8)
-    return [total] if parts == 1 else [total - first, first]
+    return [total] if parts == 1 else [max(1, total - first), first]  # a part of no maps cannot be run
