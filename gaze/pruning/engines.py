@@ -1,17 +1,14 @@
 """Engines: what runs a network or a piece of it, and how long that takes."""
 
 import gc
-import io
-import json
 import os
 import statistics
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,19 +17,15 @@ from torch import Tensor, nn
 from gaze.errors import ConfigError
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
-from gaze.models.onnx import OPSET, export_onnx
+from gaze.models.onnx import export_onnx
+from gaze.pruning.sessions import exported, onnxruntime_module, open_session, profiled
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+
 ONNXRUNTIME, TORCH_CPU, TORCH_CUDA = "onnxruntime", "torch-cpu", "torch-cuda"
 ENGINES = (ONNXRUNTIME, TORCH_CPU, TORCH_CUDA)
-REORDERS = ("ReorderInput", "ReorderOutput")
-"""ONNX Runtime's steps between its blocked layout and the plain one."""
-
-NEIGHBOUR = 3
-"""Maps that the layers around a measured piece exchange with the outside: a number that no piece has itself."""
-
 Run = Callable[[], None]
 
 
@@ -78,7 +71,7 @@ class Engine:
     def load(self, module: nn.Module, *inputs: Tensor) -> Run:
         """Makes a module ready to run on these inputs; each call of the result runs it once, to the end."""
         if self.name == ONNXRUNTIME:
-            session = _session(_exported(module, inputs), self.threads)
+            session = open_session(exported(module, inputs), self.threads)
             return _on_session(session, {node.name: x for node, x in zip(session.get_inputs(), inputs, strict=True)})
         if self.name == TORCH_CUDA:
             return _on_cuda(module, inputs)
@@ -97,7 +90,7 @@ class Engine:
             rounds: at least.
         """
         if self.name == ONNXRUNTIME:
-            return _profiled(piece, inputs, self.threads, milliseconds, rounds)
+            return Timing.of(profiled(piece, inputs, self.threads, milliseconds, rounds))
         run = self.load(piece, *inputs)
         start, times = time.perf_counter(), list[float]()
         while len(times) < rounds + 2 or 1000 * (time.perf_counter() - start) < milliseconds:
@@ -115,7 +108,7 @@ class Engine:
     def versions(self) -> dict[str, str]:
         """Versions of what runs the network."""
         if self.name == ONNXRUNTIME:
-            return {"onnxruntime": _onnxruntime().__version__}
+            return {"onnxruntime": onnxruntime_module().__version__}
         return {"torch": torch.__version__}
 
     def machine(self) -> str:
@@ -163,7 +156,7 @@ def network_runner(network: GazeNetwork, size: Size, engine: Engine) -> Run:
         return engine.load(network, image)
     with tempfile.TemporaryDirectory() as folder:
         export_onnx(network, Path(folder) / "network.onnx")
-        session = _session((Path(folder) / "network.onnx").read_bytes(), engine.threads)
+        session = open_session((Path(folder) / "network.onnx").read_bytes(), engine.threads)
     return _on_session(session, {"image": image})
 
 
@@ -212,74 +205,3 @@ def _on_cuda(module: nn.Module, inputs: Sequence[Tensor]) -> Run:
         torch.cuda.synchronize()
 
     return run
-
-
-def _onnxruntime() -> Any:
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as `gaze.predictor.open_session`
-    import onnxruntime
-
-    return onnxruntime
-
-
-def _session(content: bytes, threads: int, profile: str | None = None) -> "InferenceSession":
-    onnxruntime = _onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 4
-    if profile:
-        options.enable_profiling, options.profile_file_prefix = True, profile
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
-def _exported(module: nn.Module, inputs: Sequence[Tensor]) -> bytes:
-    file, names = io.BytesIO(), [f"x{index}" for index in range(len(inputs))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the TorchScript exporter, as in gaze.models.onnx
-        torch.onnx.export(
-            module.eval(), tuple(inputs), file,  # type: ignore[arg-type]
-            dynamo=False, opset_version=OPSET, input_names=names,
-            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
-            dynamic_axes={name: {2: f"h{name}", 3: f"w{name}"} for name, x in zip(names, inputs, strict=True)
-                          if x.ndim == 4 and x.dtype.is_floating_point},
-        )  # fmt: skip
-    return file.getvalue()
-
-
-class _Between(nn.Module):
-    """A piece with layers before it that write its inputs, so that it finds them as it does in a network."""
-
-    def __init__(self, piece: nn.Module, inputs: Sequence[Tensor]) -> None:
-        super().__init__()
-        self.piece = piece
-        self.before = nn.ModuleList(nn.Conv2d(NEIGHBOUR, x.shape[1], 1) for x in inputs)
-        # a second reader keeps the layer before from being fused with the piece
-        self.beside = nn.ModuleList(nn.Conv2d(x.shape[1], NEIGHBOUR, 1) for x in inputs)
-
-    def forward(self, *outside: Tensor) -> list[Tensor]:
-        """Maps from the outside, one tensor an input of the piece."""
-        entering = [layer(x) for layer, x in zip(self.before, outside, strict=True)]
-        return [self.piece(*entering), *(layer(x) for layer, x in zip(self.beside, entering, strict=True))]
-
-
-def _profiled(
-    piece: nn.Module, inputs: Sequence[Tensor], threads: int, milliseconds: float, rounds: int
-) -> Timing:  # fmt: skip
-    if not piece.alone:
-        piece, inputs = _Between(piece, inputs), [x.new_zeros(1, NEIGHBOUR, *x.shape[2:]) for x in inputs]
-    with tempfile.TemporaryDirectory() as folder:
-        session = _session(_exported(piece, inputs), threads, f"{folder}/profile")
-        feed = {node.name: x.numpy() for node, x in zip(session.get_inputs(), inputs, strict=True)}
-        runs, start = 0, time.perf_counter()
-        while runs < rounds + 2 or 1000 * (time.perf_counter() - start) < milliseconds:
-            session.run(None, feed)
-            runs += 1
-        events = json.loads(Path(session.end_profiling()).read_text())
-    times: dict[str, list[float]] = {}
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and _counts(event):
-            times.setdefault(event["name"], []).append(event["dur"] / 1000)
-    return Timing.of(np.sum([values[2:] for values in times.values()], axis=0)) if times else Timing(0, 0, 0, runs)
-
-
-def _counts(event: Mapping[str, Any]) -> bool:
-    """Whether a step of the profile belongs to the piece."""
-    return event["args"]["op_name"] not in REORDERS and not event["name"].startswith(("/before", "/beside"))

@@ -2,12 +2,23 @@
 
 import gc
 
+import numpy as np
 import pytest
 import torch
 
 from gaze.errors import ConfigError
 from gaze.geometry import Size
-from gaze.pruning.engines import ENGINES, ONNXRUNTIME, TORCH_CPU, Engine, Timing, measure, network_runner, noise_floor
+from gaze.pruning.engines import (
+    ENGINES,
+    ONNXRUNTIME,
+    TORCH_CPU,
+    Engine,
+    Timing,
+    measure,
+    network_runner,
+    noise_floor,
+)
+from gaze.pruning.sessions import _uninterrupted
 from gaze.pruning.units import find_units
 
 SIZE = Size(48, 32)
@@ -36,6 +47,12 @@ def test_the_noise_floor_is_what_a_second_measurement_differs_by():
     relative, milliseconds = noise_floor(first, second)
     assert relative == pytest.approx(0.2 / 2.1)
     assert milliseconds == pytest.approx((0.001 + 0.2) / 2)
+
+
+def test_what_the_processor_did_for_others_is_taken_out():
+    spans = np.array([[5.0, 5.0], [9.0, 5.1], [9.0, 5.1]])  # wall and processor time: one run is free of interruption
+    counted, others = np.array([3.5, 7.6, 3.6]), np.array([1.0, 1.0, 5.0])  # interrupted within the piece, beside it
+    assert _uninterrupted(counted, others, spans) == pytest.approx([3.5, 5.1 - 1.0 - 0.4, 3.6])
 
 
 @pytest.mark.parametrize(("name", "threads"), [("tensorrt", 1), (TORCH_CPU, 0)])

@@ -1,0 +1,129 @@
+"""ONNX Runtime: sessions of modules, and how long a piece of a network takes within one."""
+
+import io
+import json
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gaze.models.onnx import OPSET
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+REORDERS = ("ReorderInput", "ReorderOutput")
+"""ONNX Runtime's steps between its blocked layout and the plain one."""
+
+NEIGHBOUR = 3
+"""Maps that the layers around a measured piece exchange with the outside: a number that no piece has itself."""
+
+
+def onnxruntime_module() -> Any:
+    """ONNX Runtime, loaded without its usage reports."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as `gaze.predictor.open_session`
+    import onnxruntime
+
+    return onnxruntime
+
+
+def open_session(content: bytes, threads: int, profile: str | None = None) -> "InferenceSession":
+    """An ONNX model, ready to run; with `profile`, the prefix of the file that its steps' times are written to."""
+    onnxruntime = onnxruntime_module()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 4
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def exported(module: nn.Module, inputs: Sequence[Tensor]) -> bytes:
+    """A module as ONNX; rows and columns stay free, as in an exported network."""
+    file, names = io.BytesIO(), [f"x{index}" for index in range(len(inputs))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the TorchScript exporter, as in gaze.models.onnx
+        torch.onnx.export(
+            module.eval(), tuple(inputs), file,  # type: ignore[arg-type]
+            dynamo=False, opset_version=OPSET, input_names=names,
+            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
+            dynamic_axes={name: {2: f"h{name}", 3: f"w{name}"} for name, x in zip(names, inputs, strict=True)
+                          if x.ndim == 4 and x.dtype.is_floating_point},
+        )  # fmt: skip
+    return file.getvalue()
+
+
+class _Between(nn.Module):
+    """A piece with layers before it that write its inputs, so that it finds them as it does in a network."""
+
+    def __init__(self, piece: nn.Module, inputs: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.piece = piece
+        self.before = nn.ModuleList(nn.Conv2d(NEIGHBOUR, x.shape[1], 1) for x in inputs)
+        # a second reader keeps the layer before from being fused with the piece
+        self.beside = nn.ModuleList(nn.Conv2d(x.shape[1], NEIGHBOUR, 1) for x in inputs)
+
+    def forward(self, *outside: Tensor) -> list[Tensor]:
+        """Maps from the outside, one tensor an input of the piece."""
+        entering = [layer(x) for layer, x in zip(self.before, outside, strict=True)]
+        return [self.piece(*entering), *(layer(x) for layer, x in zip(self.beside, entering, strict=True))]
+
+
+def profiled(
+    piece: nn.Module, inputs: Sequence[Tensor], threads: int, milliseconds: float, rounds: int
+) -> list[float]:  # fmt: skip
+    """Milliseconds of a piece in each of several runs, see `Engine.layer_time`; two runs before them are left out."""
+    if not piece.alone:
+        piece, inputs = _Between(piece, inputs), [x.new_zeros(1, NEIGHBOUR, *x.shape[2:]) for x in inputs]
+    with tempfile.TemporaryDirectory() as folder:
+        session = open_session(exported(piece, inputs), threads, f"{folder}/profile")
+        feed = {node.name: x.numpy() for node, x in zip(session.get_inputs(), inputs, strict=True)}
+        spans, start = list[tuple[float, float]](), time.perf_counter()
+        while len(spans) < rounds + 2 or 1000 * (time.perf_counter() - start) < milliseconds:
+            before = time.perf_counter(), time.thread_time()
+            session.run(None, feed)
+            spans.append((1000 * (time.perf_counter() - before[0]), 1000 * (time.thread_time() - before[1])))
+        events = json.loads(Path(session.end_profiling()).read_text())
+    counted, others = (_sums(events, len(spans), which) for which in (True, False))
+    if threads == 1:
+        counted = _uninterrupted(counted, others, np.array(spans))
+    return counted[2:].tolist()
+
+
+def _sums(events: Iterable[Mapping[str, Any]], runs: int, counted: bool) -> NDArray[np.float64]:
+    """Milliseconds of each run in the steps that belong to the piece, or in the others."""
+    times: dict[str, list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and _counts(event) == counted:
+            times.setdefault(event["name"], []).append(event["dur"] / 1000)
+    return np.array(np.sum(list(times.values()), axis=0)) if times else np.zeros(runs)
+
+
+def _uninterrupted(
+    counted: NDArray[np.float64], others: NDArray[np.float64], spans: NDArray[np.float64]
+) -> NDArray[np.float64]:  # fmt: skip
+    """Takes out of wall times what the processor did for others meanwhile.
+
+    Where a run was interrupted, it took the piece at most the run's processor time less what all else needs.
+
+    Args:
+        counted: wall time of the piece in each run.
+        others: of the other steps.
+        spans: of each run, wall time and processor time.
+    """
+    wall, processor = spans.T
+    rest = np.percentile(others, 25) + (wall - counted - others).min()
+    most = np.where(wall - processor > 0.05 * wall, np.maximum(processor - rest, 0.05 * processor), np.inf)
+    return np.minimum(counted, most)
+
+
+def _counts(event: Mapping[str, Any]) -> bool:
+    """Whether a step of the profile belongs to the piece."""
+    return event["args"]["op_name"] not in REORDERS and not event["name"].startswith(("/before", "/beside"))
