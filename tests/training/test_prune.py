@@ -32,8 +32,14 @@ QUICK = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def latency(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first run leaves its table for the others."""
+    return tmp_path_factory.mktemp("latency") / "latency.json"
+
+
 @pytest.fixture
-def prune_config(small_store: Path, tmp_path: Path) -> Callable[..., PruneConfig]:
+def prune_config(small_store: Path, tmp_path: Path, latency: Path) -> Callable[..., PruneConfig]:
     """Composes `gaze/conf/prune.yaml` for a quick run on a small network."""
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "unpruned.ckpt", build_network(small_config()), ["drawn"], 5)
@@ -55,7 +61,7 @@ def test_a_run_leaves_a_faster_network_log_and_pictures(prune_config, tmp_path):
     config = prune_config("budget=0.8")
     outcome = prune(config)
     out = tmp_path / "run"
-    assert {PRUNED, "removals.csv", "pruning.json", "widths.png", "time_loss.png", "predicted.png", "latency.json",
+    assert {PRUNED, "removals.csv", "pruning.json", "widths.png", "time_loss.png", "predicted.png",
             "config.yaml", "last.ckpt", "metrics"} <= {path.name for path in out.iterdir()} | {"last.ckpt"}  # fmt: skip
     stored = json.loads((out / "pruning.json").read_text())
     assert stored["after_ms"] <= stored["budget_ms"] < stored["before_ms"] or not stored["met"]
@@ -79,7 +85,7 @@ def test_a_pruned_network_trains_on(prune_config, train_config, tmp_path):  # no
     assert any(not torch.equal(a, b) for a, b in zip(trained.parameters(), pruned.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("pruner", ["taylor", "magnitude", "random", "fisher_uncosted"])
+@pytest.mark.parametrize("pruner", ["taylor", "magnitude", "random"])
 def test_every_criterion_runs(prune_config, pruner):
     outcome = prune(prune_config(f"pruner={pruner}", "budget=0.9"))
     assert sum(outcome.after.values()) < sum(outcome.before.values())
