@@ -4,10 +4,18 @@ import pytest
 import torch
 
 from gaze.errors import ConfigError
+from gaze.models import build_network
 from gaze.training.distillation import DistillConfig, Teacher
 from gaze.training.losses import information_gain
+from tests.models.conftest import small_config
 
 IMAGES = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return build_network(small_config()).eval()
 
 
 @pytest.fixture
