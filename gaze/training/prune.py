@@ -132,7 +132,7 @@ def prune(config: "PruneConfig") -> Outcome:
         torch.set_num_threads(config.trainer.threads)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    unpruned = load_network(config.checkpoint)
+    unpruned = _unpruned(config)
     data = _make_data(config, unpruned)
     teacher = make_teacher(replace(config.distill, teacher=config.distill.teacher or config.checkpoint))
     module = PruningModule(copy.deepcopy(unpruned).train(), config.optim, data.names, data.center_biases(),
@@ -146,6 +146,13 @@ def prune(config: "PruneConfig") -> Outcome:
             warnings.filterwarnings("ignore", message)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
         return _finish(config, module, unpruned, data)
+
+
+def _unpruned(config: "PruneConfig") -> GazeNetwork:
+    network = load_network(config.checkpoint)
+    if config.longer_side is not None:
+        network.config = replace(network.config, input=replace(network.config.input, longer_side=config.longer_side))
+    return network
 
 
 def _finish(config: "PruneConfig", module: PruningModule, unpruned: GazeNetwork, data: GazeDataModule) -> Outcome:
@@ -244,6 +251,8 @@ def _check(config: "PruneConfig") -> Path | None:
         raise ConfigError(f"budget_ms: expected milliseconds above 0, got {config.budget_ms}")
     if not config.sets:
         raise ConfigError("data: name at least one set, for example data=osie")
+    if config.longer_side is not None and config.longer_side < 1:
+        raise ConfigError(f"longer_side: expected pixels, got {config.longer_side}")
     config.pruner.check()
     if config.pruner.granularity == "parameter" and config.budget is None:
         raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")

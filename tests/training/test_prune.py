@@ -58,8 +58,7 @@ def prune_config(small_store: Path, tmp_path: Path, latency: Path) -> Callable[.
 
 
 def test_a_run_leaves_a_faster_network_log_and_pictures(prune_config, tmp_path):
-    config = prune_config("budget=0.8")
-    outcome = prune(config)
+    outcome = prune(prune_config("budget=0.8"))
     out = tmp_path / "run"
     assert {PRUNED, "removals.csv", "pruning.json", "widths.png", "time_loss.png", "predicted.png",
             "config.yaml", "last.ckpt", "metrics"} <= {path.name for path in out.iterdir()} | {"last.ckpt"}  # fmt: skip
@@ -91,6 +90,11 @@ def test_every_criterion_runs(prune_config, pruner):
     assert sum(outcome.after.values()) < sum(outcome.before.values())
 
 
+def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path):
+    prune(prune_config("budget=0.9", "pruner=magnitude", "longer_side=48", f"latency={tmp_path / 'other.json'}"))
+    assert load_checkpoint(tmp_path / "run" / PRUNED).network.config.input.longer_side == 48
+
+
 def test_single_weights_leave(prune_config, tmp_path):
     outcome = prune(prune_config("pruner=weights", "budget=0.5"))
     assert outcome.weights == pytest.approx(0.5, abs=1e-3)
@@ -111,6 +115,7 @@ def test_single_weights_leave(prune_config, tmp_path):
         (["budget=0.5", "pruner.decay=0"], "pruner.decay: expected above 0"),
         (["budget=0.5", "pruner.multiple=0"], "pruner.multiple: expected at least 1"),
         (["budget=0.5", "distill.weight=2"], "distill.weight: expected 0 to 1"),
+        (["budget=0.5", "longer_side=0"], "longer_side: expected pixels, got 0"),
         (["budget=0.5", "resume=true"], "no run to continue"),
         (["budget_ms=3", "pruner=weights"], "budget_ms: zeros among the weights save no time"),
     ],
