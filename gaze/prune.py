@@ -24,7 +24,7 @@ class PruneConfig:
         budget_ms: milliseconds that one image may take, measured.
         budget: the same as a share of what the unpruned network takes; give one of the two. Where single weights are
             pruned: the share of them that stays.
-        longer_side: pixels of the image's longer side that the network is to see from now on; null keeps the checkpoint's.
+        longer_side: pixels of the longer side of the images that the network is to see; null keeps the checkpoint's.
         engine: that the network will run on: onnxruntime, torch-cpu, torch-cuda.
         threads: of the engine.
         size: [width, height] in pixels of the image that is timed; null takes a 4:3 photograph.

@@ -27,14 +27,14 @@ class Stopwatch:
     def __init__(self, reference: GazeNetwork, size: Size, engine: Engine, rounds: int, relative: bool) -> None:
         self.size, self.engine, self.rounds, self.relative = size, engine, rounds, relative
         self.reference = network_runner(bare(reference), size, engine)
-        self.base = measure({"reference": self.reference}, rounds, WARM_UP)["reference"].median
+        self.base = measure({"reference": self.reference}, rounds, WARM_UP, engine.clock)["reference"].median
 
     def __call__(self, network: GazeNetwork) -> float:
         """Median milliseconds of one image."""
         runs = {"network": network_runner(bare(network), self.size, self.engine)}
         if self.relative:
             runs["reference"] = self.reference
-        times = measure(runs, self.rounds, WARM_UP)
+        times = measure(runs, self.rounds, WARM_UP, self.engine.clock)
         return times["network"].median * (self.base / times["reference"].median if self.relative else 1.0)
 
 

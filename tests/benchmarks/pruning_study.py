@@ -27,7 +27,7 @@ from pathlib import Path
 from threading import Lock
 
 CRITERIA = ("fisher", "fisher_macs", "fisher_uncosted", "taylor", "magnitude", "random")
-BUDGETS = (0.5, 0.3, 0.2, 0.1)
+BUDGETS = (0.7, 0.5, 0.35, 0.25)
 SETS = ("osie", "eyecrowd", "scene500")
 SIZE = (320, 240)
 """Width and height of the image that is timed, pixels."""
