@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from gaze.models.widths import take
 from gaze.pruning.attribution import Attribution
@@ -39,13 +39,8 @@ class Signal(ABC):
         """Takes the hooks out of the network, if there are any."""
 
     @abstractmethod
-    def values(self, reduced: bool = False) -> dict[str, Tensor]:
-        """One float32 tensor a group, one value a map.
-
-        Args:
-            reduced: over what all processes of a distributed run saw, not this one alone. All of them must call it
-                then. It changes nothing that is stored, so it may be called as often as one likes.
-        """
+    def values(self) -> dict[str, Tensor]:
+        """One float32 tensor a group, one value a map."""
 
     def keep(self, maps: Mapping[str, Tensor], groups: Iterable[Group]) -> None:
         """Forgets the maps that surgery removed.
@@ -86,21 +81,9 @@ class _OfGradients(Signal):
             self.totals[name] = self.decay * self.totals[name].to(g) + self.of_examples(g).sum(0)
         self.examples = self.decay * self.examples + len(next(iter(found.values())))
 
-    def values(self, reduced: bool = False) -> dict[str, Tensor]:
-        """See `Signal.values`; zeros before the first update."""
-        totals, examples = self._over_processes() if reduced else (self.totals, self.examples)
-        return {name: total.cpu() / max(examples, 1.0) for name, total in totals.items()}
-
-    def _over_processes(self) -> tuple[dict[str, Tensor], float]:
-        """Totals and number of examples, summed over the processes of a distributed run."""
-        if not (distributed.is_available() and distributed.is_initialized()):
-            return self.totals, self.examples
-        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-        parts = [*self.totals.values(), torch.tensor([self.examples])]
-        flat = torch.cat([part.to(device, torch.float64) for part in parts])
-        distributed.all_reduce(flat)
-        *totals, examples = flat.cpu().split([len(part) for part in parts])
-        return {name: total.float() for name, total in zip(self.totals, totals, strict=True)}, float(examples)
+    def values(self) -> dict[str, Tensor]:
+        """One float32 tensor a group, one value a map; zeros before the first update."""
+        return {name: total.cpu() / max(self.examples, 1.0) for name, total in self.totals.items()}
 
     def restart(self) -> None:
         """See `Signal.restart`."""
@@ -150,9 +133,9 @@ class Taylor(_OfGradients):
         """The size."""
         return g.abs()
 
-    def values(self, reduced: bool = False) -> dict[str, Tensor]:
+    def values(self) -> dict[str, Tensor]:
         """See `Signal.values`."""
-        return _normalized(super().values(reduced))
+        return _normalized(super().values())
 
 
 class Magnitude(Signal):
@@ -165,8 +148,8 @@ class Magnitude(Signal):
         super().__init__(groups)
         self.network = network
 
-    def values(self, reduced: bool = False) -> dict[str, Tensor]:
-        """See `Signal.values`; the same in every process."""
+    def values(self) -> dict[str, Tensor]:
+        """See `Signal.values`."""
         return _normalized({name: self._of_weights(group) for name, group in self.groups.items()})
 
     def _of_weights(self, group: Group) -> Tensor:
@@ -183,8 +166,8 @@ class Random(Signal):
         generator = torch.Generator().manual_seed(seed)
         self.totals = {name: torch.rand(group.maps, generator=generator) for name, group in self.groups.items()}
 
-    def values(self, reduced: bool = False) -> dict[str, Tensor]:
-        """See `Signal.values`; the same in every process."""
+    def values(self) -> dict[str, Tensor]:
+        """See `Signal.values`."""
         return dict(self.totals)
 
 
