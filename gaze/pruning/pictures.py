@@ -58,7 +58,7 @@ def draw_time_loss(removals: Sequence[Removal], path: Path, budget: float | None
     figure = Figure(figsize=(8, 6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
     with_loss = [r for r in removals if r.loss is not None]
-    _time_line(top, with_loss, [float(r.loss or 0) for r in with_loss], "training loss (nats)")
+    _time_line(top, with_loss, [float(r.loss or 0) for r in with_loss], "training loss (bits)")
     with_gain = [r for r in removals if r.information_gain is not None]
     _time_line(
         bottom, with_gain, [float(r.information_gain or 0) for r in with_gain], "information gain (bits/fixation)"

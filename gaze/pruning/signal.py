@@ -77,6 +77,8 @@ class _OfGradients(Signal):
     def update(self, divisor: float) -> None:
         """See `Signal.update`."""
         found = self.attribution.read(self.groups.values(), divisor)
+        if not all(torch.isfinite(g).all() for g in found.values()):
+            return  # mixed precision overflowed, and the optimiser leaves this step out too
         for name, g in found.items():
             self.totals[name] = self.decay * self.totals[name].to(g) + self.of_examples(g).sum(0)
         self.examples = self.decay * self.examples + len(next(iter(found.values())))

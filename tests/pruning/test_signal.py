@@ -210,3 +210,13 @@ def test_fisher_ranks_maps_as_their_removal_does(small_kind):
                 estimated.append(float(fisher.values()[group.name][k]))
                 real.append(float(mean_loss() - whole))
     assert spearmanr(estimated, real).statistic >= 0.8
+
+
+def test_an_overflow_is_left_out(small_kind, images):
+    network = small_kind("vgg")
+    signal = Fisher(network, find_groups(network))
+    observe(signal, network, images)
+    before = signal.values()
+    (network(images).mean() * float("inf")).backward()
+    signal.update(len(images))
+    assert all(torch.equal(value, before[name]) for name, value in signal.values().items())
