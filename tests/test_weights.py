@@ -41,6 +41,10 @@ def test_model_is_small_and_says_what_it_is(model: str):
     assert card.trained_on
     assert card.command
     assert set(card.metrics) >= set(card.trained_on)
+
+
+def test_the_card_tells_how_well_unseen_sets_are_predicted():
+    card = gaze.Predictor("quality").card
     assert set(card.left_out) >= set(card.trained_on)
 
 

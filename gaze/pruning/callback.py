@@ -127,7 +127,7 @@ class FisherPruning(PacedPruning):
 
     def _choose(self) -> tuple[list[Candidate], bool]:
         """What leaves now, in order, and whether more could."""
-        maps, taken = self.maps, []
+        maps, taken = self.maps, list[Candidate]()
         rules, schedule = self.rules, self.schedule
         choice = Choice(self.signal.values(), self.gates.closed(), self.cost, rules.beta, rules.exclude, rules.multiple)
         goal = schedule.goal(self.removals, self.base, self.budget)
