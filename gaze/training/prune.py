@@ -26,6 +26,7 @@ from gaze.models.network import GazeNetwork
 from gaze.pruning import pictures
 from gaze.pruning.averaging import Averaging
 from gaze.pruning.callback import FisherPruning
+from gaze.pruning.paced import PacedPruning
 from gaze.pruning.record import read
 from gaze.pruning.weights import WeightPruning
 from gaze.training.fit import EXPECTED, LAST, make_teacher, resolve_precision
@@ -39,14 +40,14 @@ PRUNED = "pruned.ckpt"
 
 
 class PruningModule(GazeModule):
-    """A `GazeModule` whose learning rate follows the pruning: see `FisherPruning.rate`."""
-
-    pruning: FisherPruning | WeightPruning
+    """A `GazeModule` whose learning rate follows the trainer's pruning callback: see `PacedPruning.rate`."""
 
     def configure_optimizers(self) -> Any:
         """AdamW over the groups of a `GazeModule`."""
         optimizer = torch.optim.AdamW(parameter_groups(self.network, self.optim))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.pruning.rate)
+        # not an attribute of the module: the averaging copies modules with all that they hold
+        pruning = next(c for c in self.trainer.callbacks if isinstance(c, PacedPruning))  # type: ignore[attr-defined]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, pruning.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -138,14 +139,14 @@ def prune(config: "PruneConfig") -> Outcome:
     module = PruningModule(copy.deepcopy(unpruned).train(), config.optim, data.names, data.center_biases(),
                            config.seed, teacher)  # fmt: skip
     config.out.mkdir(parents=True, exist_ok=True)
-    module.pruning = make_pruning(config, unpruned)
+    pruning = make_pruning(config, unpruned)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
-    trainer = _make_trainer(config, module.pruning)
+    trainer = _make_trainer(config, pruning)
     with warnings.catch_warnings():
         for message in EXPECTED:
             warnings.filterwarnings("ignore", message)
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-        return _finish(config, module, unpruned, data)
+        return _finish(config, module.network, pruning, unpruned, data)
 
 
 def _unpruned(config: "PruneConfig") -> GazeNetwork:
@@ -155,14 +156,16 @@ def _unpruned(config: "PruneConfig") -> GazeNetwork:
     return network
 
 
-def _finish(config: "PruneConfig", module: PruningModule, unpruned: GazeNetwork, data: GazeDataModule) -> Outcome:
+def _finish(
+    config: "PruneConfig", network: GazeNetwork, pruning: FisherPruning | WeightPruning, unpruned: GazeNetwork,
+    data: GazeDataModule,
+) -> Outcome:  # fmt: skip
     trained_on = sorted({*load_checkpoint(config.checkpoint).trained_on, *data.names})
-    save_checkpoint(config.out / PRUNED, module.network, trained_on, config.seed)
-    pruning = module.pruning
+    save_checkpoint(config.out / PRUNED, network, trained_on, config.seed)
     common: dict[str, Any] = {
         "checkpoint": str(config.out / PRUNED),
         "before_gain": _gain(unpruned, config, data),
-        "after_gain": _gain(module.network, config, data),
+        "after_gain": _gain(network, config, data),
         "removals": pruning.removals,
         "updates": pruning.step,
     }
