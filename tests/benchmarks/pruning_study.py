@@ -1,6 +1,6 @@
 """Prunes base networks with every criterion to a chain of budgets, and compares what comes out.
 
-    python tests/benchmarks/pruning_study.py run STORES OUT NAME=CHECKPOINT... [--jobs 2] [--only NAME] [--criteria A,B]
+    python tests/benchmarks/pruning_study.py run STORES OUT NAME=CHECKPOINT... [--jobs 2] [--only NAME] [--criteria A,B] [--set KEY=VALUE]
     python tests/benchmarks/pruning_study.py table STORES OUT [--split val]
 
 STORES holds `osie.h5`, `eyecrowd.h5` and `scene500.h5`, as `gaze.prepare` writes them. `run` starts, for each base and
@@ -59,6 +59,8 @@ class Chain:
     checkpoint: Path
     criterion: str
     out: Path
+    more: tuple[str, ...] = ()
+    """Settings beside `SETTINGS`, which they override."""
 
     @property
     def latency(self) -> Path:
@@ -84,9 +86,11 @@ class Progress:
             print(f"{count} {clock} {chain.name} {chain.criterion} {budget}: {text}", flush=True)
 
 
-def run(stores: Path, out: Path, bases: dict[str, Path], criteria: list[str], jobs: int) -> bool:
+def run(
+    stores: Path, out: Path, bases: dict[str, Path], criteria: list[str], jobs: int, more: tuple[str, ...] = ()
+) -> bool:
     """Prunes all that is not pruned yet; returns whether no link crashed."""
-    chains = [Chain(name, path, criterion, out) for name, path in bases.items() for criterion in criteria]
+    chains = [Chain(name, path, criterion, out, more) for name, path in bases.items() for criterion in criteria]
     for chain in chains:
         if not chain.latency.is_file():  # measured before anything runs beside it
             prune(chain, chain.checkpoint, BUDGETS[0], chain.link(BUDGETS[0]), stores)
@@ -126,7 +130,7 @@ def prune(chain: Chain, checkpoint: Path, share: float, folder: Path, stores: Pa
     settings = [f"sets.{name}.store={stores / name}.h5" for name in SETS]
     settings += [f"checkpoint={checkpoint}", f"budget={share:.4f}", f"pruner={chain.criterion}", f"out={folder}"]
     with Path(f"{folder}.log").open("w") as log:
-        subprocess.run([sys.executable, "-m", "gaze.prune", *SETTINGS, *settings], stdout=log, stderr=log)
+        subprocess.run([sys.executable, "-m", "gaze.prune", *SETTINGS, *settings, *chain.more], stdout=log, stderr=log)
     if not chain.latency.is_file() and finished(folder):
         shutil.copy(folder / "latency.json", chain.latency)
 
@@ -163,6 +167,7 @@ def main() -> None:
     runs.add_argument("bases", nargs="+", metavar="NAME=CHECKPOINT")
     runs.add_argument("--jobs", type=int, default=2)
     runs.add_argument("--only", metavar="NAME")
+    runs.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of gaze.prune, for every link")
     runs.add_argument("--criteria", default=",".join(CRITERIA))
     table.add_argument("--split", choices=("val", "test"), default="val")
     arguments = parser.parse_args()
@@ -177,7 +182,7 @@ def main() -> None:
     if unknown := set(criteria) - set(CRITERIA):
         sys.exit(f"--criteria: expected some of {', '.join(CRITERIA)}, got {', '.join(sorted(unknown))}")
     remember(out / "bases.json", bases)
-    sys.exit(0 if run(stores, out, bases, criteria, arguments.jobs) else 1)
+    sys.exit(0 if run(stores, out, bases, criteria, arguments.jobs, tuple(arguments.set)) else 1)
 
 
 if __name__ == "__main__":
