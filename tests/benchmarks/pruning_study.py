@@ -1,6 +1,7 @@
 """Prunes base networks with every criterion to a chain of budgets, and compares what comes out.
 
-    python tests/benchmarks/pruning_study.py run STORES OUT NAME=CHECKPOINT... [--jobs 2] [--only NAME] [--criteria A,B] [--set KEY=VALUE]
+    python tests/benchmarks/pruning_study.py run STORES OUT NAME=CHECKPOINT... [--jobs 2] [--only NAME]
+        [--criteria A,B] [--set KEY=VALUE]
     python tests/benchmarks/pruning_study.py table STORES OUT [--split val]
 
 STORES holds `osie.h5`, `eyecrowd.h5` and `scene500.h5`, as `gaze.prepare` writes them. `run` starts, for each base and
