@@ -17,6 +17,9 @@ class Savings(Protocol):
     def step(self, name: str, maps: Mapping[str, int]) -> int | None:
         """The fewest maps of a group whose removal saves measurably; None: there is no such number."""
 
+    def neighbours(self, name: str) -> set[str]:
+        """The groups whose savings change when maps leave this one, itself among them."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -66,6 +69,7 @@ class Choice:
         self.cost, self.beta, self.multiple = cost, beta, multiple
         self.order: dict[str, list[int]] = {}
         self.signals: dict[str, list[float]] = {}
+        self.known: dict[str, list[Candidate]] = {}
         for name, signal in values.items():
             if not name.startswith(tuple(exclude)):
                 gone = set(closed.get(name, ()))
@@ -76,15 +80,19 @@ class Choice:
         """The candidate with the lowest score where groups have `maps` open; None if no removal lowers the cost.
 
         Args:
-            maps: open maps of each group.
+            maps: open maps of each group: those of the last call less what was taken since.
             largest: number of maps that a candidate may have.
         """
-        candidates = [candidate for name in self.order for candidate in self._of(name, maps)
-                      if candidate.saving > 0 and (largest is None or len(candidate.maps) <= largest)]  # fmt: skip
+        for name in self.order.keys() - self.known.keys():
+            self.known[name] = [candidate for candidate in self._of(name, maps) if candidate.saving > 0]
+        candidates = [candidate for name in self.order for candidate in self.known[name]
+                      if largest is None or len(candidate.maps) <= largest]  # fmt: skip
         return min(candidates, key=lambda candidate: candidate.score(self.beta), default=None)
 
     def take(self, candidate: Candidate) -> None:
-        """Strikes the maps of a candidate off the list."""
+        """Strikes the maps of a candidate off the list; the savings that they change are computed anew."""
+        for name in self.cost.neighbours(candidate.group):
+            self.known.pop(name, None)
         self.order[candidate.group] = self.order[candidate.group][len(candidate.maps) :]
 
     def _of(self, name: str, maps: Mapping[str, int]) -> Iterator[Candidate]:

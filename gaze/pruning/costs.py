@@ -57,6 +57,11 @@ class Cost(ABC):
         noise = self.noise_of([self.units[index] for index in self.touched.get(name, [])], maps)
         return next((n for n in self.candidates(maps[name]) if self._saving(name, n, maps) > noise), None)
 
+    def neighbours(self, name: str) -> set[str]:
+        """The groups whose savings change when maps leave this one: those that enter a unit with it, and itself."""
+        units = [self.units[index] for index in self.touched.get(name, [])]
+        return {name}.union(*(unit.groups for unit in units))
+
     def calibrate(self, maps: Mapping[str, int], measured: float) -> None:
         """Scales all numbers so that `total(maps)` is `measured`."""
         self.scale *= measured / self.total(maps)

@@ -34,6 +34,9 @@ class Count(Cost):
     def saving(self, name, n, maps):
         return self.scale * n
 
+    def neighbours(self, name):
+        return {name}
+
     def step(self, name, maps):
         return 1 if maps.get(name, 1) > 1 else None
 

@@ -136,3 +136,14 @@ def sum_of_savings(cost, maps, gone) -> float:
         total += cost.saving(name, len(out), now)
         now[name] -= len(out)
     return total
+
+
+def test_savings_change_with_neighbours_alone(small):
+    groups = {group.name: group.maps for group in find_groups(small)}
+    cost = MacCost(find_units(small, Size(64, 64)))
+    for name in groups:
+        fewer = {**groups, name: groups[name] - 1}
+        changed = {other for other in groups if other != name
+                   and cost.saving(other, 1, groups) != cost.saving(other, 1, fewer)}  # fmt: skip
+        assert changed <= cost.neighbours(name)
+        assert name in cost.neighbours(name)
