@@ -47,6 +47,7 @@ class FisherPruning(PacedPruning):
         schedule: when maps leave.
         log: where each removal is written down.
         rules: of the choice.
+        base: milliseconds of the unpruned network, where they are known already.
 
     Attributes:
         maps: open maps of each group now; groups with a single map left are not told.
@@ -58,12 +59,12 @@ class FisherPruning(PacedPruning):
     def __init__(
         self, signal: Callable[[GazeNetwork, list[Group]], Signal], cost: Cost, clock: Cost,
         stopwatch: Callable[[GazeNetwork], float], budget: float, schedule: ScheduleConfig, log: RemovalLog,
-        rules: Rules | None = None,
+        rules: Rules | None = None, base: float | None = None,
     ) -> None:  # fmt: skip
         super().__init__(schedule)
         self.make_signal, self.cost, self.clock, self.stopwatch = signal, cost, clock, stopwatch
         self.budget, self.removal_log, self.rules = budget, log, rules or Rules()
-        self.base = self.measured = math.nan
+        self.base = self.measured = math.nan if base is None else base
         self.restored: dict[str, Any] = {}
 
     @property
@@ -87,8 +88,9 @@ class FisherPruning(PacedPruning):
         else:
             self.before = self.maps
             self.indices = {group.name: list(range(group.maps)) for group in groups}
-            self._measure()
-            self.base = self.measured
+            if math.isnan(self.base):
+                self.base = self.stopwatch(self.network)
+            self._calibrate(self.base)
         self._end_where_done(trainer, more=True)
 
     def read(self, divisor: float) -> None:
@@ -116,7 +118,7 @@ class FisherPruning(PacedPruning):
         predicted = self.clock.total(self.maps)
         if not more or predicted <= self.budget or self.removals % self.schedule.removals_per_surgery == 0:
             self._operate(trainer)
-            self._measure()
+            self._calibrate(self.stopwatch(self.network))
             if rows:
                 rows[-1] = Removal(**{**vars(rows[-1]), "measured_ms": self.measured})
         for row in rows:
@@ -172,9 +174,9 @@ class FisherPruning(PacedPruning):
         self.signal.keep(cut.maps, groups)
         self.gates.reset(groups)
 
-    def _measure(self) -> None:
-        """Times the network and corrects the predictions by it."""
-        self.measured = self.stopwatch(self.network)
+    def _calibrate(self, measured: float) -> None:
+        """Corrects the predictions by a measurement."""
+        self.measured = measured
         self.clock.calibrate(self.maps, self.measured)
         if self.cost.unit == self.clock.unit:
             self.cost.calibrate(self.maps, self.measured)

@@ -47,11 +47,11 @@ def _make_fisher_pruning(config: "PruneConfig", unpruned: GazeNetwork) -> Fisher
     }
     cost: Cost = costs[config.pruner.cost]()
     stopwatch = Stopwatch(unpruned, size, engine, config.rounds, relative=config.budget_ms is None)
-    clock.calibrate(maps, stopwatch.base)
     budget = config.budget_ms if config.budget_ms is not None else (config.budget or 0) * stopwatch.base
     rules = Rules(config.pruner.beta, tuple(config.pruner.exclude), config.pruner.multiple)
     log = RemovalLog(config.out / REMOVALS)
-    return FisherPruning(partial(make_signal, config), cost, clock, stopwatch, budget, config.schedule, log, rules)
+    return FisherPruning(partial(make_signal, config), cost, clock, stopwatch, budget, config.schedule, log, rules,
+                         stopwatch.base)  # fmt: skip
 
 
 def make_signal(config: "PruneConfig", network: GazeNetwork, groups: list[Group]) -> Signal:

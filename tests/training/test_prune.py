@@ -50,6 +50,7 @@ def prune_config(small_store: Path, tmp_path: Path, latency: Path) -> Callable[.
                 "sets.folder.store": small_store,
                 "out": tmp_path / "run",
                 "checkpoint": tmp_path / "unpruned.ckpt",
+                "latency": latency,
             }
             paths = [f"{key}={path}" for key, path in places.items()]
             return validate(compose("prune", [*QUICK, *paths, *overrides]), PruneConfig)
