@@ -15,7 +15,7 @@ from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import widths
 from gaze.pruning.averaging import Averaging
 from gaze.pruning.callback import FisherPruning, Rules
-from gaze.pruning.costs import Cost
+from gaze.pruning.costs import UniformCost
 from gaze.pruning.groups import find_groups
 from gaze.pruning.record import RemovalLog, read
 from gaze.pruning.schedule import ScheduleConfig
@@ -23,25 +23,10 @@ from gaze.pruning.signal import Fisher
 from tests.models.conftest import small_config
 
 
-class Count(Cost):
-    """A cost of one a map."""
+class Count(UniformCost):
+    """A cost of one millisecond a map."""
 
     unit = "ms"
-
-    def total(self, maps):
-        return self.scale * sum(maps.values())
-
-    def saving(self, name, n, maps):
-        return self.scale * n
-
-    def neighbours(self, name):
-        return {name}
-
-    def step(self, name, maps):
-        return 1 if maps.get(name, 1) > 1 else None
-
-    def calibrate(self, maps, measured):
-        self.scale *= measured / self.total(maps)
 
 
 class Module(pl.LightningModule):
