@@ -37,6 +37,7 @@ class ExportConfig:
         checkpoint: of `gaze.train`.
         out: the .onnx file; its card is written beside it as .json.
         photos: a photograph or a folder of them, on which the export is compared with torch.
+        longer_side: pixels of the longer side of the images that the network is to see; null keeps the checkpoint's.
         half: store convolution weights as float16 (half the size; the weights are rounded to that).
         card: the words of the card.
     """
@@ -44,6 +45,7 @@ class ExportConfig:
     checkpoint: Path
     out: Path
     photos: Path
+    longer_side: int | None
     half: bool
     card: CardConfig
 

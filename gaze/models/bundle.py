@@ -14,6 +14,7 @@ from gaze.card import InputRule, ModelCard
 from gaze.errors import ConfigError, DataError
 from gaze.images import SUFFIXES, decode, write_atomic
 from gaze.models.checkpoints import Trained, load_checkpoint
+from gaze.models.config import resized
 from gaze.models.finalizer import STRIDE
 from gaze.models.onnx import export_onnx, parity, rounded
 
@@ -37,6 +38,8 @@ def write_bundle(config: "ExportConfig") -> str:
     if config.out.suffix != ".onnx":
         raise ConfigError(f"out: expected a file that ends in .onnx, got {config.out}")
     trained = load_checkpoint(config.checkpoint)
+    if config.longer_side is not None:
+        trained.network.config = resized(trained.network.config, config.longer_side)
     network = rounded(trained.network) if config.half else trained.network
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / config.out.name

@@ -1,7 +1,9 @@
 """What a gaze network is made of: the schema of `gaze/conf/model/*.yaml`, and what a checkpoint says of itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from gaze.errors import ConfigError
 
 
 @dataclass
@@ -64,3 +66,14 @@ class ModelConfig:
     backbone: BackboneConfig
     readout: ReadoutConfig
     finalizer: FinalizerConfig
+
+
+def resized(config: ModelConfig, longer_side: int) -> ModelConfig:
+    """The same network, to see images whose longer side has `longer_side` pixels.
+
+    Raises:
+        ConfigError: there are no such pixels.
+    """
+    if longer_side < 1:
+        raise ConfigError(f"longer_side: expected pixels, got {longer_side}")
+    return replace(config, input=replace(config.input, longer_side=longer_side))

@@ -22,6 +22,7 @@ from gaze.errors import ConfigError
 from gaze.images import write_atomic
 from gaze.models import STRIDE, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
+from gaze.models.config import resized
 from gaze.models.network import GazeNetwork
 from gaze.pruning import pictures
 from gaze.pruning.averaging import Averaging
@@ -152,7 +153,7 @@ def prune(config: "PruneConfig") -> Outcome:
 def _unpruned(config: "PruneConfig") -> GazeNetwork:
     network = load_network(config.checkpoint)
     if config.longer_side is not None:
-        network.config = replace(network.config, input=replace(network.config.input, longer_side=config.longer_side))
+        network.config = resized(network.config, config.longer_side)
     return network
 
 
@@ -254,8 +255,6 @@ def _check(config: "PruneConfig") -> Path | None:
         raise ConfigError(f"budget_ms: expected milliseconds above 0, got {config.budget_ms}")
     if not config.sets:
         raise ConfigError("data: name at least one set, for example data=osie")
-    if config.longer_side is not None and config.longer_side < 1:
-        raise ConfigError(f"longer_side: expected pixels, got {config.longer_side}")
     config.pruner.check()
     if config.pruner.granularity == "parameter" and config.budget is None:
         raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")

@@ -8,7 +8,7 @@ from gaze.errors import ConfigError, ModelError
 SHIPPED = ("fast", "quality")
 """Names of the shipped models, the fastest first."""
 
-DEFAULT = "quality"
+DEFAULT = "fast"
 """The one that is used where none is named."""
 
 

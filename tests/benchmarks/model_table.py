@@ -1,19 +1,21 @@
-"""Makes the README's table of the shipped model from the data sets as released.
+"""Makes the tables of the shipped models from the data sets as released.
 
     python tests/benchmarks/model_table.py DATA OUT
 
-DATA holds `osie`, `eyecrowd`, `scene500` and `splits.json`; OUT receives the stores and the report.
+DATA holds `osie`, `eyecrowd`, `scene500` and `splits.json`; OUT receives the stores and a report of each model.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
+from gaze.weights import SHIPPED
+
 SETS = ("osie", "eyecrowd", "scene500")
 
 
 def main(data: Path, out: Path) -> None:
-    """Prepares the three sets and evaluates the shipped model on their test splits."""
+    """Prepares the three sets and evaluates the shipped models on their test splits."""
     stores = {name: out / f"{name}.h5" for name in SETS}
     for name, store in stores.items():
         run(
@@ -24,7 +26,8 @@ def main(data: Path, out: Path) -> None:
             f"out={store}",
         )
     paths = [f"sets.{name}.store={store}" for name, store in stores.items()]
-    run("evaluate", f"data=[{','.join(SETS)}]", *paths, f"out={out}")
+    for name in SHIPPED:
+        run("evaluate", f"network={name}", f"data=[{','.join(SETS)}]", *paths, f"out={out / name}")
 
 
 def run(verb: str, *settings: str) -> None:
