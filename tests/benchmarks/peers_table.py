@@ -169,6 +169,8 @@ def main(peers_folder: Path, stores: Path, out: Path, models: list[str]) -> None
     images = [image for _, image in judge.images[:PHOTOS]]
     contestants = [twitter(peers, images[0]), google(peers, images[0], 480, 640), google(peers, images[0], 240, 320)]
     contestants += [ours(model) for model in models]
+    if len({contestant.name for contestant in contestants}) < len(contestants):
+        sys.exit("two models have the same name and version: their times would be taken for one")
     times = timed(contestants, images)
     rows = [row(contestant, times, judge) for contestant in contestants]
     print(markdown(rows))
