@@ -6,23 +6,29 @@ import numpy as np
 from PIL import Image, ImageCms
 
 
-def simplify(image: Image.Image) -> Image.Image:
-    """Converts any mode and colour profile to mode L, RGB or RGBA in sRGB, 8 bits a channel; makes a copy.
+def simplify(image: Image.Image, keep_profile: bool = False) -> Image.Image:
+    """Converts any mode and colour profile to mode L, RGB or RGBA, 8 bits a channel; makes a copy.
 
-    A damaged profile, or one for other channels, counts as none; 16-bit values keep their upper half.
+    In sRGB, or with `keep_profile` in the image's own profile. A damaged profile, or one for other channels, counts
+    as none; 16-bit values keep their upper half.
 
     Raises:
         ValueError: Pillow cannot convert this mode.
     """
+    profile = None if keep_profile else image.info.get("icc_profile")
     if image.mode[0] in "IF":
-        return _to_eight_bits(image)
+        return _to_srgb(_to_eight_bits(image), profile)
+    if image.mode == "LA":  # whose profile, if any, is one of grey
+        simple = _to_srgb(image.getchannel("L"), profile).convert("RGBA")
+        simple.putalpha(image.getchannel("A"))
+        return simple
     if image.has_transparency_data:
         simple = image.convert("RGBA")
     elif image.mode in ("1", "L"):
         simple = image.convert("L")
     else:
         simple = image if image.mode == "CMYK" else image.convert("RGB")
-    simple = _to_srgb(simple, image.info.get("icc_profile"))
+    simple = _to_srgb(simple, profile)
     return simple.convert("RGB") if simple.mode == "CMYK" else simple
 
 

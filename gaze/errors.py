@@ -19,3 +19,9 @@ class DataError(GazeError):
 
 class ConfigError(GazeError):
     """A setting is unknown, missing or has the wrong type or value."""
+
+
+def one_line(text: object) -> str:
+    """What an exception or a path says, as one line of characters that print; an exception's type if nothing."""
+    words = " ".join(str(text).split()) if isinstance(text, Exception) else str(text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words) or type(text).__name__

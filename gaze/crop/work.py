@@ -89,7 +89,7 @@ class Worker:
         return str(ratio).replace(":", "x")
 
     def _write_crop(self, photo: Photo, crop: Crop, path: Path) -> dict[str, Any]:
-        thumbnail = cut(photo.image, crop.box, _fitted(crop, self._request.size))
+        thumbnail = cut(photo.image, photo.size, crop.box, _fitted(crop, self._request.size))
         self._write(path, encode(thumbnail, output_format(path.suffix)))
         return {
             "ratio": str(crop.ratio),

@@ -232,7 +232,7 @@ def test_what_nobody_foresaw_is_one_line_too(
         (["a.jpg", "--ratio", "0:1"], "argument --ratio: ratio: expected"),
         (["a.jpg", "--size", "400"], "argument --size: size: expected WIDTHxHEIGHT"),
         (["a.jpg", "--speed", "9"], "unrecognized arguments: --speed"),
-        (["a.jpg", "--output", "b.gif"], "--output b.gif: .gif: gaze writes .jpg .png"),
+        (["a.jpg", "--output", "b.bmp"], "--output b.bmp: .bmp: gaze writes .jpg .png"),
         (
             ["a.jpg", "--output", "b.jpg", "--ratio", "1:1", "--ratio", "2"],
             "expected a folder, as there are several",

@@ -1,0 +1,31 @@
+"""Image files in and out: orientation, colour, limits before decoding, animations, cutting, encoding, writing."""
+
+from gaze.images.arrays import ImageLike, as_rgb, check_rgb, decode, to_array
+from gaze.images.cutting import cut
+from gaze.images.formats import SUFFIXES, WRITTEN, Encoding, output_format
+from gaze.images.frames import Frame
+from gaze.images.reading import MAX_BYTES, MAX_PIXELS, Keep, Limits, Photo, open_photo
+from gaze.images.writing import encode, output_suffix, write_atomic
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "WRITTEN",
+    "Encoding",
+    "Frame",
+    "ImageLike",
+    "Keep",
+    "Limits",
+    "Photo",
+    "as_rgb",
+    "check_rgb",
+    "cut",
+    "decode",
+    "encode",
+    "open_photo",
+    "output_format",
+    "output_suffix",
+    "to_array",
+    "write_atomic",
+]

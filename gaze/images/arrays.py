@@ -1,0 +1,63 @@
+"""Images as the network sees them: H x W x 3 uint8 RGB."""
+
+import os
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from gaze.colors import opaque, simplify
+from gaze.errors import ImageError, one_line
+from gaze.images.reading import Source, open_photo, quiet
+
+ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
+"""A path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB array."""
+
+
+def decode(source: Source) -> np.ndarray:
+    """Reads an image file as the network sees it.
+
+    Returns:
+        H x W x 3 uint8 RGB, upright, in sRGB, transparent parts over white.
+
+    Raises:
+        ImageError: see `open_photo`.
+    """
+    return to_array(open_photo(source).image)
+
+
+def as_rgb(image: ImageLike) -> np.ndarray:
+    """Turns whatever a caller holds into H x W x 3 uint8 RGB in sRGB.
+
+    A file is turned upright; a PIL image is taken as it lies, so that boxes fit the pixels that the caller
+    holds.
+
+    Raises:
+        ImageError: see `open_photo`, or an array of another shape or type.
+    """
+    if isinstance(image, np.ndarray):
+        check_rgb(image)
+        return image
+    if isinstance(image, Image.Image):
+        try:
+            with quiet():
+                return to_array(simplify(image))
+        except Exception as error:  # a lazily loaded file may turn out damaged only here
+            raise ImageError(f"image: cannot convert mode {image.mode} ({one_line(error)})") from error
+    if isinstance(image, str | os.PathLike | bytes):
+        return decode(image)
+    raise ImageError(f"image: expected a path, a PIL image or an H x W x 3 uint8 array, got {type(image).__name__}")
+
+
+def check_rgb(image: np.ndarray) -> None:
+    """Raises ImageError unless `image` is an H x W x 3 uint8 array with at least one pixel."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"image: expected an H x W x 3 uint8 RGB array, got {got}")
+    if image.size == 0:
+        raise ImageError(f"image: expected at least one pixel, got shape {image.shape}")
+
+
+def to_array(image: Image.Image) -> np.ndarray:
+    """A PIL image of mode L, RGB or RGBA as H x W x 3 uint8 RGB, transparent parts over white."""
+    return np.asarray(opaque(image).convert("RGB"))

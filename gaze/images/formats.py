@@ -1,0 +1,147 @@
+"""Which formats gaze reads and writes, and what a file is by its first bytes."""
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from PIL import Image
+
+from gaze.errors import ConfigError, ImageError
+
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif", ".avifs"),
+    "HEIF": (".heic", ".heif", ".hif"),
+}
+"""Formats that gaze reads, as Pillow names them, with their suffixes, the usual one first."""
+
+WRITTEN = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF")
+"""Formats that gaze writes."""
+
+ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+"""Formats whose further frames are an animation, and not pages or other views."""
+
+_INSTEAD = {"HEIF": "JPEG"}
+"""What a photo in a format that gaze does not write becomes, where that is not PNG."""
+
+Magic: TypeAlias = "tuple[tuple[re.Pattern[bytes], str], ...]"
+
+
+def _table(rows: dict[bytes, str]) -> Magic:
+    return tuple((re.compile(pattern, re.DOTALL), meaning) for pattern, meaning in rows.items())
+
+
+_IMAGES = _table(
+    {
+        rb"\xff\xd8\xff": "JPEG",
+        rb"\x89PNG\r\n\x1a\n": "PNG",
+        rb"GIF8[79]a": "GIF",
+        rb"BM": "BMP",
+        rb"P[1-6]\s": "PPM",
+        rb"RIFF.{4}WEBP": "WEBP",
+        rb"II[*+]\0|MM\0[*+]": "TIFF",
+        rb".{4}ftyp(?:avi[fs]|m[is]f1(?:.{4}){1,12}?avi[fs])": "AVIF",
+        rb".{4}ftyp(?:he[iv].|m[is]f1)": "HEIF",
+    }
+)
+
+_OTHERS = _table(
+    {
+        rb"PK(?:\x03\x04|\x05\x06)": "a ZIP archive",
+        rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ": "a compressed archive",
+        rb"%PDF-": "a PDF document",
+        rb"%!PS|\xc5\xd0\xd3\xc6": "a PostScript file",
+        rb"8BPS": "a Photoshop document",
+        rb"\0{3}\x0c(?:JXL |jP  )|\xff\x0a|\xff\x4f\xff\x51": "a JPEG XL or JPEG 2000 image",
+        rb"\0\0[\x01\x02]\0[^\0]": "a Windows icon",
+        rb".{4}ftypcrx|FUJIFILMCCD-RAW|II\x1a\0{3}HEAPCCDR": "a raw camera file",
+        rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xba\xb3]": "a video",
+        rb"ID3|OggS|fLaC|RIFF.{4}WAVE|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]": "a sound recording",
+        rb"\x7fELF|MZ": "a program",
+        rb"\0+\Z": "nothing but zero bytes",
+        rb"(?i:(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<svg)": "an SVG drawing",
+        rb"(?i:(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<(?:!doctype )?html)": "an HTML page",
+        rb"[\t\n\r\f -~\x80-\xff]+\Z": "a text",
+    }
+)
+
+HEAD = 4096
+"""How many of a file's first bytes tell what it is."""
+
+
+def identify(head: bytes) -> str:
+    """The format, a key of `SUFFIXES`, of a file that begins with `head`, whatever its name says.
+
+    Raises:
+        ImageError: it is none of these; the message, without the file's name, says what it is where that is known.
+    """
+    for pattern, kind in _IMAGES:
+        if pattern.match(head):
+            return kind
+    for pattern, words in _OTHERS:
+        if pattern.match(head):
+            raise ImageError(f"not an image but {words}; gaze reads {_READ}")
+    raise ImageError(f"not an image, or its first bytes are damaged; gaze reads {_READ}")
+
+
+_READ = " ".join(SUFFIXES)
+
+
+def register_heif() -> None:
+    """Teaches Pillow to read HEIF, which it cannot by itself.
+
+    Raises:
+        ImageError: the package for it is not installed.
+    """
+    if "HEIF" in Image.OPEN:
+        return
+    try:
+        from pillow_heif import register_heif_opener  # here, as few photos need it and it is optional
+    except ImportError as error:
+        raise ImageError("a HEIF photo; to read it: pip install 'gaze[heif]'") from error
+    register_heif_opener()
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pictures are written; what a format does not know, it does not heed."""
+
+    format: str | None = None
+    """One of `WRITTEN`; None: that of the photo, or PNG (for HEIF, JPEG) where gaze does not write it."""
+    quality: int | None = None
+    """1 to 100, of JPEG, WebP and AVIF; None: 90, for AVIF 80."""
+    progressive: bool = False
+    """Of JPEG."""
+    chroma: str | None = None
+    """Chroma subsampling of JPEG and AVIF, "420", "422" or "444"; None: 420. WebP is always 420."""
+
+    def __post_init__(self) -> None:
+        if self.format is not None and self.format not in WRITTEN:
+            raise ConfigError(f"format: expected one of {' '.join(WRITTEN)}, got {self.format!r}")
+        if self.quality is not None and self.quality not in range(1, 101):
+            raise ConfigError(f"quality: expected a whole number from 1 to 100, got {self.quality!r}")
+        if self.chroma not in (None, "420", "422", "444"):
+            raise ConfigError(f"chroma: expected 420, 422 or 444, got {self.chroma!r}")
+
+    def of(self, kind: str) -> str:
+        """The format in which a picture of a photo of format `kind` is written."""
+        return self.format or (kind if kind in WRITTEN else _INSTEAD.get(kind, "PNG"))
+
+
+def output_format(suffix: str) -> str:
+    """The format that a suffix such as `.jpg` asks for.
+
+    Raises:
+        ImageError: gaze writes no such format.
+    """
+    for kind in WRITTEN:
+        if suffix.lower() in SUFFIXES[kind]:
+            return kind
+    known = " ".join(SUFFIXES[kind][0] for kind in WRITTEN)
+    raise ImageError(f"{suffix or 'no suffix'}: gaze writes {known}")

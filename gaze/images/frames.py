@@ -1,0 +1,83 @@
+"""The pictures in an opened file: composited, in simple colours, upright."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PIL import Image
+
+from gaze.colors import simplify
+from gaze.errors import ImageError
+from gaze.images.formats import ANIMATED
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the image upright."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of an animation, or the only one of a photo."""
+
+    image: Image.Image
+    milliseconds: int = 0
+    """How long it shows."""
+
+
+def read_frames(file: Image.Image, kind: str, count: int | None, pixels: int, profile: bool = False) -> Iterator[Frame]:
+    """The first `count` frames of an opened file as a viewer shows them, not yet turned; None: all.
+
+    Args:
+        file: decoded frame by frame as the frames are asked for.
+        kind: the format; of one that is not animated there is one frame.
+        count: at least 1.
+        pixels: how many all the frames together may have.
+        profile: leave colours in the file's profile.
+
+    Raises:
+        ImageError: the frames have more than `pixels`.
+    """
+    numbers = _numbers(file, count) if kind in ANIMATED and count != 1 else range(1)
+    size = file.size
+    if size[0] * size[1] * len(numbers) > pixels:
+        raise ImageError(f"{size[0]}x{size[1]} in {len(numbers)} frames is more than {pixels} pixels")
+    for number in numbers:
+        if number:
+            file.seek(number)
+        file.load()
+        image = simplify(file, profile)
+        # a frame of a GIF that reaches beyond the canvas enlarges it
+        image = image if image.size == size else image.crop((0, 0, *size))
+        yield Frame(image, round(file.info.get("duration") or 0))
+
+
+def _numbers(file: Image.Image, count: int | None) -> range:
+    total = getattr(file, "n_frames", 1)
+    first = 1 if file.info.get("default_image") and total > 1 else 0  # what an APNG shows where nothing moves
+    return range(first, total if count is None else min(total, first + count))
+
+
+def plays(file: Image.Image, kind: str) -> int:
+    """How often an animation plays, 0 for ever."""
+    loop = file.info.get("loop")
+    if kind == "GIF":  # which counts repetitions, and says nothing where there is none
+        return 1 if loop is None else loop and loop + 1
+    return loop or 0
+
+
+def sideways(orientation: int) -> bool:
+    """Whether making the image upright exchanges width and height."""
+    return orientation in (5, 6, 7, 8)
+
+
+def turn(image: Image.Image, orientation: int) -> Image.Image:
+    """The image upright, without metadata."""
+    upright = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+    upright.info = {}
+    return upright
