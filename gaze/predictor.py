@@ -89,14 +89,34 @@ class Predictor:
             ImageError: the array has another shape or type.
         """
         check_rgb(image)
-        original = Size(image.shape[1], image.shape[0])
-        seen = network_size(original, self.card.input.longer_side, self.card.input.multiple)
+        return fit_log_density(self._cells(image), size or Size(image.shape[1], image.shape[0]))
+
+    def density(self, image: np.ndarray) -> np.ndarray:
+        """Predicts where people look, in the network's own cells: all that it knows, and quick to search.
+
+        Args:
+            image: H x W x 3 uint8, RGB in sRGB, upright.
+
+        Returns:
+            float32, h x w: the share of the gaze in each of the cells that divide the image evenly; sums to 1. h and w
+            are those of what the network sees, over the card's `stride`.
+
+        Raises:
+            ImageError: the array has another shape or type.
+        """
+        check_rgb(image)
+        cells = self._cells(image)
+        return np.exp(fit_log_density(cells, Size(cells.shape[1], cells.shape[0])))
+
+    def _cells(self, image: np.ndarray) -> np.ndarray:
+        """The network's output for an image, h x w float32."""
+        rule, original = self.card.input, Size(image.shape[1], image.shape[0])
+        seen = network_size(original, rule.longer_side, rule.multiple)
         resized = cv2.resize(image, (seen.width, seen.height), interpolation=cv2.INTER_AREA)
         try:
-            coarse = self._session.run(["log_density"], {"image": resized[None]})[0][0]
+            return self._session.run(["log_density"], {"image": resized[None]})[0][0]
         except Exception as error:  # ONNX Runtime has a dozen unrelated exception classes
             raise ModelError(f"{self.path}: the network failed ({_first_line(error)})") from error
-        return fit_log_density(coarse, size or original)
 
 
 def choose_predictor(predictor: Predictor | None, model: str | Path | None) -> Predictor:

@@ -131,6 +131,15 @@ def test_views_and_threads_give_the_same_map(predictor: Predictor):
             np.testing.assert_array_equal(result, expected)
 
 
+def test_density_is_the_log_density_in_the_networks_cells(predictor: Predictor):
+    density = predictor.density(spot(900, 600))
+    assert (density.dtype, density.shape) == (np.float32, (52, 80))
+    assert density.sum(dtype=np.float64) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(np.log(density), predictor.log_density(spot(900, 600), Size(80, 52)), atol=1e-4)
+    with pytest.raises(ImageError, match=r"^image: expected"):
+        predictor.density(spot()[..., 0])
+
+
 def test_nothing_is_reported_and_nothing_written_at_home(bright_model: Path, tmp_path: Path):
     code = f"import gaze; gaze.Predictor({str(bright_model)!r})"
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "SYSTEMROOT", "VIRTUAL_ENV")}

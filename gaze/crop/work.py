@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from gaze.crop.choice import grid_density
 from gaze.crop.plan import Task
 from gaze.errors import ImageError
 from gaze.geometry import AspectRatio, Size
 from gaze.heatmap import overlay
 from gaze.images import Photo, cut, encode, open_photo, output_format, output_suffix, to_array, write_atomic
 from gaze.predictor import Predictor
-from gaze.thumbnails import Crop, best_crop
+from gaze.thumbnails import Crop, choose
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class Worker:
         photo = open_photo(task.source)
         paths, heatmap_path = self._paths(task, photo)
         pixels = to_array(photo.image)
-        density = grid_density(pixels, self._predictor)
-        crops = [best_crop(density, photo.size, ratio) for ratio in self._request.ratios]
+        density = self._predictor.density(pixels)
+        crops = [choose(density, photo.size, ratio)[0] for ratio in self._request.ratios]
         record = {
             "input": str(task.source),
             **asdict(photo.size),

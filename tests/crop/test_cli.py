@@ -220,7 +220,7 @@ def test_what_nobody_foresaw_is_one_line_too(
     tmp_path: Path,
 ):
     draw("a.jpg")
-    monkeypatch.setattr("gaze.crop.work.best_crop", lambda *_: {}["surprise"])
+    monkeypatch.setattr("gaze.crop.work.choose", lambda *_: {}["surprise"])
     assert crop(tmp_path) == 1
     assert "a.jpg: KeyError: 'surprise'" in capsys.readouterr().err
 
