@@ -1,6 +1,6 @@
 # Crops a folder of photos; see README.md. No torch inside, nothing is downloaded at run time.
 #   docker build -t gaze .
-#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/photos:/in:ro" -v "$PWD/thumbnails:/out" gaze /in --output /out
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/photos:/in:ro" -v "$PWD/thumbnails:/out" gaze /in /out --size 400x400
 ARG PYTHON=3.12.11-slim-bookworm
 
 FROM python:${PYTHON} AS build

@@ -1,5 +1,7 @@
 """The exceptions a caller of gaze can meet: every message is one line, naming what was wrong and what was expected."""
 
+import errno
+
 
 class GazeError(Exception):
     """Base of every error that gaze raises on purpose."""
@@ -19,6 +21,23 @@ class DataError(GazeError):
 
 class ConfigError(GazeError):
     """A setting is unknown, missing or has the wrong type or value."""
+
+
+class OutputError(GazeError):
+    """A picture or a manifest cannot be written; `fatal` where no other could be either, as on a full disk."""
+
+    def __init__(self, message: str, fatal: bool = False) -> None:
+        super().__init__(message, fatal)
+        self.fatal = fatal
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @classmethod
+    def of(cls, path: object, error: OSError) -> "OutputError":
+        """What the system said of `path`, in one line."""
+        fatal = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        return cls(f"{path}: cannot be written ({error.strerror or error})", fatal)
 
 
 def one_line(text: object) -> str:

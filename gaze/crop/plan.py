@@ -1,91 +1,147 @@
-"""Which photos a run crops, and where each thumbnail goes."""
+"""Which photos a run crops: walks folders in order, one at a time, whatever their number."""
 
 import os
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from gaze.errors import ConfigError, ImageError
-from gaze.images import SUFFIXES, output_format
+from gaze.errors import ConfigError
+from gaze.images import SUFFIXES
 
 FOLDER = "thumbnails"
 """Where the thumbnails of a folder go by default, inside that folder."""
 
+KNOWN = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+
 
 @dataclass(frozen=True)
 class Task:
-    """One photo and where its thumbnails go."""
+    """One photo of a run."""
 
     source: Path
-    folder: Path
-    file: Path | None = None
-    """The thumbnail's exact path, where the user named one."""
+    name: str
+    """Relative to the folder of the run, with forward slashes."""
 
-    def path(self, label: str, suffix: str) -> Path:
-        """The path of the picture called `label`, such as 16x9 or heatmap."""
-        return self.folder / f"{self.source.stem}_{label}{suffix}"
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of a folder, so that as many machines share the work; counts from 1."""
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Reads `"2/8"`.
+
+        Raises:
+            ConfigError: the text is not two whole numbers, the first at least 1 and at most the second.
+        """
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            raise ConfigError(f"shard: expected I/N, for example 2/8, got {text!r}")
+        return cls(int(index), int(count))
+
+    def holds(self, name: str) -> bool:
+        """Whether a photo belongs to this part: goes by its relative path alone, the same on every machine."""
+        return zlib.crc32(os.fsencode(name)) % self.count == self.index - 1
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files of a folder are photos to crop.
+
+    Attributes:
+        include: shell patterns; a file that matches one is tried, whatever its suffix. None given: known suffixes.
+        exclude: shell patterns of files and folders that are left out.
+        follow_symlinks: also take what links lead to.
+        shard: the part of the folder that is done here.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    follow_symlinks: bool = False
+    shard: Shard = Shard()
+
+    def takes(self, name: str) -> bool:
+        """Whether a file is a photo by its relative path."""
+        if self.include:
+            return matches(name, self.include)
+        return os.path.splitext(name)[1].lower() in KNOWN
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a relative path, or its last part, matches a shell pattern; `*` also matches slashes."""
+    last = name.rpartition("/")[2]
+    return any(fnmatchcase(name, pattern) or fnmatchcase(last, pattern) for pattern in patterns)
 
 
 @dataclass
-class Plan:
-    """What a run has before it."""
+class Tally:
+    """What a walk met beside photos."""
 
-    tasks: list[Task] = field(default_factory=list)
+    others: int = 0
+    """Files that are no photos by their names, or are excluded."""
+    links: int = 0
+    """Symbolic links that were not followed."""
     unreadable: list[str] = field(default_factory=list)
     """Folders that could not be listed, one line each."""
-    others: int = 0
-    """Files in the folder that are no images by their names."""
 
 
-def plan_file(photo: Path, output: Path | None) -> Plan:
-    """Plans one photo: `output` is a folder if it is one or has no suffix, otherwise the thumbnail's path.
+def walk(folder: Path, output: Path, selection: Selection, tally: Tally) -> Iterator[Task]:
+    """The photos in a folder and its subfolders, sorted within each; leaves out hidden files and `output`.
 
-    Raises:
-        ConfigError: `output` is a file in a format that gaze does not write.
+    Args:
+        folder: where the photos are; absolute.
+        output: a folder whose files are no photos, wherever it is; absolute.
+        selection: which files are taken.
+        tally: counts what is not.
     """
-    photo, output = _absolute(photo), _absolute(output or photo.parent)
-    if output.is_dir() or not output.suffix:
-        return Plan([Task(photo, output)])
+    yield from _walk(folder, "", output, selection, tally, frozenset())
+
+
+def _walk(
+    folder: Path, prefix: str, output: Path, selection: Selection, tally: Tally, above: frozenset[tuple[int, int]]
+) -> Iterator[Task]:
     try:
-        output_format(output.suffix)
-    except ImageError as error:
-        raise ConfigError(f"--output {output.name}: {error}") from error
-    return Plan([Task(photo, output.parent, output)])
+        here = folder.stat()
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        tally.unreadable.append(f"{folder}: cannot be read ({error.strerror or error})")
+        return
+    folders = []
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.name.startswith("."):
+            continue
+        if entry.is_symlink() and not selection.follow_symlinks:
+            tally.links += 1
+        elif _is_folder(entry):
+            folders.append(name)
+        elif matches(name, selection.exclude) or not selection.takes(name) or not entry.is_file():
+            tally.others += 1
+        elif selection.shard.holds(name):
+            yield Task(Path(entry.path), name)
+    above |= {(here.st_dev, here.st_ino)}
+    for name in folders:
+        child = folder / name.rpartition("/")[2]
+        if child != output and not matches(name, selection.exclude) and not _inside_itself(child, above):
+            yield from _walk(child, f"{name}/", output, selection, tally, above)
 
 
-def plan_folder(folder: Path, output: Path | None) -> Plan:
-    """Plans a folder and its subfolders, mirrored into `output`; leaves out hidden files and `output` itself.
-
-    Raises:
-        ConfigError: thumbnails in `output` could be taken for photos, or could replace them.
-    """
-    folder = folder.resolve()
-    output = (output or folder / FOLDER).resolve()
-    if output == folder or output in folder.parents:
-        raise ConfigError(f"--output {output}: expected a folder that does not hold the photos themselves")
-    if output.exists() and not output.is_dir():
-        raise ConfigError(f"--output {output}: expected a folder, as the photos come from one")
-    plan = Plan()
-    for parent, folders, names in os.walk(folder, onerror=lambda error: plan.unreadable.append(_reason(error))):
-        here = Path(parent)
-        folders[:] = sorted(name for name in folders if name[0] != "." and here / name != output)
-        for name in sorted(name for name in names if name[0] != "."):
-            _add(plan, here / name, output / here.relative_to(folder))
-    return plan
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
-def _add(plan: Plan, source: Path, folder: Path) -> None:
-    if source.suffix.lower() in _KNOWN and source.is_file():
-        plan.tasks.append(Task(source, folder))
-    else:
-        plan.others += 1
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # unlike resolve, it leaves the names of links as the user wrote them
-
-
-def _reason(error: OSError) -> str:
-    return f"{error.filename}: cannot be read ({error.strerror})"
-
-
-_KNOWN = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+def _inside_itself(folder: Path, above: frozenset[tuple[int, int]]) -> bool:
+    try:
+        status = folder.stat()
+    except OSError:
+        return False  # listing it will say what is wrong
+    return (status.st_dev, status.st_ino) in above

@@ -1,54 +1,87 @@
-"""Tells what a run does: a line for each result and failure, a summary, an exit code."""
+"""Tells what a run does: a line for each result and failure, a bar, a summary, an exit code."""
 
 import json
 import sys
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from gaze.crop.manifest import pictures
+from gaze.crop.plan import Tally
+from gaze.errors import one_line
 
-@dataclass
+
 class Report:
-    """Counts photos and prints a line for each: results to standard output, failures to standard error."""
+    """Counts photos and prints a line for each: results to standard output, failures to standard error.
 
-    as_json: bool = False
-    done: int = 0
-    failed: int = 0
+    Args:
+        root: the output folder, put before the paths that are printed.
+        as_json: print records, not paths.
+        quiet: print failures only.
+        total: photos of the run, where a bar is to be shown.
+    """
+
+    def __init__(self, root: Path, as_json: bool = False, quiet: bool = False, total: int | None = None) -> None:
+        self.root, self.as_json, self.quiet = root, as_json, quiet
+        self.done = self.failed = self.skipped = 0
+        hidden = total is None or quiet or not sys.stderr.isatty()
+        self._bar = None if hidden else tqdm(total=total, unit="photo", dynamic_ncols=True, leave=False)
 
     def success(self, record: dict[str, Any]) -> None:
         """Prints the paths of what was written, or the whole record as JSON."""
         self.done += 1
         if self.as_json:
-            _print(json.dumps(record))
-            return
-        heatmap = [record["heatmap"]["path"]] if "heatmap" in record else []
-        for path in [crop["output"]["path"] for crop in record["crops"]] + heatmap:
-            _print(path)
+            self._print(json.dumps(record), sys.stdout)
+        elif not self.quiet:
+            for picture in pictures(record):
+                self._print(str(self.root / picture["path"]), sys.stdout)
+        self._advance()
 
-    def failure(self, source: str, reason: str) -> None:
-        """Prints one line; with JSON also an object, so that every photo has one."""
+    def failure(self, record: dict[str, Any]) -> None:
+        """Prints one line; with JSON also the record, so that every photo has one."""
         self.failed += 1
-        tqdm.write(f"gaze.crop: {_one_line(reason)}", file=sys.stderr)
+        self.note(record["error"])
         if self.as_json:
-            _print(json.dumps({"input": source, "error": reason}))
+            self._print(json.dumps(record), sys.stdout)
+        self._advance()
 
-    def summary(self, others: int) -> str:
+    def skip(self) -> None:
+        """Counts a photo that an earlier run did."""
+        self.skipped += 1
+        self._advance()
+
+    def note(self, text: str) -> None:
+        """Prints a line to standard error."""
+        self._print(f"gaze.crop: {one_line(text)}", sys.stderr)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def summary(self, tally: Tally) -> str:
         """How many photos were cropped, how many failed, how many files were no photos."""
-        text = f"{self.done + self.failed} photos: {self.done} cropped, {self.failed} failed"
-        return f"{text}; {others} other files left alone" if others else text
+        parts = [f"{self.done + self.failed + self.skipped} photos: {self.done} cropped"]
+        parts += [f"{self.skipped} done before"] if self.skipped else []
+        text = ", ".join([*parts, f"{self.failed} failed"])
+        left = [f"{tally.others} other files"] if tally.others else []
+        left += [f"{tally.links} links"] if tally.links else []
+        return f"{text}; {' and '.join(left)} left alone" if left else text
 
     @property
     def exit_code(self) -> int:
         """0 if everything went well, otherwise 1."""
         return 1 if self.failed else 0
 
+    def _advance(self) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self.failed} failed" if self.failed else "", refresh=False)
+            self._bar.update()
 
-def _print(line: str) -> None:
-    tqdm.write(line, file=sys.stdout)
-    sys.stdout.flush()
-
-
-def _one_line(text: str) -> str:
-    """Escapes what does not print, such as a line break in a file's name."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    def _print(self, line: str, stream: TextIO) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        print(line, file=stream, flush=True)
+        if self._bar is not None:
+            self._bar.refresh()

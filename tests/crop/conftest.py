@@ -27,4 +27,4 @@ def draw(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def crop(bright_model: Path) -> Callable[..., int]:
     """Runs the command line with the test's model and returns the exit code."""
-    return lambda *arguments: main([*map(str, arguments), "--model", str(bright_model)])
+    return lambda *arguments: main([*map(str, arguments), "--model", str(bright_model), "--jobs", "1"])

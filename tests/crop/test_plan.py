@@ -1,52 +1,75 @@
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from gaze.crop.plan import plan_file, plan_folder
+from gaze.crop.plan import Selection, Shard, Tally, walk
 from gaze.errors import ConfigError
 
 
-def test_folder_is_walked_in_order_without_links_to_folders(tmp_path: Path):
-    for name in ("b/2.jpg", "a/1.PNG", "a/.cache/3.jpg", "c.jpeg", "c.doc", "out/4.jpg"):
-        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "in" / name).touch()
-    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
-    os.mkfifo(tmp_path / "in" / "pipe.jpg")
-    plan = plan_folder(tmp_path / "in", tmp_path / "in" / "out")
-    found = [task.source.relative_to(tmp_path / "in").as_posix() for task in plan.tasks]
-    assert found == ["c.jpeg", "a/1.PNG", "b/2.jpg"]
-    assert [task.folder.relative_to(tmp_path / "in" / "out").as_posix() for task in plan.tasks] == [
-        ".",
-        "a",
-        "b",
-    ]
-    assert plan.others == 2
+def plant(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def found(folder: Path, selection: Selection = Selection(), tally: Tally | None = None) -> list[str]:  # noqa: B008, RUF100
+    return [task.name for task in walk(folder, folder / "out", selection, tally or Tally())]
+
+
+def test_folder_is_walked_in_order_without_links_and_without_its_output(tmp_path: Path):
+    plant(tmp_path, "b/2.jpg", "a/1.PNG", "a/.cache/3.jpg", ".4.jpg", "c.jpeg", "c.doc", "out/5.jpg")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "c.jpeg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    tally = Tally()
+    assert found(tmp_path, tally=tally) == ["c.jpeg", "a/1.PNG", "b/2.jpg"]
+    assert (tally.others, tally.links) == (2, 2)
+
+
+def test_links_are_followed_when_asked_but_never_in_circles(tmp_path: Path):
+    plant(tmp_path / "photos", "a.jpg")
+    plant(tmp_path / "elsewhere", "b.jpg")
+    (tmp_path / "photos" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos" / "loop").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "c.jpg").symlink_to(tmp_path / "elsewhere" / "b.jpg")
+    (tmp_path / "photos" / "dead.jpg").symlink_to(tmp_path / "nowhere")
+    assert found(tmp_path / "photos", Selection(follow_symlinks=True)) == ["a.jpg", "c.jpg", "more/b.jpg"]
+
+
+def test_include_and_exclude(tmp_path: Path):
+    plant(tmp_path, "a.jpg", "raw/b.jpg", "raw/c.dat", "d.dat")
+    assert found(tmp_path, Selection(exclude=("raw",))) == ["a.jpg"]
+    assert found(tmp_path, Selection(exclude=("raw/*",))) == ["a.jpg"]
+    assert found(tmp_path, Selection(include=("*.dat",))) == ["d.dat", "raw/c.dat"]
+    assert found(tmp_path, Selection(include=("raw/*",), exclude=("*.jpg",))) == ["raw/c.dat"]
+
+
+def test_shards_share_every_photo_once_and_about_evenly(tmp_path: Path):
+    names = [f"{i % 7}/{i}.jpg" for i in range(300)]
+    plant(tmp_path, *names)
+    shards = [found(tmp_path, Selection(shard=Shard(i, 3))) for i in (1, 2, 3)]
+    assert Counter(name for shard in shards for name in shard) == Counter(names)
+    assert all(70 < len(shard) < 130 for shard in shards)
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2", "1/2/3"])
+def test_shard_that_is_none_is_refused(text: str):
+    with pytest.raises(ConfigError, match="shard: expected I/N"):
+        Shard.parse(text)
 
 
 def test_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "closed").mkdir()
+    plant(tmp_path, "closed/a.jpg", "b.jpg")
     scan = os.scandir
 
-    def refuse(path: str) -> object:
+    def refuse(path: Path) -> object:
         if os.path.basename(path) == "closed":
             raise PermissionError(13, "Permission denied", str(path))
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert plan_folder(tmp_path, None).unreadable == [f"{tmp_path}/closed: cannot be read (Permission denied)"]
-
-
-def test_file_goes_beside_the_photo_or_where_output_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "v1.5").mkdir()
-    for output, folder, file in (
-        (None, tmp_path, None),
-        (Path("new"), tmp_path / "new", None),
-        (Path("v1.5"), tmp_path / "v1.5", None),
-        (Path("new/b.PNG"), tmp_path / "new", tmp_path / "new" / "b.PNG"),
-    ):
-        task = plan_file(Path("a.jpg"), output).tasks[0]
-        assert (task.source, task.folder, task.file) == (tmp_path / "a.jpg", folder, file)
-    with pytest.raises(ConfigError, match=r"--output b\.txt"):
-        plan_file(Path("a.jpg"), Path("b.txt"))
+    tally = Tally()
+    assert found(tmp_path, tally=tally) == ["b.jpg"]
+    assert tally.unreadable == [f"{tmp_path}/closed: cannot be read (Permission denied)"]

@@ -1,0 +1,107 @@
+"""Keeps the books of a folder run: what is done, what failed, what an earlier run did."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+from gaze.card import ModelCard
+from gaze.crop.manifest import Manifest, manifest_name
+from gaze.crop.page import PageSpool
+from gaze.crop.place import discard, move
+from gaze.crop.plan import Task
+from gaze.crop.pool import Failed, Outcome
+from gaze.crop.report import Report
+from gaze.crop.request import Request
+from gaze.crop.settings import Run, Stop
+from gaze.crop.work import Finished, file_stamp
+from gaze.errors import OutputError, one_line
+
+
+class Book:
+    """Keeps what is done: moves pictures to their places and writes the manifest and the report's page.
+
+    Args:
+        folder: where the photos are.
+        root: the output folder.
+        request: what is wanted of every photo.
+        card: of the model.
+        settings: how the run goes.
+        report: counts and tells.
+        stop: told where the run is to end early.
+
+    Raises:
+        ConfigError: another run writes there.
+        OutputError: the manifest cannot be written.
+    """
+
+    def __init__(
+        self, folder: Path, root: Path, request: Request, card: ModelCard, settings: Run, report: Report, stop: Stop
+    ) -> None:
+        self.request, self.card, self.settings, self.report, self.stop = request, card, settings, report, stop
+        self.fingerprint = request.fingerprint(card.sha256)
+        self.manifest = Manifest(settings.manifest or root / manifest_name(settings.selection.shard))
+        self._done = {} if request.overwrite else self.manifest.finished(self.fingerprint, root)
+        self._placed: set[int] = set()
+        self._page = _page(settings.report, folder, root, bool(self._done))
+
+    def skips(self, task: Task) -> bool:
+        """Whether an earlier run did this photo, and it is still the same."""
+        stamp = self._done.get(task.name)
+        if stamp is None or stamp != tuple(file_stamp(task.source).values()):
+            return False
+        self.report.skip()
+        return True
+
+    def keep(self, outcomes: Iterator[Outcome]) -> None:
+        """Keeps every outcome and finishes the page."""
+        start = perf_counter()
+        try:
+            for task, outcome in outcomes:
+                self._keep(task, outcome)
+        finally:
+            self.manifest.close()
+        if self._page:
+            model = {"name": self.card.name, "version": self.card.version}
+            self._page.finish({"model": model, "rate": self.report.done / (perf_counter() - start)})
+
+    def _keep(self, task: Task, outcome: Finished | Failed) -> None:
+        if isinstance(outcome, Finished):
+            outcome = self._place(task, outcome)
+        if isinstance(outcome, Finished):
+            self.report.success(outcome.record)
+            if self._page:
+                self._page.add(outcome.record, outcome.preview)
+            return
+        if outcome.fatal:  # it would be told of every other photo as well
+            self.stop.reason = self.stop.reason or one_line(outcome.reason)
+            self.report.failed += 1
+            return
+        record = {"input": task.name, **file_stamp(task.source), "request": self.fingerprint}
+        record["error"] = one_line(outcome.reason)
+        try:
+            self.manifest.append(record)
+        except OutputError as error:
+            self.stop.reason = self.stop.reason or str(error)
+        self.report.failure(record)
+        if self._page:
+            self._page.add(record, None)
+        if self.settings.fail_fast:
+            self.stop.reason = self.stop.reason or "a photo failed (--fail-fast)"
+
+    def _place(self, task: Task, finished: Finished) -> Finished | Failed:
+        places = {hash(str(part.place)): part.place for part in finished.parts}
+        taken = [place for key, place in places.items() if key in self._placed]
+        try:
+            if taken:
+                raise OutputError(f"{task.source}: {taken[0]} was already written for another photo of this name")
+            self.manifest.append(finished.record)
+            move(finished.parts, self.request.overwrite)
+        except OutputError as error:
+            discard(finished.parts)
+            return Failed(str(error), error.fatal)
+        self._placed |= places.keys()
+        return finished
+
+
+def _page(path: Path | None, folder: Path, root: Path, resume: bool) -> PageSpool | None:
+    return PageSpool(path, resume, folder, root) if path else None

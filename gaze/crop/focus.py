@@ -1,0 +1,70 @@
+"""Focus points: where a person says that it matters, on the command line or in a file beside the photos."""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaze.errors import ConfigError
+from gaze.geometry import Point, Size
+
+
+@dataclass(frozen=True)
+class FocusPoint:
+    """A place in a photo: in pixels of the upright original, or in shares of its width and height."""
+
+    x: float
+    y: float
+    relative: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "FocusPoint":
+        """Reads `"320,240"` (pixels) or `"40%,25%"`.
+
+        Raises:
+            ConfigError: the text is neither, or lies outside any photo.
+        """
+        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)(%?)\s*,\s*([0-9]*\.?[0-9]+)(%?)\s*", text)
+        if match is None or match[2] != match[4]:
+            raise ConfigError(f"focus: expected X,Y in pixels or X%,Y%, for example 320,240 or 40%,25%, got {text!r}")
+        x, y, relative = float(match[1]), float(match[3]), bool(match[2])
+        if relative and max(x, y) > 100:
+            raise ConfigError(f"focus: expected shares up to 100%, got {text!r}")
+        return cls(x / 100, y / 100, True) if relative else cls(x, y, False)
+
+    def within(self, size: Size) -> Point:
+        """The place in pixels of an image of `size`.
+
+        Raises:
+            ConfigError: it lies outside.
+        """
+        if self.relative:
+            return Point(min(self.x * size.width, size.width - 1), min(self.y * size.height, size.height - 1))
+        if not (self.x < size.width and self.y < size.height):
+            raise ConfigError(f"focus {self.x:g},{self.y:g}: lies outside the photo of {size} pixels")
+        return Point(self.x, self.y)
+
+
+def read_focus(path: Path) -> dict[str, tuple[FocusPoint, ...]]:
+    """Reads a CSV file of rows `photo,x,y`: a photo's path relative to the folder, and a point in it.
+
+    A photo may have several rows; a first row without numbers is a heading; x and y as in `FocusPoint.parse`.
+
+    Raises:
+        ConfigError: the file cannot be read, or a row is not of that kind; names the row.
+    """
+    points: dict[str, tuple[FocusPoint, ...]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            for number, row in enumerate(csv.reader(file), 1):
+                if not row or (number == 1 and [cell.strip().lower() for cell in row[1:]] == ["x", "y"]):
+                    continue
+                if len(row) != 3:
+                    raise ConfigError(f"{path}, row {number}: expected photo,x,y, got {len(row)} columns")
+                point = FocusPoint.parse(f"{row[1]},{row[2]}")
+                points[row[0]] = (*points.get(row[0], ()), point)
+    except (OSError, csv.Error) as error:
+        raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except ConfigError as error:
+        raise ConfigError(str(error) if str(path) in str(error) else f"{path}, row {number}: {error}") from error
+    return points

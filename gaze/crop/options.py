@@ -1,0 +1,175 @@
+"""The options of `python -m gaze.crop`, in groups as people look for them."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gaze import __version__
+from gaze.errors import ConfigError
+from gaze.geometry import AspectRatio, Size
+from gaze.weights import DEFAULT, SHIPPED
+
+EPILOG = """
+One photo is written beside itself, photo.jpg to photo_1x1.jpg. A folder is read with its subfolders and written to
+FOLDER/thumbnails in the same tree, with a manifest, gaze-manifest.jsonl, of what was done: after an interruption the
+same command does the rest. The paths of what was written go to standard output, a line each; everything else goes to
+standard error. Metadata, such as where a photo was taken, is left out.
+
+exit codes: 0 all done, 1 some photos failed (each is named on standard error), the disk is full, or the model cannot
+be used, 2 the command was wrong, 130 interrupted, 143 terminated
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    result = argparse.ArgumentParser(
+        prog="python -m gaze.crop",
+        description="Crops photos so that what people look at stays in the picture.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("input", metavar="PHOTO", help="a photo, a folder of photos, or - for standard input")
+    result.add_argument(
+        "output",
+        nargs="?",
+        metavar="OUT",
+        help="a folder to write to; for one photo also a file, or - for standard output",
+    )
+    _choosing(result.add_argument_group("what is cut out"))
+    _writing(result.add_argument_group("how it is written"))
+    _running(result.add_argument_group("folders"))
+    result.add_argument("--version", action="version", version=f"gaze {__version__}")
+    return result
+
+
+def _choosing(group: Any) -> None:
+    def add(name: str, parse: Callable[[str], Any], metavar: str, text: str, **more: Any) -> None:
+        group.add_argument(name, type=_reader(parse), metavar=metavar, help=text, **more)
+
+    again = {"action": "append"}
+    add(
+        "--ratio",
+        AspectRatio.parse,
+        "W:H",
+        "aspect ratio, such as 16:9 or 1.5 (default: that of --size, else 1:1)",
+        **again,
+    )
+    add("--size", Size.parse, "WxH", "scale each crop down until it fits into W x H pixels", **again)
+    add(
+        "--zoom",
+        _zoom,
+        "Z|A-B",
+        "how tight: 1 is the largest crop (default), 2 has half its sides; 1-3 finds its own; auto: 1-2",
+    )
+    add("--padding", _share("padding"), "P", "keep P of each side, such as 10%%, free around what is looked at")
+    add("--focus", str, "X,Y", "crop around this place, in pixels of the upright photo or as X%%,Y%%", **again)
+    add("--focus-file", Path, "CSV", "rows photo,x,y: focus points of the photos of a folder, by relative path")
+    weight = "how much focus points count: 1 overrides the model (default), less pulls it"
+    add("--focus-weight", _share("focus-weight"), "W", weight, default=1.0)
+    add("--candidates", _count("candidates"), "N", "write the N best crops of a ratio that overlap little", default=1)
+    add(
+        "--min-confidence",
+        _share("min-confidence"),
+        "C",
+        "stay in the centre unless the best crop holds C more of the gaze",
+    )
+    model = f"{' or '.join(SHIPPED)}, or an exported .onnx file with its card beside it (default: {DEFAULT})"
+    add("--model", str, "NAME|PATH", model)
+
+
+def _writing(group: Any) -> None:
+    add = group.add_argument
+    add("--format", metavar="NAME", help="jpeg, png, webp, avif, tiff or gif (default: that of the photo)")
+    add("--quality", type=_reader(_count("quality", 100)), metavar="Q", help="1 to 100, for jpeg, webp and avif")
+    add("--progressive", action="store_true", help="progressive jpeg")
+    add("--chroma", choices=("420", "422", "444"), help="chroma subsampling of jpeg and avif")
+    names = "how thumbnails are named (default: {stem}_{shape}{ext}); also {ratio} {size} {rank}; may hold folders"
+    add("--template", metavar="NAME", help=names)
+    add("--upscale", action="store_true", help="enlarge crops that are smaller than --size")
+    add("--fill", metavar="COLOR", help="fill up to all of --size or the ratio with this, such as white or #1a1a1a")
+    keep = "with --fill: where the best crop holds less than S of the gaze, show more of the photo and fill the rest"
+    add("--keep", type=_reader(_share("keep")), default=0.0, metavar="S", help=keep)
+    add("--frames", choices=("first", "all"), default="first", help="of an animation (default: first)")
+    add("--keep-metadata", action="store_true", help="keep EXIF and XMP, also where the photo was taken")
+    add("--keep-profile", action="store_true", help="keep the colour profile instead of converting to sRGB")
+    add("--heatmap", action="store_true", help="also write the photo with the predicted gaze and the boxes over it")
+    add("--overwrite", action="store_true", help="replace thumbnails that exist; never the photo itself")
+
+
+def _running(group: Any) -> None:
+    add, again = group.add_argument, {"action": "append", "default": [], "metavar": "GLOB"}
+    add("--json", action="store_true", help="print a JSON object for each photo: boxes, scores, times")
+    add("--quiet", action="store_true", help="print failures only")
+    add("--report", type=Path, metavar="HTML", help="write a page with every photo, its heat map and its crops")
+    add("--include", **again, help="take files that match, whatever their suffix")
+    add("--exclude", **again, help="leave out files and folders that match")
+    add("--follow-symlinks", action="store_true", help="also take what symbolic links lead to")
+    add("--shard", metavar="I/N", help="do the I-th of N parts of the folder, for example one on each machine")
+    add("--jobs", type=_reader(_count("jobs")), metavar="N", help="processes (default: one for each core)")
+    add(
+        "--timeout",
+        type=_reader(_seconds),
+        default=60.0,
+        metavar="S",
+        help="give a photo up after S seconds (default: 60)",
+    )
+    pixels = "refuse larger photos (default: 178956970)"
+    add("--max-pixels", type=_reader(_count("max-pixels")), metavar="N", help=pixels)
+    add("--max-bytes", type=_reader(_count("max-bytes")), metavar="N", help="refuse larger files")
+    add("--fail-fast", action="store_true", help="stop at the first photo that fails")
+    add("--manifest", type=Path, metavar="PATH", help="where the manifest goes (default: into the output folder)")
+
+
+def _reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+def _zoom(text: str) -> tuple[float, float]:
+    low, dash, high = ("1", "-", "2") if text == "auto" else text.partition("-")
+    try:
+        bounds = float(low), float(high if dash else low)
+    except ValueError:
+        bounds = (0.0, 0.0)
+    if not 1 <= bounds[0] <= bounds[1] <= 100:
+        raise ConfigError(f"zoom: expected a number from 1 to 100, bounds such as 1-3, or auto, got {text!r}")
+    return bounds
+
+
+def _share(name: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{name}: expected a share from 0 to 1 or 0% to 100%, got {text!r}")
+        return value
+
+    return parse
+
+
+def _count(name: str, most: int = 10**15) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
+            top = f" to {most}" if most < 10**15 else " or more"
+            raise ConfigError(f"{name}: expected a whole number, 1{top}, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise ConfigError(f"timeout: expected seconds above 0, got {text!r}")
+    return value
