@@ -25,6 +25,7 @@ const photos = JSON.parse($("records").textContent).map((record, index) => {
 });
 const [failed, cropped] = [photos.filter(photo => "error" in photo), photos.filter(photo => !("error" in photo))];
 const ratios = [...new Set(cropped.flatMap(photo => photo.crops.map(crop => crop.ratio)))];
+const label = ({ ratio, rank }) => rank > 1 ? `${ratio}, choice ${rank}` : ratio;
 const isShown = crop => !$("ratio").value || crop.ratio === $("ratio").value;
 
 function drawPhoto(photo) {
@@ -34,7 +35,7 @@ function drawPhoto(photo) {
   const whole = make("div", { className: "whole" }, ...images);
   whole.style.setProperty("--shape", width / height);
   const list = make("ul", { className: "crops" });
-  const thumbnails = crops.map(crop => make("img", { alt: `${crop.ratio} crop of ${name}` }));
+  const thumbnails = crops.map(crop => make("img", { alt: `${label(crop)} crop of ${name}` }));
   crops.forEach((crop, k) => {
     if (!isShown(crop)) return;
     const box = drawBox(crop.box, width, height), item = drawCrop(crop, thumbnails[k]);
@@ -70,7 +71,8 @@ function drawBox(box, width, height) {
   return node;
 }
 
-function drawCrop({ ratio, score, center_score: center, confidence, centered, output }, image) {
+function drawCrop(crop, image) {
+  const { score, center_score: center, confidence, centered, output } = crop;
   const kept = make("span", { className: centered ? "soft" : "moved" }, centered ? "centred" : "moved");
   const title = `${percent(score)} of the predicted gaze, ${percent(center)} where the crop is centred`;
   const bar = make("div", { className: "bar", title });
@@ -79,7 +81,7 @@ function drawCrop({ ratio, score, center_score: center, confidence, centered, ou
   const facts = { score: percent(score), "center score": percent(center), confidence: confidence?.toFixed(3) ?? "–" };
   const lines = Object.entries(facts).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, value)]);
   const path = make("a", { className: "path", href: output.href }, printable(output.path));
-  return make("li", {}, image, make("h3", {}, make("i"), ratio, kept), bar, make("dl", {}, ...lines), path);
+  return make("li", {}, image, make("h3", {}, make("i"), label(crop), kept), bar, make("dl", {}, ...lines), path);
 }
 
 /** What to sort by, smallest first: of a photo with several crops the one that comes first counts. */

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from gaze.colors import opaque
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, OutputError
 from gaze.geometry import Size
 
 PHOTO_SIDE, THUMBNAIL_SIDE, DENSITY_SIDE = 240, 160, 40
@@ -68,7 +68,8 @@ class PageSpool:
         thumbnails: the same of the outputs.
 
     Raises:
-        ConfigError: here or later, the system refuses to write.
+        ConfigError: the path is a folder.
+        OutputError: here or later, the system refuses to write.
     """
 
     def __init__(self, path: Path, resume: bool, photos: Path | None = None, thumbnails: Path | None = None):
@@ -165,7 +166,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"--report {path}: cannot be written ({error.strerror or error})") from error
+        raise OutputError.of(path, error) from error
 
 
 @contextlib.contextmanager

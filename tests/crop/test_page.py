@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from gaze.crop.page import PageSpool, preview
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, OutputError
 
 HOSTILE = [
     "a 'quoted\" name.jpg",
@@ -221,7 +221,7 @@ def test_failed_finish_leaves_the_old_page_and_the_spool(tmp_path: Path, picture
 
 def test_place_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"--report .*file/report\.html: cannot be written"):
+    with pytest.raises(OutputError, match=r"file/report\.html: cannot be written"):
         PageSpool(tmp_path / "file/report.html", resume=False)
     with pytest.raises(ConfigError, match="expected a file, got a folder"):
         PageSpool(tmp_path, resume=False)
@@ -333,6 +333,14 @@ def test_photo_is_shown_with_all_that_is_known_of_it(opened: Callable[..., Any])
     whole, box = (tab.locator(name).first.bounding_box() for name in (".whole", ".box"))
     assert box["x"] - whole["x"] == pytest.approx(whole["width"] / 8, abs=1)
     assert (box["width"], box["height"]) == pytest.approx((whole["width"] * 3 / 4, whole["height"]), abs=1)
+
+
+def test_further_choices_of_a_ratio_are_told_apart(opened: Callable[..., Any]):
+    photo = record("a.jpg", 0.9)
+    photo["crops"] = [{**photo["crops"][0], "rank": rank} for rank in (1, 2)]
+    tab = opened(photo)
+    assert tab.locator("h3").all_inner_texts() == ["1:1\nmoved", "1:1, choice 2\nmoved"]
+    assert tab.locator(".box").count() == 2
 
 
 def test_heat_map_and_boxes_are_switched_without_a_mouse(opened: Callable[..., Any]):
