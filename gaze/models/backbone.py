@@ -7,14 +7,19 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.layers.activations import GELU
 from timm.models import FeatureListNet
 from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
-from gaze.errors import ModelError
+from gaze.errors import ConfigError, ModelError
 from gaze.models.config import BackboneConfig
 
 PRETRAINED, RANDOM = "pretrained", "none"
+
+RELU = "relu"
+SMOOTH = (nn.SiLU, nn.Hardswish, nn.GELU, GELU)
+"""Activations that ReLU may take the place of."""
 
 
 class Backbone(nn.Module):
@@ -68,6 +73,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     """Builds the extractor that `config` describes and loads its weights.
 
     Raises:
+        ConfigError: see `set_activation`.
         ModelError: timm does not know the model or the tap, or the weights are missing or belong to another model.
     """
     if config.name not in timm.list_models():
@@ -78,8 +84,23 @@ def build_backbone(config: BackboneConfig) -> Backbone:
         features = reparameterize_model(features.eval())
     if config.weights not in (PRETRAINED, RANDOM):
         load_weights(features, Path(config.weights))
+    set_activation(features, config.activation)
     settings: Any = timm.get_pretrained_cfg(config.name)
     return Backbone(features, settings.mean, settings.std)
+
+
+def set_activation(network: nn.Module, activation: str | None) -> None:
+    """Puts ReLU in place of every smooth activation; gates (sigmoids) stay. None changes nothing.
+
+    Raises:
+        ConfigError: `activation` is neither `relu` nor None.
+    """
+    if activation not in (RELU, None):
+        raise ConfigError(f"model.backbone.activation={activation}: expected {RELU} or null")
+    for module in list(network.modules()) if activation else ():
+        for name, child in module.named_children():
+            if isinstance(child, SMOOTH):
+                setattr(module, name, nn.ReLU())
 
 
 def _tapped(config: BackboneConfig) -> nn.Module:

@@ -17,6 +17,8 @@ from gaze.models.network import GazeNetwork, build_network
 from gaze.models.widths import set_widths, widths
 
 PREFIX = "network."
+LATER = {"backbone": {"activation": None}}
+"""What checkpoints from before a field mean by its absence."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def load_checkpoint(path: str | Path) -> Trained:
         raise ModelError(f"{path}: no such checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ModelConfig), checkpoint["model"]))
+        schema = OmegaConf.structured(ModelConfig)
+        config = OmegaConf.to_object(OmegaConf.merge(schema, LATER, checkpoint["model"]))
         state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
         network = build_network(config, load_weights=False)  # type: ignore[arg-type]
         set_widths(network, checkpoint.get("widths", {}))

@@ -23,12 +23,15 @@ class BackboneConfig:
         taps: which feature maps are read: timm's stage indices (integers), or names of modules in running order.
         weights: `pretrained` (timm's hub), the path of a safetensors file with timm's keys, or `none` (random).
         reparameterize: fuse the training-time branches (MobileOne, RepVGG) into plain convolutions first.
+        activation: `relu` puts ReLU in place of the smooth activations (SiLU, GELU, Hardswish): an engine computes
+            it within the convolution; null leaves those that the network came with.
     """
 
     name: str
     taps: list[Any]
     weights: str
     reparameterize: bool
+    activation: str | None
 
 
 @dataclass

@@ -22,6 +22,7 @@ from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
+from gaze.models.backbone import set_activation
 from gaze.pruning.averaging import Averaging
 from gaze.training.config import TrainerConfig
 from gaze.training.distillation import DistillConfig, Teacher
@@ -137,14 +138,17 @@ def resolve_precision(precision: str) -> str:
 
 
 def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
-    """The network of a checkpoint, to be trained on at the input size of `model`."""
+    """The network of a checkpoint, to be trained on at the input size and with the activation of `model`."""
     network = load_network(checkpoint)
     came, asked = network.config.backbone.name, model.backbone.name
     if came != asked:
         raise ConfigError(
             f"checkpoint={checkpoint}: its backbone is {came}, the configuration's {asked}: set model=..."
         )
-    network.config = replace(network.config, input=model.input)
+    set_activation(network.backbone, model.backbone.activation)
+    activation = model.backbone.activation or network.config.backbone.activation
+    backbone = replace(network.config.backbone, activation=activation)
+    network.config = replace(network.config, input=model.input, backbone=backbone)
     return network.train()
 
 

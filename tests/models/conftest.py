@@ -14,6 +14,7 @@ def small_config(**backbone) -> ModelConfig:
         "taps": [2, 3, 4],
         "weights": "none",
         "reparameterize": False,
+        "activation": None,
         **backbone,
     }
     return ModelConfig(

@@ -5,15 +5,15 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from gaze.errors import ModelError
-from gaze.models.backbone import build_backbone
+from gaze.errors import ConfigError, ModelError
+from gaze.models.backbone import SMOOTH, build_backbone
 from gaze.models.config import BackboneConfig
 
 IMAGE = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def config(name="lcnet_035", taps=(2, 4), weights="none", reparameterize=False) -> BackboneConfig:
-    return BackboneConfig(name, list(taps), weights, reparameterize)
+def config(name="lcnet_035", taps=(2, 4), weights="none", reparameterize=False, activation=None) -> BackboneConfig:
+    return BackboneConfig(name, list(taps), weights, reparameterize, activation)
 
 
 def test_taps_by_stage_have_the_channels_and_strides_they_report():
@@ -125,3 +125,21 @@ def test_without_a_hub_the_error_says_how_to_get_the_weights(monkeypatch):
     with pytest.raises(ModelError, match=r"model\.backbone\.weights=PATH") as caught:
         build_backbone(config(weights="pretrained"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "gate"), [("lcnet_050", torch.nn.Hardsigmoid), ("tf_efficientnetv2_b0", torch.nn.Sigmoid)]
+)
+def test_relu_takes_the_place_of_smooth_activations_and_leaves_the_gates(name, gate):
+    usual, relu = (build_backbone(config(name, (2, 4), activation=kind)) for kind in (None, "relu"))
+    kinds = [[type(module) for module in backbone.modules()] for backbone in (usual, relu)]
+    smooth = sum(kind in SMOOTH for kind in kinds[0])
+    assert smooth > 10
+    assert kinds[1] == [torch.nn.ReLU if kind in SMOOTH else kind for kind in kinds[0]]
+    assert kinds[1].count(gate) == kinds[0].count(gate) > 0
+    assert relu.state_dict().keys() == usual.state_dict().keys()
+
+
+def test_another_activation_is_refused():
+    with pytest.raises(ConfigError, match=r"model\.backbone\.activation=elu: expected relu or null"):
+        build_backbone(config(activation="elu"))

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from gaze.errors import ModelError
+from gaze.models import build_network
 from gaze.models.checkpoints import PREFIX, describe, load_checkpoint
 from gaze.models.widths import set_widths
+from tests.models.conftest import small_config
 
 
 def save(network, path) -> None:
@@ -39,6 +41,23 @@ def test_a_checkpoint_from_before_widths_still_loads(network, tmp_path):
     del checkpoint["widths"]
     torch.save(checkpoint, tmp_path / "old.ckpt")
     assert load_checkpoint(tmp_path / "old.ckpt").seed == 7
+
+
+def test_a_checkpoint_from_before_the_activation_still_loads(network, tmp_path):
+    save(network, tmp_path / "net.ckpt")
+    checkpoint = torch.load(tmp_path / "net.ckpt")
+    del checkpoint["model"]["backbone"]["activation"]
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    assert load_checkpoint(tmp_path / "old.ckpt").network.config == network.config
+
+
+def test_the_activation_travels_with_the_checkpoint(network, tmp_path):
+    relu = build_network(small_config(activation="relu")).eval()
+    relu.load_state_dict(network.state_dict())
+    save(relu, tmp_path / "net.ckpt")
+    images = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    assert torch.equal(load_checkpoint(tmp_path / "net.ckpt").network(images), relu(images))
+    assert not torch.equal(relu(images), network(images))
 
 
 def test_files_that_are_no_checkpoint_are_one_line(network, tmp_path):

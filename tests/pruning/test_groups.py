@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gaze.models.backbone import set_activation
 from gaze.pruning import Group, Member, find_groups
 
 
@@ -53,6 +54,12 @@ def test_residual_adds_depthwise_layers_and_squeeze_excite_tie_maps(small_kind):
     ]  # fmt: skip
     assert layers(expanded.consumers) == [("blocks.2.0.se.conv_reduce", 0), ("blocks.2.0.conv_pwl", 0)]
     assert layers(groups["blocks.2.0.se.conv_reduce"].consumers) == [("blocks.2.0.se.conv_expand", 0)]
+
+
+def test_relu_in_place_of_smooth_activations_changes_no_group(small):
+    before = find_groups(small)
+    set_activation(small.backbone, "relu")
+    assert find_groups(small) == before
 
 
 def test_a_map_tapped_before_and_behind_its_activation_is_one_map_read_twice(small_kind):

@@ -70,6 +70,20 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(train_config, tmp_pa
     assert all(torch.equal(moments[0][k]["exp_avg"], moments[1][k]["exp_avg"]) for k in moments[0])
 
 
+def test_a_network_trains_on_with_another_activation(train_config, tmp_path):
+    first = fit(train_config("trainer.max_epochs=1"))
+    settings = [f"checkpoint={first}", "trainer.max_epochs=1"]
+    relu = fit(train_config(*settings, "model.backbone.activation=relu", f"out={tmp_path / 'relu'}"))
+    on = fit(train_config(f"checkpoint={relu}", "trainer.max_epochs=1", f"out={tmp_path / 'on'}"))
+    for checkpoint, activation in ((first, None), (relu, "relu"), (on, "relu")):  # null leaves the network as it came
+        network = load_network(checkpoint)
+        assert network.config.backbone.activation == activation
+        assert any(isinstance(m, torch.nn.Hardswish) for m in network.modules()) == (activation is None)
+    with pytest.raises(ConfigError, match=r"model\.backbone\.activation=elu"):
+        fit(train_config(*settings, "model.backbone.activation=elu", f"out={tmp_path / 'elu'}"))
+    assert not (tmp_path / "elu").exists()
+
+
 def test_a_run_is_never_overwritten_and_resuming_needs_one(train_config, tmp_path):
     with pytest.raises(ConfigError, match=r"resume=true: no run to continue in out=.*last\.ckpt"):
         fit(train_config("resume=true"))
