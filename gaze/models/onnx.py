@@ -17,6 +17,7 @@ from gaze.card import InputRule
 from gaze.errors import ModelError
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
+from gaze.models.padding import fix_padding
 from gaze.predictor import network_size, open_session
 
 OPSET = 17
@@ -25,11 +26,12 @@ PARITY = 1e-4
 
 
 class Exportable(nn.Module):
-    """The network with the parts that no longer change folded: the blur's kernel is computed once."""
+    """The network with the parts that no longer change folded: the blur's kernel and most padding are numbers."""
 
     def __init__(self, network: GazeNetwork) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval()
+        fix_padding(self.network)
         kernel = self.network.finalizer.kernel().detach()
         self.network.finalizer.kernel = lambda: kernel  # type: ignore[method-assign]
 

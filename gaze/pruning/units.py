@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
+from gaze.models.padding import fix_padding
 from gaze.models.widths import BatchNorm
 from gaze.pruning.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
 
@@ -146,6 +147,8 @@ def find_units(network: GazeNetwork, size: Size) -> list[Unit]:
     each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing else
     reads what lies between.
     """
+    network = copy.deepcopy(network)
+    fix_padding(network)  # as in an exported one
     trace, groups, owners = trace_groups(network)
     recorder = _Recorder(network, trace.graph)
     image = torch.zeros(1, size.height, size.width, 3, dtype=torch.uint8, device=next(network.parameters()).device)

@@ -4,11 +4,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from timm.layers import Conv2dSame
 
 from gaze.errors import ModelError
+from gaze.models import build_network
+from gaze.models.config import InputConfig
 from gaze.models.finalizer import RADIUS
-from gaze.models.onnx import export_onnx, parity, rounded
+from gaze.models.onnx import Exportable, export_onnx, parity, rounded
 from gaze.predictor import open_session
+from tests.models.conftest import small_config
+from tests.pruning.conftest import live
 
 
 @pytest.fixture
@@ -47,3 +52,23 @@ def test_rounded_weights_are_stored_in_half_the_space(network, photos, tmp_path)
     assert sum(len(t.raw_data) for t in small) < 0.6 * sum(len(t.raw_data) for t in full)
     worst = max((a - b).abs().max() for a, b in zip(network.parameters(), half.parameters(), strict=True))
     assert 0 < worst < 1e-2
+
+
+@pytest.mark.parametrize(("multiple", "left"), [(16, 1), (24, 2), (32, 0), (48, 1)])
+def test_padding_that_is_the_same_for_every_size_is_written_as_numbers(multiple, left, tmp_path):
+    torch.manual_seed(0)
+    config = small_config(name="tf_mobilenetv3_small_minimal_100")
+    config.input = InputConfig(320, multiple)
+    network = live(build_network(config))
+    exportable = Exportable(network)
+    assert sum(isinstance(layer, Conv2dSame) for layer in network.modules()) == 5
+    assert sum(isinstance(layer, Conv2dSame) for layer in exportable.modules()) == left
+    export_onnx(network, tmp_path / "net.onnx")
+    session = open_session((tmp_path / "net.onnx").read_bytes(), tmp_path / "net.onnx", threads=1)
+    for rows, columns in ((1, 3), (3, 4), (5, 2), (6, 9)):
+        image = torch.randint(0, 256, (1, rows * multiple, columns * multiple, 3), dtype=torch.uint8)
+        with torch.no_grad():
+            expected = network(image)
+            assert all(map(torch.equal, exportable.network.backbone(image), network.backbone(image)))
+        (got,) = session.run(["log_density"], {"image": image.numpy()})
+        np.testing.assert_allclose(got, expected.numpy(), atol=1e-4)

@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
 
 from gaze.geometry import Size
+from gaze.models import build_network
 from gaze.pruning import find_groups, remove
 from gaze.pruning.units import Width, find_units
+from tests.models.conftest import small_config
 
 SIZE = Size(48, 32)
 
@@ -74,3 +77,11 @@ def test_a_growth_map_of_a_densenet_enters_many_units(small_kind):
 @pytest.mark.parametrize(("kind", "ends"), [("mobilenet", "bn add"), ("vgg_bn", "bn ReLU")])
 def test_what_an_engine_fuses_is_one_unit(small_kind, kind, ends):
     assert any(unit.kind.split(" @")[0].endswith(ends) for unit in find_units(small_kind(kind), SIZE))
+
+
+def test_units_pad_as_the_exported_network_does():
+    network = build_network(small_config(name="tf_mobilenetv3_small_minimal_100"))
+    kinds = [unit.kind for unit in find_units(network, Size(64, 48))]
+    assert sum("PaddedConv2d" in kind for kind in kinds) == 4
+    assert sum("Conv2dSame" in kind for kind in kinds) == 1  # its stride does not divide an odd number of cells
+    assert sum(isinstance(layer, Conv2dSame) for layer in network.modules()) == 5
