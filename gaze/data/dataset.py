@@ -14,6 +14,7 @@ from gaze.data.augment import AugmentConfig, random_box, random_color, resized_w
 from gaze.data.densities import normalise
 from gaze.data.records import Fixations, Stimulus
 from gaze.data.store import FixationStore
+from gaze.data.taught import Taught
 from gaze.errors import DataError
 from gaze.geometry import Box, Size
 from gaze.images import decode
@@ -42,6 +43,9 @@ class GazeDataset(Dataset):
         stride: pixels of that size per cell of the target.
         augment: how draws with a seed are varied.
 
+    Attributes:
+        taught: what a teacher says of each stimulus, to be mixed into the targets; None leaves them people's.
+
     Raises:
         DataError: the split is empty.
     """
@@ -55,6 +59,7 @@ class GazeDataset(Dataset):
         augment: AugmentConfig,
     ) -> None:
         self.stores, self.stride, self.augment = list(stores), stride, augment
+        self.taught: Taught | None = None
         self.entries = [(s, int(i)) for s, store in enumerate(stores) for i in store.indices(split)]
         if not self.entries:
             raise DataError(f"{', '.join(str(store.path) for store in stores)}: no stimulus in the split {split}")
@@ -68,22 +73,37 @@ class GazeDataset(Dataset):
         stimulus, size = self.stores[store][index], self.sizes[draw.index]
         cells = Size(size.width // self.stride, size.height // self.stride)
         if draw.seed is None:
-            image, target = _example(stimulus, stimulus_box(stimulus), size, cells)
+            image, target = self._example(draw.index, stimulus, stimulus_box(stimulus), cells)
         else:
-            image, target = self._varied(stimulus, size, cells, np.random.default_rng(draw.seed))
+            image, target = self._varied(draw.index, stimulus, cells, np.random.default_rng(draw.seed))
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image)),
             "target": torch.from_numpy(np.ascontiguousarray(target)),
             "store": torch.tensor(store),
         }
 
-    def _varied(self, stimulus: Stimulus, size: Size, cells: Size, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    def photo(self, index: int, rule: InputRule) -> Tensor:
+        """The whole photograph of an entry, as it is, at the size that `rule` gives it: uint8 h x w x 3."""
+        store, position = self.entries[index]
+        stimulus = self.stores[store][position]
+        size = _network_size(self.stores[store], position, rule)
+        return torch.from_numpy(resized_window(decode(stimulus.image), stimulus_box(stimulus), size))
+
+    def _varied(self, index: int, stimulus: Stimulus, cells: Size, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         box = random_box(Size(stimulus.width, stimulus.height), self.augment, rng)
         if target_map(stimulus, box, cells) is None:  # nobody looked there
             box = stimulus_box(stimulus)
-        image, target = _example(stimulus, box, size, cells)
+        image, target = self._example(index, stimulus, box, cells)
         image = random_color(image, self.augment.color, rng)
         return (image[:, ::-1], target[:, ::-1]) if rng.random() < self.augment.flip else (image, target)
+
+    def _example(self, index: int, stimulus: Stimulus, box: Box, cells: Size) -> tuple[NDArray, NDArray]:
+        target = target_map(stimulus, box, cells)
+        if target is None:
+            raise DataError(f"{stimulus.name}: has neither fixations nor a density")
+        if self.taught is not None:
+            target = self.taught.mix(index, Size(stimulus.width, stimulus.height), box, target)
+        return resized_window(decode(stimulus.image), box, self.sizes[index]), target
 
 
 def stimulus_box(stimulus: Stimulus) -> Box:
@@ -156,10 +176,3 @@ def _weighted(dataset: GazeDataset, weights: Sequence[float], rng: np.random.Gen
 def _network_size(store: FixationStore, index: int, rule: InputRule) -> Size:
     width, height = store.sizes[index]
     return network_size(Size(int(width), int(height)), rule.longer_side, rule.multiple)
-
-
-def _example(stimulus: Stimulus, box: Box, size: Size, cells: Size) -> tuple[NDArray, NDArray]:
-    target = target_map(stimulus, box, cells)
-    if target is None:
-        raise DataError(f"{stimulus.name}: has neither fixations nor a density")
-    return resized_window(decode(stimulus.image), box, size), target

@@ -3,9 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from tqdm import tqdm
 
+from gaze.card import InputRule
+from gaze.data.dataset import GazeDataset
+from gaze.data.taught import Taught
 from gaze.errors import ConfigError
 from gaze.models.network import GazeNetwork
 
@@ -28,29 +34,38 @@ class DistillConfig:
             raise ConfigError(f"distill.weight: expected 0 to 1, got {self.weight}")
 
 
-class Teacher:
-    """A frozen network whose density is mixed into the targets: Hinton et al. 2015 (arXiv 1503.02531), section 2.
+class Teacher(pl.Callback):
+    """A frozen network whose densities are mixed into the targets: Hinton et al. 2015 (arXiv 1503.02531), section 2.
 
     The loss is linear in its target, so the weighted sum of the loss on people's gaze and the cross-entropy with the
-    teacher's density is the loss on the weighted sum of the two.
+    teacher's density is the loss on the weighted sum of the two. The teacher looks at every training photograph once,
+    before the training starts: the whole of it, at its own input size, where it is a better teacher than at the
+    student's.
 
     Args:
-        network: the teacher; it must see the images at the size that the student does.
+        network: the teacher.
         weight: 0 to 1, share of the teacher's density.
+        progress: show a bar.
     """
 
-    def __init__(self, network: GazeNetwork, weight: float) -> None:
-        self.network, self.weight = network.eval().requires_grad_(False), weight
+    def __init__(self, network: GazeNetwork, weight: float, progress: bool) -> None:
+        self.network, self.weight, self.progress = network.eval().requires_grad_(False), weight, progress
 
-    @torch.no_grad()
-    def mix(self, images: Tensor, target: Tensor) -> Tensor:
-        """Targets with the teacher's share in them.
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks at the photographs that the trainer's `GazeDataModule` trains on."""
+        self.network.to(pl_module.device)
+        dataset: GazeDataset = trainer.datamodule.train_set  # type: ignore[attr-defined]
+        dataset.taught = Taught(self.densities(dataset, self.progress and trainer.is_global_zero), self.weight)
+        self.network.cpu()
 
-        Args:
-            images: uint8, B x H x W x 3.
-            target: B x H/4 x W/4, sums to 1 over each map.
-        """
-        if self.weight == 0:
-            return target
-        density = self.network.to(images.device)(images).exp()
-        return torch.lerp(target, density.to(target), self.weight)
+    @torch.inference_mode()
+    def densities(self, dataset: GazeDataset, progress: bool = False) -> list[NDArray[np.float16]]:
+        """Of each stimulus the mean of its density and its mirror image's, mirrored back; the largest value is 1."""
+        rule = InputRule(self.network.config.input.longer_side, self.network.config.input.multiple)
+        seen = []
+        for index in tqdm(range(len(dataset)), "teacher", unit="image", disable=not progress):
+            image = dataset.photo(index, rule).to(next(self.network.parameters()).device)
+            straight, mirrored = self.network(torch.stack([image, image.flip(1)])).exp()
+            mean = straight + mirrored.flip(1)
+            seen.append((mean / mean.max()).half().cpu().numpy())
+        return seen

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,13 +62,12 @@ def fit(config: "TrainConfig") -> Path:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # no tips, no device list
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
+    teachers = make_teachers(config.distill, config.trainer.progress)
     network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
-    module = GazeModule(
-        network, config.optim, data.names, data.center_biases(), config.seed, make_teacher(config.distill)
-    )
+    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed)
     if config.checkpoint is None:
         module.start_from_center_bias()
-    trainer = make_trainer(config.trainer, config.out, data)
+    trainer = make_trainer(config.trainer, config.out, data, teachers)
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     with warnings.catch_warnings():
@@ -77,8 +77,8 @@ def fit(config: "TrainConfig") -> Path:
     return config.out / BEST
 
 
-def make_teacher(config: DistillConfig) -> Teacher | None:
-    """The teacher that `config` names, if it names one.
+def make_teachers(config: DistillConfig, progress: bool) -> list[Teacher]:
+    """The teacher that `config` names, if it names one; `progress` shows a bar while it looks at the photographs.
 
     Raises:
         ConfigError: its weight is not a share.
@@ -86,8 +86,8 @@ def make_teacher(config: DistillConfig) -> Teacher | None:
     """
     config.check()
     if config.teacher is None or not config.weight:
-        return None
-    return Teacher(load_network(config.teacher), config.weight)
+        return []
+    return [Teacher(load_network(config.teacher), config.weight, progress)]
 
 
 def make_data(config: "TrainConfig") -> GazeDataModule:
@@ -97,9 +97,10 @@ def make_data(config: "TrainConfig") -> GazeDataModule:
     return GazeDataModule(stores, rule, STRIDE, config.loader, config.augment, config.seed)
 
 
-def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule) -> pl.Trainer:
+def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule, others: Sequence[pl.Callback]) -> pl.Trainer:
     """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`."""
     callbacks: list[pl.Callback] = [
+        *others,
         PanelCallback(out, data),  # before the averaging, which takes its weights away when validation ends
         Averaging(decay=config.ema_decay),
         ModelCheckpoint(out, Path(BEST).stem, monitor=MONITOR, mode="max", enable_version_counter=False),

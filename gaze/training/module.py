@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from gaze.models.checkpoints import describe
 from gaze.models.network import GazeNetwork
 from gaze.models.widths import set_widths
-from gaze.training.distillation import Teacher
 from gaze.training.losses import information_gain
 
 MONITOR = "val/information_gain"
@@ -48,18 +47,16 @@ class GazeModule(pl.LightningModule):
         names: of the sets, in the order of the batches' `store`.
         seed: of the run, for the record.
         center_biases: log centre bias of each set in relative coordinates, the baseline of the validation figure.
-        teacher: that the network learns from beside people, if any; it is no part of the module's state.
     """
 
     center_biases: Tensor
 
     def __init__(
         self, network: GazeNetwork, optim: OptimConfig, names: list[str],
-        center_biases: list[NDArray[np.float32]], seed: int, teacher: Teacher | None = None,
+        center_biases: list[NDArray[np.float32]], seed: int,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network, self.optim, self.names, self.seed = network, optim, names, seed
-        self.teacher = [teacher] if teacher else []  # in a list: a module would become part of this one
         self.register_buffer("center_biases", torch.from_numpy(np.stack(center_biases)), persistent=False)
 
     def start_from_center_bias(self) -> None:
@@ -79,10 +76,7 @@ class GazeModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch: negative bits per fixation over the uniform density."""
-        target = batch["target"]
-        for teacher in self.teacher:
-            target = teacher.mix(batch["image"], target)
-        gain = information_gain(self.network(batch["image"]), target).mean()
+        gain = information_gain(self.network(batch["image"]), batch["target"]).mean()
         self.log(
             "train/bits_over_uniform",
             gain,

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from gaze.pruning.callback import FisherPruning
 from gaze.pruning.paced import PacedPruning
 from gaze.pruning.record import read
 from gaze.pruning.weights import WeightPruning
-from gaze.training.fit import EXPECTED, LAST, make_teacher, resolve_precision
+from gaze.training.fit import EXPECTED, LAST, make_teachers, resolve_precision
 from gaze.training.module import MONITOR, GazeModule, parameter_groups
 from gaze.training.pruner import REMOVALS, make_pruning
 
@@ -136,13 +137,14 @@ def prune(config: "PruneConfig") -> Outcome:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     unpruned = _unpruned(config)
     data = _make_data(config, unpruned)
-    teacher = make_teacher(replace(config.distill, teacher=config.distill.teacher or config.checkpoint))
-    module = PruningModule(copy.deepcopy(unpruned).train(), config.optim, data.names, data.center_biases(),
-                           config.seed, teacher)  # fmt: skip
+    distill = replace(config.distill, teacher=config.distill.teacher or config.checkpoint)
+    teachers = make_teachers(distill, config.trainer.progress)
+    network = copy.deepcopy(unpruned).train()
+    module = PruningModule(network, config.optim, data.names, data.center_biases(), config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     pruning = make_pruning(config, unpruned)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
-    trainer = _make_trainer(config, pruning)
+    trainer = _make_trainer(config, [*teachers, pruning])
     with warnings.catch_warnings():
         for message in EXPECTED:
             warnings.filterwarnings("ignore", message)
@@ -218,11 +220,11 @@ def _make_data(config: "PruneConfig", network: GazeNetwork) -> GazeDataModule:
     return GazeDataModule(stores, rule, STRIDE, config.loader, config.augment, config.seed)
 
 
-def _make_trainer(config: "PruneConfig", pruning: pl.Callback) -> pl.Trainer:
+def _make_trainer(config: "PruneConfig", others: Sequence[pl.Callback]) -> pl.Trainer:
     settings = config.trainer
     callbacks: list[pl.Callback] = [
         Averaging(decay=settings.ema_decay),
-        pruning,
+        *others,
         ModelCheckpoint(config.out, Path(LAST).stem, enable_version_counter=False),
         LearningRateMonitor("step"),
     ]

@@ -1,46 +1,71 @@
 """Learning from another network."""
 
+import numpy as np
 import pytest
 import torch
 
+from gaze.card import InputRule
+from gaze.data.augment import AugmentConfig
+from gaze.data.dataset import Draw, GazeDataset
+from gaze.data.store import FixationStore
+from gaze.data.taught import Taught
 from gaze.errors import ConfigError
 from gaze.models import build_network
+from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.training.distillation import DistillConfig, Teacher
+from gaze.training.fit import fit
 from gaze.training.losses import information_gain
 from tests.models.conftest import small_config
-
-IMAGES = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+from tests.pruning.conftest import live
 
 
 @pytest.fixture
-def network():
+def teacher():
+    """It sees 64 pixels; the student of these tests sees 32."""
     torch.manual_seed(0)
-    return build_network(small_config()).eval()
+    return Teacher(live(build_network(small_config())), 0.3, progress=False)
 
 
 @pytest.fixture
-def target():
-    return torch.rand(2, 16, 16).flatten(1).softmax(1).unflatten(1, (16, 16))
+def dataset(small_store):
+    return GazeDataset([FixationStore(small_store)], "train", InputRule(32, 16), 4, AugmentConfig(0, 0, 1, 0))
 
 
-def test_the_loss_on_the_mixed_target_is_the_mixture_of_both_losses(network, target):
-    student = torch.randn(2, 16, 16).flatten(1).log_softmax(1).unflatten(1, (16, 16))
-    mixed = Teacher(network, 0.3).mix(IMAGES, target)
+def test_the_loss_on_the_mixed_target_is_the_mixture_of_both_losses(dataset):
+    target = dataset[Draw(0)]["target"]
+    student = torch.randn(target.shape).flatten().log_softmax(0).reshape(1, *target.shape)
+    density = np.random.default_rng(0).random(target.shape).astype(np.float16)
+    dataset.taught = Taught([density] * len(dataset), 0.3)
+    mixed = dataset[Draw(0)]["target"]
+    dataset.taught = Taught([density] * len(dataset), 1.0)
+    of_people, of_teacher, of_both = (
+        information_gain(student, t[None]) for t in (target, dataset[Draw(0)]["target"], mixed)
+    )
+    torch.testing.assert_close(of_both, 0.7 * of_people + 0.3 * of_teacher)
+    assert mixed.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_teacher_sees_whole_photographs_and_their_mirror_images_at_its_own_size(teacher, dataset):
+    densities = teacher.densities(dataset)
+    assert [density.shape for density in densities] == [(12, 16), (12, 16), (12, 16), (16, 12)]
+    photo = dataset.photo(1, InputRule(64, 16))
     with torch.no_grad():
-        of_teacher = information_gain(student, network(IMAGES).exp())
-    expected = 0.7 * information_gain(student, target) + 0.3 * of_teacher
-    torch.testing.assert_close(information_gain(student, mixed), expected)
-    torch.testing.assert_close(mixed.sum((1, 2)), torch.ones(2))
+        straight, mirrored = (teacher.network(image[None])[0].exp() for image in (photo, photo.flip(1)))
+    expected = (straight + mirrored.flip(1)).numpy()
+    np.testing.assert_allclose(densities[1], expected / expected.max(), atol=1e-3)
+    assert not np.allclose(straight, mirrored.flip(1), rtol=0.01)
 
 
-def test_weight_zero_asks_no_teacher(network, target):
-    assert Teacher(network, 0.0).mix(IMAGES, target) is target
-
-
-def test_the_teacher_is_frozen(network, target):
-    teacher = Teacher(network, 0.5)
-    assert not any(p.requires_grad for p in teacher.network.parameters())
-    assert not teacher.mix(IMAGES, target).requires_grad
+def test_a_training_learns_from_the_teacher_named(train_config, tmp_path):
+    torch.manual_seed(1)
+    save_checkpoint(tmp_path / "teacher.ckpt", build_network(small_config()), ["drawn"], 5)
+    ends = []
+    for name, weight in (("alone", 0), ("taught", 0.5), ("again", 0.5)):
+        settings = [f"distill={{teacher: {tmp_path / 'teacher.ckpt'}, weight: {weight}}}", f"out={tmp_path / name}"]
+        ends.append(load_checkpoint(fit(train_config(*settings, "trainer.max_epochs=1"))).network.state_dict())
+    key = "readout.layers.0.weight"
+    assert not torch.equal(ends[0][key], ends[1][key])
+    assert torch.equal(ends[1][key], ends[2][key])
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1])

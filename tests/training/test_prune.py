@@ -10,7 +10,9 @@ import pytest
 import torch
 from hydra import compose, initialize_config_module
 
+from gaze.card import InputRule
 from gaze.config import validate
+from gaze.data.dataset import GazeDataset
 from gaze.errors import ConfigError
 from gaze.geometry import Size
 from gaze.models import build_network
@@ -91,8 +93,12 @@ def test_every_criterion_runs(prune_config, pruner):
     assert sum(outcome.after.values()) < sum(outcome.before.values())
 
 
-def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path):
+def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path, monkeypatch):
+    rules = []
+    photo = GazeDataset.photo
+    monkeypatch.setattr(GazeDataset, "photo", lambda self, index, rule: rules.append(rule) or photo(self, index, rule))
     prune(prune_config("budget=0.9", "pruner=magnitude", "longer_side=48", f"latency={tmp_path / 'other.json'}"))
+    assert rules == [InputRule(64, 16)] * 4  # the teacher, the unpruned network, sees them as large as ever
     assert load_checkpoint(tmp_path / "run" / PRUNED).network.config.input.longer_side == 48
 
 
