@@ -9,9 +9,11 @@ import torch
 import gaze.training.fit as fit_module
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, DataError
-from gaze.models import load_network
-from gaze.models.checkpoints import load_checkpoint
+from gaze.models import build_network, load_network
+from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.training.fit import BEST, LAST, fit, resolve_precision
+from tests.models.conftest import small_config
+from tests.pruning.conftest import live
 
 
 def column(run, name) -> list[float]:
@@ -46,7 +48,9 @@ class Interrupt(pl.Callback):
 
 
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(train_config, tmp_path, monkeypatch):
-    whole, parted = train_config(f"out={tmp_path / 'whole'}"), train_config(f"out={tmp_path / 'parted'}")
+    save_checkpoint(tmp_path / "teacher.ckpt", live(build_network(small_config())), ["drawn"], 5)
+    taught = f"distill.teacher={tmp_path / 'teacher.ckpt'}"
+    whole, parted = (train_config(taught, f"out={tmp_path / name}") for name in ("whole", "parted"))
     fit(whole)
     make = fit_module.make_trainer
 
@@ -59,7 +63,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(train_config, tmp_pa
         patch.setattr(fit_module, "make_trainer", interrupted)
         with pytest.raises(SystemExit):
             fit(parted)
-    fit(train_config(f"out={tmp_path / 'parted'}", "resume=true"))
+    fit(train_config(taught, f"out={tmp_path / 'parted'}", "resume=true"))
     first, second = (torch.load(tmp_path / run / LAST, weights_only=True) for run in ("whole", "parted"))
     assert first["global_step"] == second["global_step"] > 0
     for part in ("state_dict", "current_model_state"):
