@@ -17,9 +17,9 @@ def simplify(image: Image.Image, keep_profile: bool = False) -> Image.Image:
     """
     profile = None if keep_profile else image.info.get("icc_profile")
     if image.mode[0] in "IF":
-        return _to_srgb(_to_eight_bits(image), profile)
+        return to_srgb(_to_eight_bits(image), profile)
     if image.mode == "LA":  # whose profile, if any, is one of grey
-        simple = _to_srgb(image.getchannel("L"), profile).convert("RGBA")
+        simple = to_srgb(image.getchannel("L"), profile).convert("RGBA")
         simple.putalpha(image.getchannel("A"))
         return simple
     if image.has_transparency_data:
@@ -28,7 +28,7 @@ def simplify(image: Image.Image, keep_profile: bool = False) -> Image.Image:
         simple = image.convert("L")
     else:
         simple = image if image.mode == "CMYK" else image.convert("RGB")
-    simple = _to_srgb(simple, profile)
+    simple = to_srgb(simple, profile)
     return simple.convert("RGB") if simple.mode == "CMYK" else simple
 
 
@@ -38,7 +38,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((values.clip(0, white) * (255 / white) + 0.5).astype(np.uint8))
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Converts an image of mode L, RGB, RGBA or CMYK from its profile; a damaged or foreign one counts as none."""
     if not profile:
         return image
     try:

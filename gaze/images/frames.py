@@ -45,14 +45,14 @@ def read_frames(file: Image.Image, kind: str, count: int | None, pixels: int, pr
     """
     numbers = _numbers(file, count) if kind in ANIMATED and count != 1 else range(1)
     size = file.size
-    if size[0] * size[1] * len(numbers) > pixels:
-        raise ImageError(f"{size[0]}x{size[1]} in {len(numbers)} frames is more than {pixels} pixels")
     for number in numbers:
         if number:
             file.seek(number)
+        # here, as a frame of a GIF that reaches beyond the canvas enlarges it
+        if file.width * file.height * len(numbers) > pixels:
+            raise ImageError(f"{file.width}x{file.height} in {len(numbers)} frames is more than {pixels} pixels")
         file.load()
         image = simplify(file, profile)
-        # a frame of a GIF that reaches beyond the canvas enlarges it
         image = image if image.size == size else image.crop((0, 0, *size))
         yield Frame(image, round(file.info.get("duration") or 0))
 

@@ -1,11 +1,9 @@
 """Image files in: limits before decoding, reduced decoding, orientation, colour, what is kept of the metadata."""
 
-import contextlib
 import io
 import os
 import stat
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +14,7 @@ from gaze.geometry import Size
 from gaze.images.formats import HEAD, identify, register_heif
 from gaze.images.frames import Frame, plays, read_frames, sideways, turn
 from gaze.images.metadata import exif_of, orientation_of, profile_of, xmp_of
+from gaze.images.quiet import quiet, silent
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded; this is where Pillow refuses them too."""
@@ -115,7 +114,8 @@ def _decode(
     keep: Keep,
 ) -> Photo:
     if kind == "TIFF":
-        image.load()  # turns it upright, and only this kind
+        with silent():
+            image.load()  # turns it upright, and only this kind
     orientation = orientation_of(image)
     size = Size(*(image.size[::-1] if sideways(orientation) else image.size))
     whole = image.size
@@ -156,14 +156,6 @@ def _without_padding(image: Image.Image, whole: tuple[int, int], scale: int) -> 
     if shown == image.size:
         return image
     return image.resize(image.size, Image.Resampling.LANCZOS, box=(0, 0, *shown))
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps back Pillow's warnings: what cannot be decoded raises, and the rest does not concern the user."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _open(source: Source, limits: Limits) -> io.BufferedIOBase:

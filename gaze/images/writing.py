@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, PngImagePlugin
 
-from gaze.colors import opaque
+from gaze.colors import opaque, to_srgb
 from gaze.errors import ImageError, one_line
 from gaze.geometry import Size
 from gaze.images.formats import ANIMATED, SUFFIXES, Encoding
 from gaze.images.frames import Frame
-from gaze.images.reading import Photo, quiet
+from gaze.images.quiet import quiet
+from gaze.images.reading import Photo
 
 _QUALITY = {"JPEG": 90, "WEBP": 90, "AVIF": 80}
 _XMP_IN_TIFF = 700
@@ -47,8 +48,8 @@ def encode(
     options = _options(kind, encoding, photo)
     if kind == "JPEG":
         images = [opaque(image) for image in images]
-    if kind == "GIF":
-        images = [_palette(image) for image in images]
+    if kind == "GIF":  # which knows no profile
+        images = [_palette(to_srgb(image, photo.profile if photo else None)) for image in images]
     if len(images) > 1:
         options |= _animation(kind, images, [frame.milliseconds for frame in frames], photo.loop if photo else 0)
     buffer = io.BytesIO()
@@ -68,21 +69,20 @@ def _options(kind: str, encoding: Encoding, photo: Photo | None) -> dict[str, An
         options["progressive"] = encoding.progressive
     if kind in ("JPEG", "AVIF") and encoding.chroma:
         options["subsampling"] = ":".join(encoding.chroma)
-    if kind == "TIFF":
+    if kind == "TIFF" and not (photo and photo.exif):  # Pillow cannot write EXIF's directories where it compresses
         options["compression"] = "tiff_lzw"
     return options | (_metadata(kind, photo) if photo and kind != "GIF" else {})
 
 
 def _metadata(kind: str, photo: Photo) -> dict[str, Any]:
-    options: dict[str, Any] = {"exif": photo.exif, "icc_profile": photo.profile}
+    options: dict[str, Any] = {"exif": photo.exif, "icc_profile": photo.profile, "xmp": photo.xmp}
     if photo.xmp and kind == "PNG":
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", photo.xmp.decode("utf-8", "replace"))
-    elif photo.xmp and kind == "TIFF":
-        options["tiffinfo"] = TiffImagePlugin.ImageFileDirectory_v2()
-        options["tiffinfo"][_XMP_IN_TIFF] = photo.xmp
-    else:
-        options["xmp"] = photo.xmp
+    if photo.xmp and kind == "TIFF":  # where it is a tag like any other
+        options["exif"] = Image.Exif()
+        options["exif"].load(photo.exif or b"")
+        options["exif"][_XMP_IN_TIFF] = photo.xmp
     return {key: value for key, value in options.items() if value}
 
 

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from pictures import corners, stored
+from PIL import Image
+
+from gaze.errors import ImageError
+from gaze.geometry import Box, Size
+from gaze.images import cut, open_photo
+
+FULL = Size(48, 32)
+
+
+def test_cut_and_resize():
+    assert cut(corners(), FULL, Box(24, 0, 24, 16), Size(24, 16)).getcolors() == [(24 * 16, (30, 200, 30))]
+    small = cut(corners(), FULL, Box(24, 0, 24, 16), Size(12, 8))
+    assert small.size == (12, 8)
+    assert small.getcolors() == [(96, (30, 200, 30))]
+
+
+def test_nothing_is_scaled_that_need_not_be():
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8))
+    expected = np.asarray(noise)[5:25, 3:40]
+    assert np.array_equal(np.asarray(cut(noise, FULL, Box(3, 5, 37, 20), Size(37, 20))), expected)
+    half = cut(noise, Size(96, 64), Box(6, 10, 74, 40), Size(37, 20))
+    assert np.array_equal(np.asarray(half), expected)
+
+
+@pytest.mark.parametrize("size", [Size(7, 5), Size(24, 16), Size(100, 90)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_nothing_beyond_the_box_shows(mode: str, size: Size):
+    image = Image.new(mode, (480, 320), "white")
+    image.paste(Image.new(mode, (100, 80), "black"), (37, 51))
+    colors = cut(image, Size(480, 320), Box(37, 51, 100, 80), size).convert("L").getcolors()
+    assert colors == [(size.pixels, 0)]
+
+
+@pytest.mark.parametrize("full", [(1601, 1203), (640, 480), (333, 1000)])
+def test_cut_from_a_reduced_image_looks_like_one_from_the_original(full: tuple[int, int]):
+    y, x = np.mgrid[0 : full[1], 0 : full[0]]
+    waves = 127 + 60 * np.sin(x / 40) + 60 * np.cos(y / 55)
+    file = stored(Image.fromarray(waves.astype(np.uint8)), "JPEG", quality=95)
+    whole, reduced = open_photo(file), open_photo(file, shrink=lambda size: 8.5)
+    assert reduced.size == whole.size == Size(*full)
+    assert reduced.image.size == (-(-full[0] // 8), -(-full[1] // 8))
+    box = Box(full[0] // 3, full[1] // 5, full[0] - full[0] // 3, full[1] // 2)
+    size = Size(box.width // 10, box.height // 10)
+    a, b = (np.asarray(cut(photo.image, photo.size, box, size), dtype=float) for photo in (whole, reduced))
+    assert np.abs(a - b).mean() < 1
+    assert np.abs(a - b).max() < 8
+
+
+@pytest.mark.parametrize("side", [20_000, 1])
+def test_lines_of_one_pixel(side: int):
+    size = Size(side, 20_001 - side)
+    line = cut(Image.new("RGB", (size.width, size.height), "red"), size, Box(0, 0, size.width, size.height), Size(9, 4))
+    assert line.getcolors() == [(36, (255, 0, 0))]
+
+
+@pytest.mark.parametrize("box", [Box(-1, 0, 5, 5), Box(0, 30, 5, 3), Box(44, 0, 5, 5)])
+def test_box_beyond_the_image_is_an_error(box: Box):
+    with pytest.raises(ImageError, match="reaches beyond the image of 48x32"):
+        cut(corners(), FULL, box, Size(5, 5))
