@@ -19,8 +19,12 @@ from gaze.errors import ConfigError
 from gaze.geometry import AspectRatio, Box, Point, Size
 from gaze.windows import TIE, Windows, search
 
-KEEP = 0.9
-"""Automatic zoom keeps this share of the gaze that the loosest window holds."""
+KEEP = 0.95
+"""Automatic zoom keeps this share of the gaze that the loosest window holds.
+
+On `val` of our three sets it then keeps 0.956 of people's fixations in the loosest window, and the sides of a square
+shrink by a factor of 1.14. With 0.9 it is 1.25, and the tops of heads begin to go.
+"""
 
 OVERLAP = 0.4
 """Two boxes of one answer have at most this intersection over union."""
@@ -35,6 +39,12 @@ STEPS = 5
 @dataclass(frozen=True)
 class Framing:
     """What makes a good box, beyond the gaze that it holds.
+
+    `padding` and `threshold` were chosen on `val` of our three sets, with both models, over four kinds of window. By the
+    share of people's fixations inside, 0 is best for both. A padding of 0.02 costs 0.001 of it, and 0.003 more of the
+    fixations lie 5% of the box or more from where it cuts; 0.05 costs 0.002 to 0.003. A threshold of 0.0025 costs 0.0002
+    at most and leaves a quarter of the square crops in the centre; 0.01 costs 0.001. To move boxes up, for the hair above
+    the eyes, gains nothing.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
@@ -51,7 +61,7 @@ class Framing:
     zoom: tuple[float, float] = (1.0, 1.0)
     padding: float = 0.02
     candidates: int = 1
-    threshold: float = 0.01
+    threshold: float = 0.0025
     keep: float = 0.0
 
     def __post_init__(self) -> None:

@@ -1,13 +1,14 @@
 """Ways to choose a crop, for `crop_quality.py`: the centre, other croppers, other networks, gaze, and people."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,18 +129,23 @@ def by_node(photos: list[tuple[Path, Size]]) -> dict[str, Chooser]:
 
         return chosen
 
-    return {f"sharp `{name}`": chooser(name) for name in ("attention", "entropy")} | {
-        "smartcrop.js": chooser("smartcrop")
-    }
+    names = {"sharp `attention`": "attention", "sharp `entropy`": "entropy", "smartcrop.js": "smartcrop"}
+    return {shown: chooser(name) for shown, name in names.items()}
 
 
 def by_networks(peers: ModuleType) -> dict[str, Chooser]:
     """Twitter's and Google's networks (see `peers_table.py`), each run once a photograph."""
-    networks = {"Twitter 2018": peers.FastGaze(), "Google attention-center": peers.AttentionCenter()}
-    maps = {name: remembered(lambda photo, n=n: _exponential(n.predict(photo.image[..., ::-1].copy())))
-            for name, n in networks.items()}  # fmt: skip
-    rule = {"Twitter 2018, around its brightest point": by_brightest(maps["Twitter 2018"])}
-    return rule | {f"{name}, best window": by_density(found) for name, found in maps.items()}
+
+    def density(network: Any, photo: Photo) -> NDArray[np.float64]:
+        log_map = network.predict(np.ascontiguousarray(photo.image[..., ::-1])).astype(np.float64)
+        return np.exp(log_map - log_map.max())
+
+    twitter, google = (remembered(partial(density, network)) for network in (peers.FastGaze(), peers.AttentionCenter()))
+    return {
+        "Twitter 2018, around its brightest point": by_brightest(twitter),
+        "Twitter 2018, best window": by_density(twitter),
+        "Google attention-center, best window": by_density(google),
+    }
 
 
 def by_gaze(model: str) -> dict[str, Chooser]:
@@ -163,16 +169,6 @@ def blurred(photo: Photo, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
     return fixation_density(Fixations.of(x, y), size, photo.sigma * scale)
 
 
-def load_peers(folder: Path) -> ModuleType:
-    """`peers.py`, which rebuilds both networks from their released weights."""
-    spec = importlib.util.spec_from_file_location("peers", folder / "peers.py")
-    if spec is None or spec.loader is None or not (folder / "peers.py").is_file():
-        sys.exit(f"{folder}: expected peers.py there")
-    peers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(peers)
-    return peers
-
-
 def remembered(density: Callable[[Photo], NDArray]) -> Callable[[Photo], NDArray]:
     """The same, run once for the photograph that was asked for last."""
     last: dict[Path, NDArray] = {}
@@ -184,7 +180,3 @@ def remembered(density: Callable[[Photo], NDArray]) -> Callable[[Photo], NDArray
         return last[photo.file]
 
     return found
-
-
-def _exponential(log_map: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.exp(log_map.astype(np.float64) - log_map.max())

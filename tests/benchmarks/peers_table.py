@@ -71,6 +71,16 @@ class Contestant:
         return self.scale * self.session.run(None, self.feed(image))[0].squeeze()
 
 
+def load_peers(folder: Path) -> ModuleType:
+    """`peers.py`."""
+    spec = importlib.util.spec_from_file_location("peers", folder / "peers.py")
+    if spec is None or spec.loader is None or not (folder / "peers.py").is_file():
+        sys.exit(f"{folder}: expected peers.py there")
+    peers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(peers)
+    return peers
+
+
 def session(content: bytes) -> Any:
     """ONNX Runtime on one thread."""
     import onnxruntime
@@ -160,11 +170,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def main(peers_folder: Path, stores: Path, out: Path, models: list[str]) -> None:
     """Times, scores, prints and writes."""
-    spec = importlib.util.spec_from_file_location("peers", peers_folder / "peers.py")
-    if spec is None or spec.loader is None or not (peers_folder / "peers.py").is_file():
-        sys.exit(f"{peers_folder}: expected peers.py there")
-    peers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(peers)
+    peers = load_peers(peers_folder)
     judge = Judge(stores / "osie.h5", "test")
     images = [image for _, image in judge.images[:PHOTOS]]
     contestants = [twitter(peers, images[0]), google(peers, images[0], 480, 640), google(peers, images[0], 240, 320)]
