@@ -40,11 +40,11 @@ STEPS = 5
 class Framing:
     """What makes a good box, beyond the gaze that it holds.
 
-    `padding` and `threshold` were chosen on `val` of our three sets, with both models, over four kinds of window. By the
-    share of people's fixations inside, 0 is best for both. A padding of 0.02 costs 0.001 of it, and 0.003 more of the
-    fixations lie 5% of the box or more from where it cuts; 0.05 costs 0.002 to 0.003. A threshold of 0.0025 costs 0.0002
-    at most and leaves a quarter of the square crops in the centre; 0.01 costs 0.001. To move boxes up, for the hair above
-    the eyes, gains nothing.
+    `padding` and `threshold` were chosen on `val` of our three sets, with both models, over four kinds of window. By
+    the share of people's fixations inside, 0 is best for both. A padding of 0.02 costs 0.001 of it, and 0.003 more of
+    the fixations lie 5% of the box or more from where it cuts; 0.05 costs 0.002 to 0.003. A threshold of 0.0025 costs
+    0.0002 at most and leaves a quarter of the square crops in the centre; 0.01 costs 0.001. To move boxes up, for the
+    hair above the eyes, gains nothing.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
