@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms, features
+from PIL import Image, ImageCms
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (97, 61)) -> Image.Image:
@@ -20,8 +20,8 @@ def picture(mode: str = "RGB", size: tuple[int, int] = (97, 61)) -> Image.Image:
     image = Image.fromarray(rgb)
     if mode in ("RGBA", "LA", "PA"):
         image.putalpha(Image.fromarray((x * 2).astype(np.uint8)))
-    if mode == "I;16":
-        return Image.fromarray((x * 600).astype(np.uint16))
+    if mode in ("I", "I;16"):
+        return Image.fromarray((x * 600).astype(np.int32 if mode == "I" else np.uint16))
     if mode == "F":
         return Image.fromarray((x / size[0]).astype(np.float32))
     if mode == "LAB":
@@ -54,7 +54,7 @@ def tagged(orientation: int) -> bytes:
     """EXIF with an orientation, a maker and a place."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, "maker"
-    exif.get_ifd(0x8825)[1] = "N"
+    exif[0x8825] = {1: "N"}
     return exif.tobytes()
 
 
@@ -75,7 +75,7 @@ def whole() -> dict[str, list[bytes]]:
         + [moving("GIF", disposal=disposal) for disposal in (0, 2)]
         + [moving("GIF", "P", transparency=1, disposal=3), moving("GIF", "RGBA")],
         "BMP": [saved("BMP", mode) for mode in ("1", "L", "P", "RGB", "RGBA")],
-        "PPM": [saved("PPM", mode) for mode in ("1", "L", "RGB", "I;16")] + [plain, b"P2 2 1 9 1 9", b"P1 2 2 1 0 0 1"],
+        "PPM": [saved("PPM", mode) for mode in ("1", "L", "RGB", "I")] + [plain, b"P2 2 1 9 1 9", b"P1 2 2 1 0 0 1"],
         "WEBP": [saved("WEBP", mode) for mode in ("L", "RGB", "RGBA")]
         + [
             saved("WEBP", "RGBA", lossless=True),
@@ -88,7 +88,8 @@ def whole() -> dict[str, list[bytes]]:
         + [saved("TIFF", "1", compression="group4"), saved("TIFF", compression="packbits"), saved("TIFF", **more)]
         + [moving("TIFF"), deep(".tiff"), saved("TIFF", big_tiff=True)],
     }
-    if features.check("avif"):
+    Image.init()
+    if "AVIF" in Image.SAVE:
         files["AVIF"] = [saved("AVIF"), saved("AVIF", "RGBA"), saved("AVIF", "L"), moving("AVIF", "RGBA")]
         files["AVIF"].append(saved("AVIF", **more, **xmp))
     with_heif(files, more)

@@ -5,6 +5,10 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
+Image.init()
+AVIF = "AVIF" in Image.SAVE
+"""Whether this Pillow has AVIF."""
+
 
 def corners(mode: str = "RGB") -> Image.Image:
     """Four colours, one in each corner, 48 x 32."""

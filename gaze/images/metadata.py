@@ -41,8 +41,8 @@ def exif_of(image: Image.Image) -> bytes | None:
         kept.update({tag: value for tag, value in found.items() if tag in _KEPT})
         for directory in (_EXIF, _GPS):
             if entries := {tag: value for tag, value in found.get_ifd(directory).items() if tag not in _SIZES}:
-                kept.get_ifd(directory).update(entries)
-        if not kept and not any(kept.get_ifd(directory) for directory in (_EXIF, _GPS)):
+                kept[directory] = entries
+        if not kept:
             return None
         kept[_ORIENTATION] = 1
         return kept.tobytes()

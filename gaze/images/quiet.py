@@ -1,12 +1,15 @@
 """What Pillow and its libraries say beside their exceptions, kept back."""
 
 import contextlib
+import logging
 import os
 import threading
 import warnings
 from collections.abc import Iterator
 
 _ONE = threading.Lock()
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints what nobody has asked to log
 
 
 @contextlib.contextmanager

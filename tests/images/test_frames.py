@@ -3,8 +3,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import corners, stored
-from PIL import Image, features
+from pictures import AVIF, corners, stored
+from PIL import Image
 
 from gaze.errors import ImageError
 from gaze.images import Limits, encode, open_photo
@@ -13,7 +13,7 @@ KINDS = [
     "GIF",
     "PNG",
     "WEBP",
-    pytest.param("AVIF", marks=pytest.mark.skipif(not features.check("avif"), reason="AVIF")),
+    pytest.param("AVIF", marks=pytest.mark.skipif(not AVIF, reason="AVIF")),
 ]
 SHADES = ["red", "lime", "blue", "white"]
 

@@ -3,13 +3,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import corners, stored, swapped_profile
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin, features
+from pictures import AVIF, corners, stored, swapped_profile
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from gaze.geometry import Box, Size
 from gaze.images import Encoding, Keep, Photo, cut, encode, open_photo
 
-KINDS = ["JPEG", "PNG", "WEBP", "TIFF"] + ["AVIF"] * features.check("avif")
+KINDS = ["JPEG", "PNG", "WEBP", "TIFF"] + ["AVIF"] * AVIF
 SECRET = "48 Elm Street"
 XMP = "<x:xmpmeta tiff:Orientation='6' dc:title='48 Elm Street'><xmp:Thumbnails>picture</xmp:Thumbnails></x:xmpmeta>"
 ALL = Keep(metadata=True, profile=True)
@@ -18,8 +18,8 @@ ALL = Keep(metadata=True, profile=True)
 def exif() -> Image.Exif:
     tags = Image.Exif()
     tags[0x0112], tags[0x010E], tags[0x010F] = 6, SECRET, "maker"
-    tags.get_ifd(0x8769).update({0x9003: "2020:02:03 04:05:06", 0xA002: 48, 0xA003: 32, 0x829A: 0.5})
-    tags.get_ifd(0x8825).update({1: "N", 2: (48.0, 1.0, 2.0)})
+    tags[0x8769] = {0x9003: "2020:02:03 04:05:06", 0xA002: 48, 0xA003: 32, 0x829A: 0.5}
+    tags[0x8825] = {1: "N", 2: (48.0, 1.0, 2.0)}
     return tags
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import corners
-from PIL import Image, JpegImagePlugin, features
+from pictures import AVIF, corners
+from PIL import Image, JpegImagePlugin
 
 from gaze.errors import ImageError
 from gaze.images import Encoding, encode, write_atomic
@@ -16,7 +16,7 @@ from gaze.images import Encoding, encode, write_atomic
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 def test_encoded_picture_is_the_picture(kind: str, mode: str):
-    if kind == "AVIF" and not features.check("avif"):
+    if kind == "AVIF" and not AVIF:
         pytest.skip("this Pillow has no AVIF")
     reopened = Image.open(io.BytesIO(encode(corners(mode), kind)))
     assert reopened.format == kind
@@ -31,7 +31,7 @@ def noise(mode: str = "RGB") -> Image.Image:
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF"])
 def test_lower_quality_is_a_smaller_file(kind: str):
-    if kind == "AVIF" and not features.check("avif"):
+    if kind == "AVIF" and not AVIF:
         pytest.skip("this Pillow has no AVIF")
     lengths = [len(encode(noise(), kind, Encoding(quality=quality))) for quality in (1, 50, 100)]
     assert lengths == sorted(set(lengths))
@@ -48,7 +48,7 @@ def test_jpeg_chroma(chroma: str | None, number: int):
     assert JpegImagePlugin.get_sampling(file) == number
 
 
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.skipif(not AVIF, reason="this Pillow has no AVIF")
 def test_avif_chroma():
     """Full chroma keeps colours that change from pixel to pixel."""
     errors = []
