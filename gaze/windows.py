@@ -77,8 +77,7 @@ def search(density: NDArray, size: Size, window: Size, margin: float = 0.0) -> W
     """
     tops, rows, worth_rows = _axis(size.height, window.height, density.shape[0], margin)
     lefts, columns, worth_columns = _axis(size.width, window.width, density.shape[1], margin)
-    shares = rows @ density @ columns.T
-    gains = worth_rows @ density @ worth_columns.T if margin else shares
+    shares, gains = rows @ density @ columns.T, worth_rows @ density @ worth_columns.T
     return Windows(size, window, tops, lefts, shares, gains)
 
 
@@ -98,15 +97,8 @@ def _axis(length: int, window: int, cells: int, margin: float) -> tuple[NDArray,
     edges = np.arange(cells + 1) * (length / cells)
     tried = np.concatenate([edges, edges - window, [reach // 2]])
     starts = np.unique(np.rint(np.minimum(np.maximum(tried, 0), reach)))
-    held = _covered(starts, starts + window, length, cells)
-    if not (margin and reach):
-        return starts, held, held
-    inset = margin * window
-    return starts, held, (held + _covered(starts + inset, starts + window - inset, length, cells)) / 2
-
-
-def _covered(starts: NDArray, stops: NDArray, length: int, cells: int) -> NDArray[np.float64]:
-    """The share of each cell between each start and stop: starts x cells, 0 to 1."""
-    first = np.arange(cells)
-    before, until = (np.minimum(np.maximum(ends[:, None] * (cells / length) - first, 0), 1) for ends in (starts, stops))
-    return until - before
+    inset = margin * window if reach else 0.0
+    ends = starts + np.array([[0.0], [inset], [window - inset], [window]])
+    passed = ends[:, :, None] * (cells / length) - np.arange(cells)  # cells between the start of each and each end
+    start, inner_start, inner_stop, stop = np.minimum(np.maximum(passed, 0), 1)
+    return starts, stop - start, (stop - start + inner_stop - inner_start) / 2
