@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     result = argparse.ArgumentParser(
         prog="python -m gaze.crop",
+        usage="%(prog)s PHOTO [OUT] [options]",
         description="Crops photos so that what people look at stays in the picture.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
