@@ -6,7 +6,7 @@ import logging
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from gaze.pruning.record import read
 from gaze.pruning.weights import WeightPruning
 from gaze.training.fit import EXPECTED, LAST, make_teachers, resolve_precision
 from gaze.training.module import MONITOR, GazeModule, parameter_groups
+from gaze.training.outcome import FasterOutcome, Outcome, SparserOutcome
 from gaze.training.pruner import REMOVALS, make_pruning
 
 if TYPE_CHECKING:
@@ -51,75 +52,6 @@ class PruningModule(GazeModule):
         pruning = next(c for c in self.trainer.callbacks if isinstance(c, PacedPruning))  # type: ignore[attr-defined]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, pruning.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run ended with; `pruning.json` holds the same.
-
-    Attributes:
-        checkpoint: of the pruned network.
-        met: whether it fits the budget.
-        before_gain: validation information gain of the unpruned network, bits per fixation.
-        after_gain: the same of the pruned one.
-        removals: how many there were.
-        updates: optimiser steps in all.
-    """
-
-    checkpoint: str
-    met: bool
-    before_gain: float
-    after_gain: float
-    removals: int
-    updates: int
-
-    def summary(self) -> str:
-        """One line."""
-        gains = f"validation information gain {self.before_gain:.3f} -> {self.after_gain:.3f} bits"
-        return f"{self.checkpoint}: {self.size()}, {gains}"
-
-    def size(self) -> str:
-        """How much smaller it got, in words."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class FasterOutcome(Outcome):
-    """Of pruning whole maps.
-
-    Attributes:
-        budget_ms: milliseconds.
-        before_ms: measured time of the unpruned network.
-        after_ms: measured time of the pruned one; where the budget was a share, as if the machine were as fast as then.
-        before: maps of each group.
-        after: the same of the pruned network.
-    """
-
-    budget_ms: float
-    before_ms: float
-    after_ms: float
-    before: dict[str, int]
-    after: dict[str, int]
-
-    def size(self) -> str:
-        """See `Outcome.size`."""
-        maps = f"{sum(self.before.values())} -> {sum(self.after.values())} maps"
-        return f"{self.before_ms:.2f} -> {self.after_ms:.2f} ms (budget {self.budget_ms:.2f}), {maps}"
-
-
-@dataclass(frozen=True)
-class SparserOutcome(Outcome):
-    """Of pruning single weights.
-
-    Attributes:
-        weights: share of the convolution weights that is left.
-    """
-
-    weights: float
-
-    def size(self) -> str:
-        """See `Outcome.size`."""
-        return f"{self.weights:.1%} of the weights left"
 
 
 def prune(config: "PruneConfig") -> Outcome:
