@@ -1,28 +1,22 @@
 """Runs over a photo, a folder or standard input; a photo that fails is told and the rest goes on."""
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from types import FrameType
 
-from gaze.card import ModelCard
-from gaze.crop.book import Book
+from gaze.crop.folder import local, run_folder
 from gaze.crop.manifest import pictures
 from gaze.crop.place import move
-from gaze.crop.plan import FOLDER, Tally, Task, walk
-from gaze.crop.pool import Failed, Job, Outcome, cores, run_here, run_pool
+from gaze.crop.plan import Task
+from gaze.crop.pool import Failed, run_here
 from gaze.crop.report import Report
 from gaze.crop.request import Request
-from gaze.crop.settings import Run, Stop
+from gaze.crop.settings import Run
 from gaze.crop.work import Cropper, Finished, Worker
 from gaze.errors import ConfigError, ImageError, OutputError, one_line
 from gaze.images import output_format
 from gaze.predictor import Predictor
-from gaze.weights import find_model
 
 PIPE = "-"
 """Standard input or output."""
@@ -32,7 +26,7 @@ def run(source: str, output: str | None, request: Request, settings: Run) -> int
     """Crops a photo, a folder or standard input and returns the exit code.
 
     Args:
-        source: a photo, a folder, or `-`.
+        source: a photo, a folder, or `-`; on a cluster the path or URL of a folder.
         output: a folder, for one photo also a file or `-`; None: beside the photo, or `thumbnails` in the folder.
         request: what is wanted of every photo.
         settings: how the run goes.
@@ -43,10 +37,16 @@ def run(source: str, output: str | None, request: Request, settings: Run) -> int
         OutputError: the manifest or the page cannot be written.
     """
     request.check()
+    if settings.engine == "ray":
+        from gaze.crop.cluster import cluster  # here, as the small install lacks what it needs
+
+        return run_folder(cluster(source, output, request, settings), request, settings)
+    if "://" in source:
+        raise ConfigError(f"{source}: expected a path; --engine ray takes URLs")
     if PIPE in (source, output):
         return _run_pipe(source, output, request, settings)
     if Path(source).is_dir():
-        return _run_folder(Path(source).resolve(), output, request, settings)
+        return run_folder(local(Path(source).resolve(), output, request, settings), request, settings)
     return _run_photo(Path(source), output, request, settings)
 
 
@@ -101,64 +101,6 @@ def _finish(outcome: Finished | Failed, request: Request, photo: Path, root: Pat
         except OutputError as error:
             outcome = Failed(str(error))
     report.failure({"input": str(photo), "error": one_line(outcome.reason)})
-
-
-def _run_folder(folder: Path, output: str | None, request: Request, settings: Run) -> int:
-    root = _output_folder(folder, output)
-    card = ModelCard.load(find_model(request.model).with_suffix(".json"))
-    tally = Tally()
-    total = sum(1 for _ in walk(folder, root, settings.selection, tally))
-    stop, report = Stop(), Report(root, settings.as_json, settings.quiet, total)
-    for reason in tally.unreadable:
-        report.failure({"input": str(folder), "error": one_line(reason)})
-    if total:
-        book = Book(folder, root, request, card, settings, report, stop)
-        with _signals(stop):
-            book.keep(_outcomes(folder, root, request, settings, book, stop))
-    report.close()
-    if not settings.quiet or report.failed:
-        report.note(report.summary(tally))
-    if stop.reason:
-        report.note(f"stopped: {stop.reason}; the same command does the rest")
-    if stop.signal:
-        report.note("interrupted; the same command does the rest")
-        return 128 + stop.signal
-    return report.exit_code
-
-
-def _outcomes(folder: Path, root: Path, request: Request, settings: Run, book: Book, stop: Stop) -> Iterator[Outcome]:
-    def jobs() -> Iterator[Job]:
-        for task in walk(folder, root, settings.selection, Tally()):
-            if not book.skips(task):
-                yield task, settings.points(task.name)
-
-    return run_pool(request, root, jobs(), settings.jobs or cores(), settings.timeout, stop)
-
-
-@contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
-    """Lets a run finish what is under way when it is interrupted; a second time ends it at once."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.signal = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _output_folder(folder: Path, output: str | None) -> Path:
-    root = Path(output).resolve() if output else folder / FOLDER
-    if root == folder or root in folder.parents:
-        raise ConfigError(f"output {output}: expected a folder that does not hold the photos themselves")
-    if root.exists() and not root.is_dir():
-        raise ConfigError(f"output {output}: expected a folder, as the photos come from one")
-    return root
 
 
 def _check_suffix(output: str, suffix: str, wanted: str | None) -> None:

@@ -1,11 +1,11 @@
 """Keeps the books of a folder run: what is done, what failed, what an earlier run did."""
 
-from collections.abc import Iterator
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator
 from time import perf_counter
 
 from gaze.card import ModelCard
-from gaze.crop.manifest import Manifest, manifest_name
+from gaze.crop.manifest import Journal, pictures
 from gaze.crop.page import PageSpool
 from gaze.crop.place import discard, move
 from gaze.crop.plan import Task
@@ -21,33 +21,30 @@ class Book:
     """Keeps what is done: moves pictures to their places and writes the manifest and the report's page.
 
     Args:
-        folder: where the photos are.
-        root: the output folder.
+        manifest: what earlier runs did, and where this one writes.
+        page: opens the report's page, told whether an earlier run is gone on with; None: there is none.
         request: what is wanted of every photo.
         card: of the model.
         settings: how the run goes.
         report: counts and tells.
         stop: told where the run is to end early.
-
-    Raises:
-        ConfigError: another run writes there.
-        OutputError: the manifest cannot be written.
     """
 
     def __init__(
-        self, folder: Path, root: Path, request: Request, card: ModelCard, settings: Run, report: Report, stop: Stop
-    ) -> None:
-        self.request, self.card, self.settings, self.report, self.stop = request, card, settings, report, stop
+        self, manifest: Journal, page: Callable[[bool], PageSpool | None], request: Request, card: ModelCard,
+        settings: Run, report: Report, stop: Stop,
+    ) -> None:  # fmt: skip
+        self.manifest, self.request, self.card = manifest, request, card
+        self.settings, self.report, self.stop = settings, report, stop
         self.fingerprint = request.fingerprint(card.sha256)
-        self.manifest = Manifest(settings.manifest or root / manifest_name(settings.selection.shard))
-        self._done = {} if request.overwrite else self.manifest.finished(self.fingerprint, root)
+        self._done = {} if request.overwrite else manifest.finished(self.fingerprint)
         self._placed: set[int] = set()
-        self._page = _page(settings.report, folder, root, bool(self._done))
+        self._page = page(bool(self._done))
 
     def skips(self, task: Task) -> bool:
         """Whether an earlier run did this photo, and it is still the same."""
         stamp = self._done.get(task.name)
-        if stamp is None or stamp != tuple(file_stamp(task.source).values()):
+        if stamp is None or stamp != tuple(file_stamp(task).values()):
             return False
         self.report.skip()
         return True
@@ -76,7 +73,7 @@ class Book:
             self.stop.reason = self.stop.reason or one_line(outcome.reason)
             self.report.failed += 1
             return
-        record = {"input": task.name, **file_stamp(task.source), "request": self.fingerprint}
+        record = {"input": task.name, **file_stamp(task), "request": self.fingerprint}
         record["error"] = one_line(outcome.reason)
         try:
             self.manifest.append(record)
@@ -89,11 +86,12 @@ class Book:
             self.stop.reason = self.stop.reason or "a photo failed (--fail-fast)"
 
     def _place(self, task: Task, finished: Finished) -> Finished | Failed:
-        places = {hash(str(part.place)): part.place for part in finished.parts}
+        places = {hash(picture["path"]): picture["path"] for picture in pictures(finished.record)}
         taken = [place for key, place in places.items() if key in self._placed]
         try:
             if taken:
-                raise OutputError(f"{task.source}: {taken[0]} was already written for another photo of this name")
+                place = os.path.join(self.report.root, taken[0])
+                raise OutputError(f"{task.source}: {place} was already written for another photo of this name")
             self.manifest.append(finished.record)
             move(finished.parts, self.request.overwrite)
         except OutputError as error:
@@ -101,7 +99,3 @@ class Book:
             return Failed(str(error), error.fatal)
         self._placed |= places.keys()
         return finished
-
-
-def _page(path: Path | None, folder: Path, root: Path, resume: bool) -> PageSpool | None:
-    return PageSpool(path, resume, folder, root) if path else None

@@ -8,9 +8,9 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gaze.crop.plan import Shard
 from gaze.errors import ConfigError, OutputError
@@ -28,16 +28,33 @@ def manifest_name(shard: Shard) -> str:
     return NAME if shard.count == 1 else f"gaze-manifest-{shard.index}of{shard.count}.jsonl"
 
 
+class Journal(Protocol):
+    """What the books of a run are kept in."""
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Adds a record; may raise OutputError."""
+
+    def finished(self, fingerprint: str) -> dict[str, tuple[int, int]]:
+        """See the function `finished`."""
+
+    def close(self) -> None:
+        """Keeps what was not yet kept and lets go; may raise OutputError."""
+
+
 class Manifest:
     """An open manifest; only one run at a time may hold it.
+
+    Args:
+        path: where it lies.
+        exists: whether a picture is there, by its path in the output folder.
 
     Raises:
         ConfigError: another run holds it.
         OutputError: the system refuses.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, exists: Callable[[str], bool]) -> None:
+        self.path, self.exists = path, exists
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b", buffering=0)
@@ -65,22 +82,9 @@ class Manifest:
         if self._torn:  # the disk had room for a part of it only
             raise OutputError.of(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
-    def finished(self, fingerprint: str, root: Path) -> dict[str, tuple[int, int]]:
-        """The photos that earlier runs with the same wishes finished, whose thumbnails are all in `root`.
-
-        Returns:
-            Name of each photo -> its size in bytes and time of change in nanoseconds, as they were.
-        """
-        done: dict[str, tuple[int, int]] = {}
-        for record in read_records(self.path):
-            if record.get("request") != fingerprint:
-                continue
-            name = record.get("input")
-            if "error" in record or not all(os.path.lexists(root / picture["path"]) for picture in pictures(record)):
-                done.pop(name, None)  # type: ignore[arg-type]
-            else:
-                done[str(name)] = (record["bytes"], record["mtime_ns"])
-        return done
+    def finished(self, fingerprint: str) -> dict[str, tuple[int, int]]:
+        """See `finished`."""
+        return finished(read_records(self.path), fingerprint, self.exists)
 
     def _lock(self) -> None:
         try:
@@ -99,14 +103,39 @@ class Manifest:
         return self._file.read(1) != b"\n"
 
 
+def finished(
+    records: Iterable[dict[str, Any]], fingerprint: str, exists: Callable[[str], bool]
+) -> dict[str, tuple[int, int]]:
+    """The photos that earlier runs with the same wishes finished, whose thumbnails are all there.
+
+    Returns:
+        Name of each photo -> its size in bytes and time of change in nanoseconds, as they were.
+    """
+    done: dict[str, tuple[int, int]] = {}
+    for record in records:
+        if record.get("request") != fingerprint:
+            continue
+        name = record.get("input")
+        if "error" in record or not all(exists(picture["path"]) for picture in pictures(record)):
+            done.pop(name, None)  # type: ignore[arg-type]
+        else:
+            done[str(name)] = (record["bytes"], record["mtime_ns"])
+    return done
+
+
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a manifest in order; a line that a crash cut short is passed over."""
     with path.open("rb") as file:
-        for line in file:
-            with contextlib.suppress(ValueError):
-                record = json.loads(line)
-                if isinstance(record, dict):
-                    yield record
+        yield from parse_records(file)
+
+
+def parse_records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The records of a manifest's lines; one that is not whole is passed over."""
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            record = json.loads(line)
+            if isinstance(record, dict):
+                yield record
 
 
 def pictures(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -107,6 +107,9 @@ def _running(group: Any) -> None:
     add("--exclude", **again, help="leave out files and folders that match")
     add("--follow-symlinks", action="store_true", help="also take what symbolic links lead to")
     add("--shard", metavar="I/N", help="do the I-th of N parts of the folder, for example one on each machine")
+    add(
+        "--engine", choices=("local", "ray"), default="local", help="ray: crop on a Ray cluster, also from URLs to URLs"
+    )
     add("--jobs", type=_reader(_count("jobs")), metavar="N", help="processes (default: one for each core)")
     add(
         "--timeout",

@@ -20,9 +20,12 @@ KNOWN = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixe
 class Task:
     """One photo of a run."""
 
-    source: Path
+    source: Path | str
+    """Its path, or its URL where it lies elsewhere."""
     name: str
     """Relative to the folder of the run, with forward slashes."""
+    stamp: tuple[int, int] | None = None
+    """Its size in bytes and time of change in nanoseconds, where listing it told them."""
 
 
 @dataclass(frozen=True)

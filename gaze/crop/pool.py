@@ -8,20 +8,18 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
+from typing import Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
 from gaze.crop.focus import FocusPoint
 from gaze.crop.plan import Task
-from gaze.crop.request import Request
-from gaze.crop.work import Cropper, Finished, Worker
+from gaze.crop.work import Finished
 from gaze.errors import GazeError
-from gaze.predictor import Predictor
 
 AHEAD = 4
-"""Photos that wait for each process."""
+"""Photos that a process is given, that it works on included."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,13 @@ class Failed:
     """Whether no other photo could be done either."""
 
 
+class Crops(Protocol):
+    """Crops photos, one after the other."""
+
+    def crop(self, task: Task, points: tuple[FocusPoint, ...]) -> Finished:
+        """Crops one; may raise."""
+
+
 Job = tuple[Task, tuple[FocusPoint, ...]]
 Outcome = tuple[Task, Finished | Failed]
 
@@ -42,7 +47,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_here(worker: Worker, jobs: Iterator[Job], stopped: Callable[[], bool]) -> Iterator[Outcome]:
+def run_here(worker: Crops, jobs: Iterator[Job], stopped: Callable[[], bool]) -> Iterator[Outcome]:
     """Crops in this process, one photo after the other."""
     for task, points in jobs:
         if stopped():
@@ -53,37 +58,40 @@ def run_here(worker: Worker, jobs: Iterator[Job], stopped: Callable[[], bool]) -
             yield task, failure(task, error)
 
 
+def open_pool(make: Callable[[], Crops], processes: int) -> ProcessPool:
+    """Starts processes, each of which makes its own worker."""
+    context = multiprocessing.get_context("spawn")  # ONNX Runtime's threads do not survive a fork
+    return ProcessPool(processes, initializer=_start, initargs=(make,), context=context)
+
+
 def run_pool(
-    request: Request, root: Path, jobs: Iterator[Job], processes: int, timeout: float, stopped: Callable[[], bool]
+    pool: ProcessPool, ahead: int, jobs: Iterator[Job], timeout: float, stopped: Callable[[], bool]
 ) -> Iterator[Outcome]:
     """Crops in several processes; outcomes come as they are done.
 
     Args:
-        request: what is wanted of every photo.
-        root: the output folder.
+        pool: the processes.
+        ahead: photos that they are given before the first is done.
         jobs: read as there is room, so that their number costs no memory.
-        processes: how many.
         timeout: seconds after which a photo is given up and its process ended.
         stopped: asked before each photo; once true, those that are under way are finished and no more begun.
     """
     done: SimpleQueue[tuple[Task, Future]] = SimpleQueue()
-    context = multiprocessing.get_context("spawn")  # ONNX Runtime's threads do not survive a fork
     running, more = 0, True
-    with ProcessPool(processes, initializer=_start, initargs=(request, root), context=context) as pool:
-        while True:
-            while more and not stopped() and running < AHEAD * processes:
-                job = next(jobs, None)
-                if job is None:
-                    more = False
-                    break
-                future = pool.schedule(_crop, args=job, timeout=timeout)
-                future.add_done_callback(partial(_put, done, job[0]))
-                running += 1
-            if not running:
-                return
-            task, ended = done.get()
-            running -= 1
-            yield task, _outcome(task, ended, timeout)
+    while True:
+        while more and not stopped() and running < ahead:
+            job = next(jobs, None)
+            if job is None:
+                more = False
+                break
+            future = pool.schedule(_crop, args=job, timeout=timeout)
+            future.add_done_callback(partial(_put, done, job[0]))
+            running += 1
+        if not running:
+            return
+        task, ended = done.get()
+        running -= 1
+        yield task, _outcome(task, ended, timeout)
 
 
 def failure(task: Task, error: BaseException) -> Failed:
@@ -93,13 +101,13 @@ def failure(task: Task, error: BaseException) -> Failed:
     return Failed(f"{task.source}: {type(error).__name__}: {error}")
 
 
-_worker: Worker
+_worker: Crops
 
 
-def _start(request: Request, root: Path) -> None:
+def _start(make: Callable[[], Crops]) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    _worker = Worker(Cropper(request, Predictor(request.model)), root)
+    _worker = make()
 
 
 def _crop(task: Task, points: tuple[FocusPoint, ...]) -> Finished:

@@ -1,6 +1,7 @@
 """Tells what a run does: a line for each result and failure, a bar, a summary, an exit code."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,13 +17,13 @@ class Report:
     """Counts photos and prints a line for each: results to standard output, failures to standard error.
 
     Args:
-        root: the output folder, put before the paths that are printed.
+        root: the output folder or its URL, put before the paths that are printed.
         as_json: print records, not paths.
         quiet: print failures only.
         total: photos of the run, where a bar is to be shown.
     """
 
-    def __init__(self, root: Path, as_json: bool = False, quiet: bool = False, total: int | None = None) -> None:
+    def __init__(self, root: Path | str, as_json: bool = False, quiet: bool = False, total: int | None = None) -> None:
         self.root, self.as_json, self.quiet = root, as_json, quiet
         self.done = self.failed = self.skipped = 0
         hidden = total is None or quiet or not sys.stderr.isatty()
@@ -35,7 +36,7 @@ class Report:
             self._print(json.dumps(record), sys.stdout)
         elif not self.quiet:
             for picture in pictures(record):
-                self._print(str(self.root / picture["path"]), sys.stdout)
+                self._print(os.path.join(self.root, picture["path"]), sys.stdout)
         self._advance()
 
     def failure(self, record: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ class Run:
     Attributes:
         selection: which files of a folder are photos to crop.
         focus: focus points of photos by their relative path; under "" those that are meant for every photo.
+        engine: what crops a folder: "local", processes of this machine, or "ray", a Ray cluster.
         jobs: processes that crop a folder; None takes a core each.
         timeout: seconds after which a photo of a folder is given up.
         as_json: print a JSON record for each photo.
@@ -26,6 +27,7 @@ class Run:
 
     selection: Selection = Selection()
     focus: Mapping[str, tuple[FocusPoint, ...]] = field(default_factory=dict)
+    engine: str = "local"
     jobs: int | None = None
     timeout: float = 60.0
     as_json: bool = False

@@ -65,6 +65,7 @@ def settings(options: argparse.Namespace) -> Run:
             Shard.parse(options.shard) if options.shard else Shard(),
         ),
         focus=points,
+        engine=options.engine,
         jobs=options.jobs,
         timeout=options.timeout,
         as_json=options.json,

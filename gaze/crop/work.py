@@ -166,7 +166,7 @@ class Worker:
             ImageError: see `Cropper.crop`.
             OutputError: a picture exists already or cannot be written; nothing is left behind.
         """
-        stamp = file_stamp(task.source)
+        stamp = file_stamp(task)
         cropped = self.cropper.crop(
             task.source, PurePosixPath(task.name), points, self.suffix, lambda path: self._check(task.source, path)
         )
@@ -180,7 +180,7 @@ class Worker:
         record = {"input": task.name, **stamp, "request": self.cropper.fingerprint, **cropped.record}
         return Finished(record, tuple(parts), cropped.preview)
 
-    def _check(self, source: Path, path: PurePosixPath) -> None:
+    def _check(self, source: Path | str, path: PurePosixPath) -> None:
         place = self.root / path
         if not place.exists():
             return
@@ -190,10 +190,12 @@ class Worker:
             raise OutputError(f"{source}: {place} exists already; --overwrite replaces it")
 
 
-def file_stamp(path: Path) -> dict[str, int]:
-    """Tells whether a file is still the same: bytes, nanoseconds of its last change; -1 if it cannot be read."""
+def file_stamp(task: Task) -> dict[str, int]:
+    """Tells whether a photo is still the same: bytes, nanoseconds of its last change; -1 if it cannot be read."""
+    if task.stamp is not None:
+        return {"bytes": task.stamp[0], "mtime_ns": task.stamp[1]}
     try:
-        status = path.stat()
+        status = os.stat(task.source)
     except (OSError, ValueError):
         return {"bytes": -1, "mtime_ns": -1}
     return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
