@@ -61,4 +61,5 @@ def check_rgb(image: np.ndarray) -> None:
 
 def to_array(image: Image.Image) -> np.ndarray:
     """A PIL image of mode L, RGB or RGBA as H x W x 3 uint8 RGB, transparent parts over white."""
-    return np.asarray(opaque(image).convert("RGB"))
+    image = opaque(image)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

@@ -30,7 +30,7 @@ def cut(image: Image.Image, full: Size, box: Box, size: Size) -> Image.Image:
     inner = (left - x, top - y, right - x, bottom - y)
     if part.size == (size.width, size.height) and inner == (0, 0, *part.size):
         return part
-    return part.resize((size.width, size.height), Image.Resampling.LANCZOS, box=inner, reducing_gap=3.0)
+    return part.resize((size.width, size.height), Image.Resampling.BICUBIC, box=inner, reducing_gap=3.0)
 
 
 def _scaled(side: int, full: int, start: int, stop: int) -> tuple[float, float]:

@@ -89,7 +89,6 @@ def open_photo(
     Raises:
         ImageError: the file is missing, empty, damaged, too large or no image; the message names it.
     """
-    name = "image" if isinstance(source, bytes) else one_line(os.fspath(source))
     try:
         with _open(source, limits) as file, quiet():
             kind, image = _identify(file, limits)
@@ -100,9 +99,13 @@ def open_photo(
             except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
                 raise ImageError(f"damaged, truncated or unsupported {kind} file ({one_line(error)})") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: more than {MAX_PIXELS} pixels") from error
+        raise ImageError(f"{_name(source)}: more than {MAX_PIXELS} pixels") from error
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error.__cause__
+        raise ImageError(f"{_name(source)}: {error}") from error.__cause__
+
+
+def _name(source: Source) -> str:
+    return "image" if isinstance(source, bytes) else one_line(os.fspath(source))
 
 
 def _decode(
