@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable, Iterator
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from gaze.card import ModelCard
 from gaze.crop.manifest import Journal, pictures
-from gaze.crop.page import PageSpool
 from gaze.crop.place import discard, move
 from gaze.crop.plan import Task
 from gaze.crop.pool import Failed, Outcome
@@ -15,6 +15,9 @@ from gaze.crop.request import Request
 from gaze.crop.settings import Run, Stop
 from gaze.crop.work import Finished, file_stamp
 from gaze.errors import OutputError, one_line
+
+if TYPE_CHECKING:
+    from gaze.crop.page import PageSpool
 
 
 class Book:
@@ -31,7 +34,7 @@ class Book:
     """
 
     def __init__(
-        self, manifest: Journal, page: Callable[[bool], PageSpool | None], request: Request, card: ModelCard,
+        self, manifest: Journal, page: "Callable[[bool], PageSpool | None]", request: Request, card: ModelCard,
         settings: Run, report: Report, stop: Stop,
     ) -> None:  # fmt: skip
         self.manifest, self.request, self.card = manifest, request, card

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from gaze.card import ModelCard
 from gaze.crop.book import Book
 from gaze.crop.manifest import Journal, Manifest, manifest_name
-from gaze.crop.page import PageSpool
 from gaze.crop.plan import FOLDER, Tally, Task, walk
 from gaze.crop.pool import AHEAD, Job, Outcome, cores, open_pool, run_pool
 from gaze.crop.report import Report
@@ -22,6 +22,9 @@ from gaze.crop.work import Cropper, Worker
 from gaze.errors import ConfigError, one_line
 from gaze.predictor import Predictor
 from gaze.weights import find_model
+
+if TYPE_CHECKING:
+    from gaze.crop.page import PageSpool
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,14 @@ class Engine:
     manifest: Callable[[], Journal]
     outcomes: Callable[[Iterator[Job], Stop], Iterator[Outcome]]
 
-    def page(self, path: Path | None) -> Callable[[bool], PageSpool | None]:
+    def page(self, path: Path | None) -> "Callable[[bool], PageSpool | None]":
         """What opens the report's page, told whether it goes on with an earlier run's."""
         if path is None:
             return lambda resume: None
         if isinstance(self.folder, str) or isinstance(self.root, str):
             raise ConfigError("--report: expected photos and thumbnails on this machine's disks")
+        from gaze.crop.page import PageSpool  # here, as most runs make no page
+
         folder, root = self.folder, self.root
         return lambda resume: PageSpool(path, resume, folder, root)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gaze import __version__
+import gaze
 from gaze.errors import ConfigError
 from gaze.geometry import AspectRatio, Size
 from gaze.weights import DEFAULT, SHIPPED
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _choosing(result.add_argument_group("what is cut out"))
     _writing(result.add_argument_group("how it is written"))
     _running(result.add_argument_group("folders"))
-    result.add_argument("--version", action="version", version=f"gaze {__version__}")
+    result.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     return result
 
 
@@ -123,6 +123,14 @@ def _running(group: Any) -> None:
     add("--max-bytes", type=_reader(_count("max-bytes")), metavar="N", help="refuse larger files")
     add("--fail-fast", action="store_true", help="stop at the first photo that fails")
     add("--manifest", type=Path, metavar="PATH", help="where the manifest goes (default: into the output folder)")
+
+
+class _Version(argparse.Action):
+    """Unlike argparse's own, looks the version up only where it is asked for: that takes longer than all options."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"gaze {gaze.__version__}")
+        parser.exit()
 
 
 def _reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:

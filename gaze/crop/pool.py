@@ -9,14 +9,17 @@ from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pebble import ProcessExpired, ProcessPool
+import cv2
 
 from gaze.crop.focus import FocusPoint
 from gaze.crop.plan import Task
 from gaze.crop.work import Finished
 from gaze.errors import GazeError
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 AHEAD = 4
 """Photos that a process is given, that it works on included."""
@@ -58,14 +61,17 @@ def run_here(worker: Crops, jobs: Iterator[Job], stopped: Callable[[], bool]) ->
             yield task, failure(task, error)
 
 
-def open_pool(make: Callable[[], Crops], processes: int) -> ProcessPool:
+def open_pool(make: Callable[[], Crops], processes: int) -> "ProcessPool":
     """Starts processes, each of which makes its own worker."""
+    from pebble import ProcessPool  # here, as a single photo starts sooner without
+
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's, which are as many as cores in each process otherwise
     context = multiprocessing.get_context("spawn")  # ONNX Runtime's threads do not survive a fork
     return ProcessPool(processes, initializer=_start, initargs=(make,), context=context)
 
 
 def run_pool(
-    pool: ProcessPool, ahead: int, jobs: Iterator[Job], timeout: float, stopped: Callable[[], bool]
+    pool: "ProcessPool", ahead: int, jobs: Iterator[Job], timeout: float, stopped: Callable[[], bool]
 ) -> Iterator[Outcome]:
     """Crops in several processes; outcomes come as they are done.
 
@@ -107,6 +113,7 @@ _worker: Crops
 def _start(make: Callable[[], Crops]) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    cv2.setNumThreads(1)
     _worker = make()
 
 
@@ -119,6 +126,8 @@ def _put(done: "SimpleQueue[tuple[Task, Future]]", task: Task, future: Future) -
 
 
 def _outcome(task: Task, future: Future, timeout: float) -> Finished | Failed:
+    from pebble import ProcessExpired
+
     try:
         return future.result()
     except Late:

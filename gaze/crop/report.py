@@ -4,13 +4,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, TextIO
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gaze.crop.manifest import pictures
 from gaze.crop.plan import Tally
 from gaze.errors import one_line
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class Report:
@@ -27,7 +28,7 @@ class Report:
         self.root, self.as_json, self.quiet = root, as_json, quiet
         self.done = self.failed = self.skipped = 0
         hidden = total is None or quiet or not sys.stderr.isatty()
-        self._bar = None if hidden else tqdm(total=total, unit="photo", dynamic_ncols=True, leave=False)
+        self._bar = None if hidden else _bar(total)
 
     def success(self, record: dict[str, Any]) -> None:
         """Prints the paths of what was written, or the whole record as JSON."""
@@ -86,3 +87,9 @@ class Report:
         print(line, file=stream, flush=True)
         if self._bar is not None:
             self._bar.refresh()
+
+
+def _bar(total: int | None) -> "tqdm":
+    from tqdm import tqdm  # here, as most runs show none
+
+    return tqdm(total=total, unit="photo", dynamic_ncols=True, leave=False)

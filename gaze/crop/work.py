@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from gaze.crop.focus import FocusPoint
-from gaze.crop.page import preview
 from gaze.crop.place import Part, discard, write_part
 from gaze.crop.plan import Task
 from gaze.crop.render import reduction, thumbnail
@@ -109,7 +109,7 @@ class Cropper:
             check(path)
             pictures.append(Picture(path, encode(frames, output_format(suffix), request.encoding, photo)))
             entries.append(_entry(shape, crop, rank, _output(path, size)))
-        record = {**asdict(photo.size), "format": photo.format, "model": self.model, "crops": entries}
+        record = {**vars(photo.size), "format": photo.format, "model": self.model, "crops": entries}
         if request.heatmap:
             boxes = [crop.box for _, crop, rank in crops if rank == 1]
             path = name.parent / request.heatmap.format(stem=name.stem, ext=suffix)
@@ -119,10 +119,12 @@ class Cropper:
             record["heatmap"] = _output(path, Size(*picture.size))
         clock.lap("encode")
         record["milliseconds"] = clock.laps
-        small = preview(photo.image, density, [frames[0].image for *_, frames in shown]) if request.preview else None
+        small = _preview(photo, density, [frames[0].image for *_, frames in shown]) if request.preview else None
         return Cropped(record, tuple(pictures), small)
 
     def _density(self, photo: Photo) -> np.ndarray:
+        if len(photo.frames) == 1:
+            return self.predictor.density(to_array(photo.image))
         places = np.linspace(0, len(photo.frames) - 1, min(LOOKED_AT, len(photo.frames))).round().astype(int)
         frames = [photo.frames[place].image for place in places]
         return np.mean([self.predictor.density(to_array(frame)) for frame in frames], axis=0)
@@ -214,11 +216,17 @@ class _Clock:
         self._last = now
 
 
+def _preview(photo: Photo, density: np.ndarray, thumbnails: list[Image.Image]) -> dict[str, Any]:
+    from gaze.crop.page import preview  # here, as most runs make no page
+
+    return preview(photo.image, density, thumbnails)
+
+
 def _entry(shape: Shape, crop: Crop, rank: int, output: dict[str, Any]) -> dict[str, Any]:
     return {
         "ratio": str(shape.ratio),
         "rank": rank,
-        "box": asdict(crop.box),
+        "box": dict(vars(crop.box)),
         "score": round(crop.score, 6),
         "center_score": round(crop.center_score, 6),
         "confidence": round(crop.confidence, 6),
@@ -228,4 +236,4 @@ def _entry(shape: Shape, crop: Crop, rank: int, output: dict[str, Any]) -> dict[
 
 
 def _output(path: PurePosixPath, size: Size) -> dict[str, Any]:
-    return {"path": str(path), **asdict(size)}
+    return {"path": str(path), **vars(size)}
