@@ -94,11 +94,12 @@ class Book:
         try:
             if taken:
                 place = os.path.join(self.report.root, taken[0])
-                raise OutputError(f"{task.source}: {place} was already written for another photo of this name")
+                raise OutputError(f"{place} was already written for another photo of this name")
             self.manifest.append(finished.record)
             move(finished.parts, self.request.overwrite)
         except OutputError as error:
             discard(finished.parts)
-            return Failed(str(error), error.fatal)
-        self._placed |= places.keys()
+            return Failed(f"{task.source}: {error}", error.fatal)
+        if self.request.overwrite or not finished.parts:  # what waits is else never moved over another picture
+            self._placed |= places.keys()
         return finished

@@ -78,7 +78,7 @@ def _move(part: Part, overwrite: bool) -> None:
                 raise FileExistsError from None
             os.replace(part.waiting, part.place)
     except FileExistsError as error:
-        raise OutputError(f"{part.place}: exists already; --overwrite replaces it") from error
+        raise OutputError(f"{part.place} exists already; --overwrite replaces it") from error
     except OSError as error:
         raise OutputError.of(part.place, error) from error
 

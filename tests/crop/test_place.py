@@ -29,7 +29,7 @@ def test_nothing_that_exists_is_replaced_unless_asked(tmp_path: Path, monkeypatc
 
         monkeypatch.setattr(os, "link", refuse)
     (tmp_path / "a.jpg").write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"a\.jpg: exists already; --overwrite replaces it"):
+    with pytest.raises(OutputError, match=r"a\.jpg exists already; --overwrite replaces it"):
         move([write_part(tmp_path / "a.jpg", b"new", tmp_path, "x")], overwrite=False)
     assert names(tmp_path) == ["a.jpg"]
     assert (tmp_path / "a.jpg").read_bytes() == b"old"
