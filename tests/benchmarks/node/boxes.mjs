@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline';
 import sharp from 'sharp';
 import smartcrop from 'smartcrop';
 
+import { pixels } from './pixels.mjs';
+
 sharp.concurrency(1);
 
 // `withoutReduction` keeps sharp from scaling the photo before it cuts: the box has the size that was asked for.
@@ -19,20 +21,6 @@ async function bySharp(file, width, height, position) {
     .toBuffer({ resolveWithObject: true });
   return [-(info.cropOffsetLeft ?? 0), -(info.cropOffsetTop ?? 0)]; // unset where nothing was cut
 }
-
-// The same as smartcrop-sharp, which pins an old sharp: smartcrop reads its pixels from sharp, scaled as it asks.
-const pixels = {
-  async open(file) {
-    const { width, height } = await sharp(file).metadata();
-    return { width, height, file };
-  },
-  resample: (image, width, height) => ({ ...image, width: ~~width, height: ~~height }),
-  async getData({ width, height, file }) {
-    const size = { width, height, fit: 'fill', kernel: 'cubic' };
-    const data = await sharp(file).resize(size).toColourspace('srgb').ensureAlpha().raw().toBuffer();
-    return new smartcrop.ImgData(width, height, data);
-  },
-};
 
 // Its box of this shape is the largest one; equal bounds of its scale make that the size wanted.
 async function bySmartcrop(file, width, height) {
