@@ -17,7 +17,7 @@ from gaze.card import InputRule
 from gaze.errors import ModelError
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
-from gaze.models.padding import fix_padding
+from gaze.models.padding import fix_padding, slice_strides
 from gaze.predictor import network_size, open_session
 
 OPSET = 17
@@ -32,6 +32,7 @@ class Exportable(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).eval()
         fix_padding(self.network)
+        slice_strides(self.network)
         kernel = self.network.finalizer.kernel().detach()
         self.network.finalizer.kernel = lambda: kernel  # type: ignore[method-assign]
 

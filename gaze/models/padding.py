@@ -55,6 +55,58 @@ class _OneNode(torch.autograd.Function):
                     dilations_i=layer.dilation, group_i=layer.groups, pads_i=[top, left, bottom, right])  # fmt: skip
 
 
+class SlicedConv2d(nn.Module):
+    """A `Conv2dSame` of stride 2 whose padding depends on the size, exported without computing with sizes.
+
+    With a kernel of k cells TensorFlow's windows start at -(k - 1) / 2 where the size is odd, at -(k - 3) / 2 where it
+    is even. So they are those of a stride of 1 and (k - 1) / 2 cells of padding on every side, from the first on or
+    from the second. Where maps are small, four times the windows are less work than asking for sizes is.
+    """
+
+    def __init__(self, layer: Conv2dSame) -> None:
+        super().__init__()
+        self.layer = layer
+
+    @staticmethod
+    def fits(layer: Conv2dSame) -> bool:
+        """Whether it is one that can be exported so: stride 2, odd kernel, map by map, no dilation."""
+        return (layer.stride == (2, 2) and layer.dilation == (1, 1) and layer.groups == layer.in_channels
+                and all(kernel % 2 for kernel in layer.kernel_size))  # fmt: skip
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As `Conv2dSame.forward`."""
+        if torch.onnx.is_in_onnx_export():
+            return _Sliced.apply(input, self.layer.weight, self.layer.bias, self.layer)  # type: ignore[no-any-return]
+        return self.layer(input)
+
+
+class _Sliced(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None, layer: Conv2dSame) -> Tensor:
+        sides = [kernel // 2 for kernel in layer.kernel_size]  # of the right shape: more an export does not ask for
+        return F.conv2d(input, weight, bias, layer.stride, sides, 1, layer.groups)  # type: ignore[arg-type]
+
+    @staticmethod
+    def symbolic(g: Any, input: Any, weight: Any, bias: Any, layer: Conv2dSame) -> Any:
+        def constant(*values: int) -> Any:
+            return g.op("Constant", value_t=torch.tensor(values))
+
+        inputs = [input, weight] if layer.bias is None else [input, weight, bias]
+        sides = [kernel // 2 for kernel in layer.kernel_size] * 2
+        every = g.op("Conv", *inputs, kernel_shape_i=layer.kernel_size, strides_i=(1, 1), dilations_i=(1, 1),
+                     group_i=layer.groups, pads_i=sides)  # fmt: skip
+        even = g.op("Mod", g.op("Add", g.op("Shape", every, start_i=2, end_i=4), constant(1)), constant(2))
+        return g.op("Slice", every, even, constant(2**62, 2**62), constant(2, 3), constant(2, 2))
+
+
+def slice_strides(network: GazeNetwork) -> None:
+    """Puts a `SlicedConv2d` wherever padding is computed from the size and that can do without."""
+    for name, layer in list(network.named_modules()):
+        if isinstance(layer, Conv2dSame) and SlicedConv2d.fits(layer):
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, SlicedConv2d(layer))
+
+
 @torch.no_grad()
 def fix_padding(network: GazeNetwork) -> None:
     """Puts a `PaddedConv2d` wherever it computes the same for every image that the network may see.

@@ -11,6 +11,7 @@ from gaze.models import build_network
 from gaze.models.config import InputConfig
 from gaze.models.finalizer import RADIUS
 from gaze.models.onnx import Exportable, export_onnx, parity, rounded
+from gaze.models.padding import SlicedConv2d
 from gaze.predictor import open_session
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
@@ -62,8 +63,11 @@ def test_padding_that_is_the_same_for_every_size_is_written_as_numbers(multiple,
     network = live(build_network(config))
     exportable = Exportable(network)
     assert sum(isinstance(layer, Conv2dSame) for layer in network.modules()) == 5
-    assert sum(isinstance(layer, Conv2dSame) for layer in exportable.modules()) == left
+    assert sum(isinstance(layer, SlicedConv2d) for layer in exportable.modules()) == left
     export_onnx(network, tmp_path / "net.onnx")
+    kinds = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node if "backbone" in node.name]
+    assert "Pad" not in kinds
+    assert kinds.count("Shape") == left
     session = open_session((tmp_path / "net.onnx").read_bytes(), tmp_path / "net.onnx", threads=1)
     for rows, columns in ((1, 3), (3, 4), (5, 2), (6, 9)):
         image = torch.randint(0, 256, (1, rows * multiple, columns * multiple, 3), dtype=torch.uint8)
