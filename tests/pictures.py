@@ -1,6 +1,7 @@
 """Small pictures, and files made of them."""
 
 import io
+from functools import cache
 from typing import Any
 
 from PIL import Image, ImageCms
@@ -28,6 +29,7 @@ def stored(image: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+@cache  # a profile tells the second it was made in
 def swapped_profile() -> bytes:
     """The sRGB profile with its red and green primaries exchanged, under another name."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -55,7 +55,11 @@ function drawPhoto(photo) {
 /** Gives the pictures of a photo their content, which may still be on its way while the page loads. */
 function load(index, images) {
   const data = $(`p${index}`);
-  if (!data) return document.readyState === "loading" && requestAnimationFrame(() => load(index, images));
+  if (document.readyState === "loading" && !data?.nextSibling) { // not there, or not whole
+    requestAnimationFrame(() => load(index, images));
+    return;
+  }
+  if (!data) return;
   const preview = JSON.parse(data.textContent)[1];
   if (!preview) return;
   const [whole, heat, ...thumbnails] = images;
