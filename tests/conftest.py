@@ -87,9 +87,9 @@ def drawn_stimulus(number: int, split: str, gaze: bool = True) -> Stimulus:
 def make_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Writes a store of the given splits, with gaze points or with densities."""
 
-    def make(splits: tuple[str, ...] = SPLITS, gaze: bool = True) -> Path:
+    def make(splits: tuple[str, ...] = SPLITS, gaze: bool = True, teacher: str | None = None) -> Path:
         path = tmp_path_factory.mktemp("store") / "small.h5"
-        attributes = StoreAttributes("small", "MIT", "drawn by a test", 4.0, None, True)
+        attributes = StoreAttributes("small", "MIT", "drawn by a test", 4.0, None, True, teacher=teacher)
         write_store(path, attributes, (drawn_stimulus(k, split, gaze) for k, split in enumerate(splits)))
         return path
 

@@ -13,11 +13,13 @@ from gaze.errors import ConfigError
 from gaze.evaluate import EvaluateConfig
 from gaze.export import ExportConfig
 from gaze.prepare import PrepareConfig
+from gaze.teach import TeachConfig
 from gaze.train import TrainConfig
 
 VERBS = {
     "prepare": (PrepareConfig, ["data=osie", "data.root=somewhere"]),
     "train": (TrainConfig, ["data=[osie,eyecrowd]"]),
+    "teach": (TeachConfig, ["data=[osie,eyecrowd]"]),
     "evaluate": (EvaluateConfig, ["data=osie"]),
     "export": (ExportConfig, ["checkpoint=a.ckpt", "out=a.onnx", "photos=folder"]),
 }

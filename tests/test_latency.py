@@ -11,8 +11,8 @@ from gaze.latency import LatencyConfig, latency, main
 from gaze.models.config import BackboneConfig, FinalizerConfig, InputConfig, ModelConfig, ReadoutConfig
 
 MODEL = ModelConfig(
-    "small", InputConfig(64, 16), BackboneConfig("lcnet_035", [1, 2], "none", False, None), ReadoutConfig(8, [4, 1]),
-    FinalizerConfig(1.0, [3, 4]),
+    "small", InputConfig(64, 16), BackboneConfig("lcnet_035", [1, 2], "none", False, None, []),
+    ReadoutConfig(8, [4, 1]), FinalizerConfig(1.0, [3, 4]),
 )  # fmt: skip
 
 

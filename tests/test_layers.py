@@ -13,7 +13,16 @@ import gaze
 
 ROOT = Path(gaze.__file__).parent
 
-VERBS = ("gaze.crop", "gaze.prepare", "gaze.train", "gaze.prune", "gaze.evaluate", "gaze.export", "gaze.latency")
+VERBS = (
+    "gaze.crop",
+    "gaze.prepare",
+    "gaze.teach",
+    "gaze.train",
+    "gaze.prune",
+    "gaze.evaluate",
+    "gaze.export",
+    "gaze.latency",
+)
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("gaze.errors",),

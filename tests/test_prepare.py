@@ -17,7 +17,7 @@ from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, DataError
 from gaze.prepare import DataConfig, PrepareConfig, prepare
 
-SETS = ["cat2000", "eyecrowd", "folder", "mit1003", "osie", "salicon", "scene500"]
+SETS = ["cat2000", "eyecrowd", "folder", "mit1003", "osie", "salicon", "scene500", "taught"]
 ROWS = "image,subject,order,x,y,duration_ms\n"
 
 

@@ -51,7 +51,7 @@ def test_holds_the_package_its_configuration_and_the_model(site):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["prepare", "train", "evaluate", "export"])
+@pytest.mark.parametrize("verb", ["prepare", "teach", "train", "evaluate", "export"])
 def test_every_verb_finds_its_configuration(site, verb, tmp_path):
     code = f"import sys; sys.path.insert(0, {str(site)!r}); sys.argv = ['{verb}', '--cfg', 'job']; import gaze; "
     code += f"assert gaze.__file__.startswith({str(site)!r}); from gaze.{verb} import main; main()"

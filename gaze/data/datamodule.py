@@ -1,6 +1,6 @@
 """The LightningDataModule: prepared stores in, batches of one size out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,10 @@ class GazeDataModule(pl.LightningDataModule):
         loader: how examples are drawn.
         augment: how training examples are varied.
         seed: of shuffling and augmentation.
+
+    Attributes:
+        names: of the sets.
+        people: those of them that hold people's gaze and not a network's densities.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class GazeDataModule(pl.LightningDataModule):
         if unknown:
             raise ConfigError(f"loader.weights.{unknown[0]}: no such set; expected one of {', '.join(stores)}")
         self.names = list(stores)
+        self.people = [name for name, store in stores.items() if store.attributes.teacher is None]
         self.weights = [weights.get(name, 1.0) for name in stores]
         self.loader, self.seed = loader, seed
         self.train_set = GazeDataset(list(stores.values()), "train", rule, stride, augment)
@@ -76,14 +81,22 @@ class GazeDataModule(pl.LightningDataModule):
         return DataLoader(dataset, batch_sampler=batches, num_workers=self.loader.workers)
 
     def center_biases(self) -> list[NDArray[np.float32]]:
-        """Log centre bias of each store, GRID x GRID in relative coordinates, fitted on its train split."""
-        train, val = (_histograms(dataset) for dataset in (self.train_set, self.val_set))
-        return [fit_center_bias(t, v).grid for t, v in zip(train, val, strict=True)]
+        """Log centre bias of each store, GRID x GRID in relative coordinates, fitted on its train split.
+
+        A store without validation images, which is compared with none, has the mean of the others'.
+        """
+        judged = {store for store, _ in self.val_set.entries}
+        train, val = (_histograms(dataset, judged) for dataset in (self.train_set, self.val_set))
+        fitted = {store: fit_center_bias(train[store], val[store]).grid for store in judged}
+        mean: NDArray[np.float32] = np.log(np.mean([np.exp(grid) for grid in fitted.values()], 0))
+        return [fitted.get(store, mean) for store in range(len(train))]
 
 
-def _histograms(dataset: GazeDataset) -> list[NDArray[np.float64]]:
+def _histograms(dataset: GazeDataset, wanted: Collection[int]) -> list[NDArray[np.float64]]:
     totals = [np.zeros((GRID, GRID)) for _ in dataset.stores]
     for store, index in dataset.entries:
+        if store not in wanted:
+            continue
         stimulus = dataset.stores[store][index]
         share = target_map(stimulus, stimulus_box(stimulus), Size(GRID, GRID))
         if share is not None:

@@ -37,6 +37,7 @@ class StoreAttributes:
         pixels_per_degree: pixels of the stimulus in one degree of visual angle, None where not stated.
         drop_first: whether order 0 of a viewing is left out of targets and metrics.
         format_version: of the file.
+        teacher: the network whose densities these are; None where they are people's.
     """
 
     name: str
@@ -46,3 +47,4 @@ class StoreAttributes:
     pixels_per_degree: float | None
     drop_first: bool
     format_version: int = FORMAT_VERSION
+    teacher: str | None = None

@@ -152,6 +152,7 @@ def _read_attributes(file: h5py.File, path: Path) -> StoreAttributes:
         pixels_per_degree=None if ppd is None else float(ppd),
         drop_first=bool(values["drop_first"]),
         format_version=version,
+        teacher=None if values["teacher"] is None else str(values["teacher"]),
     )
 
 

@@ -1,5 +1,7 @@
 """Pretrained feature extractors from timm, tapped at one or several depths."""
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +75,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     """Builds the extractor that `config` describes and loads its weights.
 
     Raises:
-        ConfigError: see `set_activation`.
+        ConfigError: see `set_activation` and `leave_out`.
         ModelError: timm does not know the model or the tap, or the weights are missing or belong to another model.
     """
     if config.name not in timm.list_models():
@@ -86,7 +88,9 @@ def build_backbone(config: BackboneConfig) -> Backbone:
         load_weights(features, Path(config.weights))
     set_activation(features, config.activation)
     settings: Any = timm.get_pretrained_cfg(config.name)
-    return Backbone(features, settings.mean, settings.std)
+    backbone = Backbone(features, settings.mean, settings.std)
+    leave_out(backbone, config.skip)
+    return backbone
 
 
 def set_activation(network: nn.Module, activation: str | None) -> None:
@@ -101,6 +105,34 @@ def set_activation(network: nn.Module, activation: str | None) -> None:
         for name, child in module.named_children():
             if isinstance(child, SMOOTH):
                 setattr(module, name, nn.ReLU())
+
+
+def leave_out(backbone: Backbone, patterns: Sequence[str]) -> None:
+    """Puts the identity in place of modules: of residual blocks that pruning left thin, of squeeze-and-excitation.
+
+    A module costs an engine its calls however thin it is. What follows has to be trained on.
+
+    Args:
+        backbone: changed in place.
+        patterns: glob patterns of timm's names of the modules, such as `blocks.5.[1-7]` or `*.se`.
+
+    Raises:
+        ConfigError: no module fits a pattern, or one that fits changes the shape of what it is given.
+    """
+    for pattern in patterns:
+        names = [name for name, _ in backbone.features.named_modules() if name and fnmatchcase(name, pattern)]
+        if not names:
+            raise ConfigError(f"model.backbone.skip: the network has no module {pattern}")
+        for name in names:
+            parent, _, child = name.rpartition(".")
+            setattr(backbone.features.get_submodule(parent), child, nn.Identity())
+        try:
+            backbone.channels  # noqa: B018
+        except RuntimeError as error:
+            raise ConfigError(
+                f"model.backbone.skip={pattern}: expected modules that keep the shape of what they are given "
+                f"({_first_line(error)})"
+            ) from error
 
 
 def _tapped(config: BackboneConfig) -> nn.Module:

@@ -17,7 +17,7 @@ from gaze.models.network import GazeNetwork, build_network
 from gaze.models.widths import set_widths, widths
 
 PREFIX = "network."
-LATER = {"backbone": {"activation": None}}
+LATER: dict[str, Any] = {"backbone": {"activation": None, "skip": []}}
 """What checkpoints from before a field mean by its absence."""
 
 

@@ -25,6 +25,7 @@ class BackboneConfig:
         reparameterize: fuse the training-time branches (MobileOne, RepVGG) into plain convolutions first.
         activation: `relu` puts ReLU in place of the smooth activations (SiLU, GELU, Hardswish): an engine computes
             it within the convolution; null leaves those that the network came with.
+        skip: modules left out, as glob patterns of timm's names: residual blocks or squeeze-and-excitation gates.
     """
 
     name: str
@@ -32,6 +33,7 @@ class BackboneConfig:
     weights: str
     reparameterize: bool
     activation: str | None
+    skip: list[str]
 
 
 @dataclass

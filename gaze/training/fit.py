@@ -23,7 +23,7 @@ from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
-from gaze.models.backbone import set_activation
+from gaze.models.backbone import leave_out, set_activation
 from gaze.pruning.averaging import Averaging
 from gaze.training.config import TrainerConfig
 from gaze.training.distillation import DistillConfig, Teacher
@@ -64,7 +64,7 @@ def fit(config: "TrainConfig") -> Path:
     data = make_data(config)
     teachers = make_teachers(config.distill, config.trainer.progress)
     network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
-    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed)
+    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
     if config.checkpoint is None:
         module.start_from_center_bias()
     trainer = make_trainer(config.trainer, config.out, data, teachers)
@@ -139,16 +139,16 @@ def resolve_precision(precision: str) -> str:
 
 
 def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
-    """The network of a checkpoint, to be trained on at the input size and with the activation of `model`."""
+    """The network of a checkpoint, to be trained on at the input size and with the changes that `model` names."""
     network = load_network(checkpoint)
-    came, asked = network.config.backbone.name, model.backbone.name
-    if came != asked:
+    came, asked = network.config.backbone, model.backbone
+    if came.name != asked.name:
         raise ConfigError(
-            f"checkpoint={checkpoint}: its backbone is {came}, the configuration's {asked}: set model=..."
+            f"checkpoint={checkpoint}: its backbone is {came.name}, the configuration's {asked.name}: set model=..."
         )
-    set_activation(network.backbone, model.backbone.activation)
-    activation = model.backbone.activation or network.config.backbone.activation
-    backbone = replace(network.config.backbone, activation=activation)
+    set_activation(network.backbone, asked.activation)
+    leave_out(network.backbone, asked.skip)
+    backbone = replace(came, activation=asked.activation or came.activation, skip=[*came.skip, *asked.skip])
     network.config = replace(network.config, input=model.input, backbone=backbone)
     return network.train()
 

@@ -46,6 +46,7 @@ class GazeModule(pl.LightningModule):
         optim: rates and schedule.
         names: of the sets, in the order of the batches' `store`.
         seed: of the run, for the record.
+        trained_on: names of the sets that people looked at, for the record; None: all of `names`.
         center_biases: log centre bias of each set in relative coordinates, the baseline of the validation figure.
     """
 
@@ -53,10 +54,11 @@ class GazeModule(pl.LightningModule):
 
     def __init__(
         self, network: GazeNetwork, optim: OptimConfig, names: list[str],
-        center_biases: list[NDArray[np.float32]], seed: int,
+        center_biases: list[NDArray[np.float32]], seed: int, trained_on: list[str] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network, self.optim, self.names, self.seed = network, optim, names, seed
+        self.trained_on = names if trained_on is None else trained_on
         self.register_buffer("center_biases", torch.from_numpy(np.stack(center_biases)), persistent=False)
 
     def start_from_center_bias(self) -> None:
@@ -68,7 +70,7 @@ class GazeModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what `gaze.models.load_checkpoint` needs to build the network again."""
-        checkpoint.update(describe(self.network, self.names, self.seed))
+        checkpoint.update(describe(self.network, self.trained_on, self.seed))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Narrows the network to the checkpoint's, for its weights to be loaded."""

@@ -72,7 +72,7 @@ def prune(config: "PruneConfig") -> Outcome:
     distill = replace(config.distill, teacher=config.distill.teacher or config.checkpoint)
     teachers = make_teachers(distill, config.trainer.progress)
     network = copy.deepcopy(unpruned).train()
-    module = PruningModule(network, config.optim, data.names, data.center_biases(), config.seed)
+    module = PruningModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
     config.out.mkdir(parents=True, exist_ok=True)
     pruning = make_pruning(config, unpruned)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
@@ -95,7 +95,7 @@ def _finish(
     config: "PruneConfig", network: GazeNetwork, pruning: FisherPruning | WeightPruning, unpruned: GazeNetwork,
     data: GazeDataModule,
 ) -> Outcome:  # fmt: skip
-    trained_on = sorted({*load_checkpoint(config.checkpoint).trained_on, *data.names})
+    trained_on = sorted({*load_checkpoint(config.checkpoint).trained_on, *data.people})
     save_checkpoint(config.out / PRUNED, network, trained_on, config.seed)
     common: dict[str, Any] = {
         "checkpoint": str(config.out / PRUNED),

@@ -59,7 +59,7 @@ def test_what_is_written_is_read_again(path):
 
 
 def test_first_fixations_are_kept_where_the_set_says_so(tmp_path):
-    attributes = replace(ATTRIBUTES, drop_first=False, pixels_per_degree=35.0)
+    attributes = replace(ATTRIBUTES, drop_first=False, pixels_per_degree=35.0, teacher="quality 1.0.0")
     write_store(tmp_path / "toy.h5", attributes, [make_stimulus(4)])
     store = FixationStore(tmp_path / "toy.h5")
     assert store.attributes == attributes

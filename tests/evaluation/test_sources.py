@@ -38,7 +38,7 @@ def test_a_checkpoint_predicts_in_batches_of_one_size(tmp_path, stimuli):
     config = ModelConfig(
         "tiny",
         InputConfig(64, 16),
-        BackboneConfig("test_efficientnet", [1, 2], "none", False, None),
+        BackboneConfig("test_efficientnet", [1, 2], "none", False, None, []),
         ReadoutConfig(None, [4, 1]),
         FinalizerConfig(2.0, [3, 4]),
     )

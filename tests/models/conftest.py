@@ -15,6 +15,7 @@ def small_config(**backbone) -> ModelConfig:
         "weights": "none",
         "reparameterize": False,
         "activation": None,
+        "skip": [],
         **backbone,
     }
     return ModelConfig(

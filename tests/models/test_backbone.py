@@ -6,14 +6,16 @@ import torch
 from safetensors.torch import save_file
 
 from gaze.errors import ConfigError, ModelError
-from gaze.models.backbone import SMOOTH, build_backbone
+from gaze.models.backbone import SMOOTH, build_backbone, leave_out
 from gaze.models.config import BackboneConfig
 
 IMAGE = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def config(name="lcnet_035", taps=(2, 4), weights="none", reparameterize=False, activation=None) -> BackboneConfig:
-    return BackboneConfig(name, list(taps), weights, reparameterize, activation)
+def config(
+    name="lcnet_035", taps=(2, 4), weights="none", reparameterize=False, activation=None, skip=()
+) -> BackboneConfig:
+    return BackboneConfig(name, list(taps), weights, reparameterize, activation, list(skip))
 
 
 def test_taps_by_stage_have_the_channels_and_strides_they_report():
@@ -143,3 +145,40 @@ def test_relu_takes_the_place_of_smooth_activations_and_leaves_the_gates(name, g
 def test_another_activation_is_refused():
     with pytest.raises(ConfigError, match=r"model\.backbone\.activation=elu: expected relu or null"):
         build_backbone(config(activation="elu"))
+
+
+def test_a_residual_block_left_out_hands_its_input_on():
+    torch.manual_seed(1)
+    whole = build_backbone(config("tf_efficientnetv2_b0", (2, 4))).eval()
+    block = whole.features.blocks[5][7]
+    torch.nn.init.zeros_(block.bn3.weight)  # the branch adds nothing
+    torch.nn.init.zeros_(block.bn3.bias)
+    expected = whole(IMAGE)
+    assert not torch.equal(block.conv_pw.weight, torch.zeros_like(block.conv_pw.weight))
+    leave_out(whole, ["blocks.5.7"])
+    for tap, reference in zip(whole(IMAGE), expected, strict=True):
+        torch.testing.assert_close(tap, reference)
+    assert not any(name.startswith("features.blocks.5.7.") for name in whole.state_dict())
+
+
+def test_patterns_name_the_modules_that_are_left_out():
+    usual, thin = (
+        build_backbone(config("tf_efficientnetv2_b0", (2, 4), skip=s)) for s in ([], ["*.se", "blocks.4.[12]"])
+    )
+    gates, left = ({n for n, m in b.named_modules() if isinstance(m, torch.nn.Sigmoid)} for b in (usual, thin))
+    assert len(gates) == 16
+    assert not left
+    gone = {name for name, _ in usual.named_parameters()} - {name for name, _ in thin.named_parameters()}
+    assert {n for n in gone if ".se." not in n} == {
+        n
+        for n, _ in usual.named_parameters()
+        if n.startswith(("features.blocks.4.1.", "features.blocks.4.2.")) and ".se." not in n
+    }
+    assert [tap.shape for tap in thin(IMAGE)] == [tap.shape for tap in usual(IMAGE)]
+
+
+@pytest.mark.parametrize(("pattern", "message"), [("blocks.9.*", "no module"), ("blocks.2.0", "keep the shape")])
+def test_what_cannot_be_left_out_is_one_line(pattern, message):
+    with pytest.raises(ConfigError, match=rf"model\.backbone\.skip.*{message}") as caught:
+        build_backbone(config("tf_efficientnetv2_b0", (2, 4), skip=[pattern]))
+    assert "\n" not in str(caught.value)

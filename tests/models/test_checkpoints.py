@@ -43,10 +43,11 @@ def test_a_checkpoint_from_before_widths_still_loads(network, tmp_path):
     assert load_checkpoint(tmp_path / "old.ckpt").seed == 7
 
 
-def test_a_checkpoint_from_before_the_activation_still_loads(network, tmp_path):
+@pytest.mark.parametrize("later", ["activation", "skip"])
+def test_a_checkpoint_from_before_a_field_still_loads(network, tmp_path, later):
     save(network, tmp_path / "net.ckpt")
     checkpoint = torch.load(tmp_path / "net.ckpt")
-    del checkpoint["model"]["backbone"]["activation"]
+    del checkpoint["model"]["backbone"][later]
     torch.save(checkpoint, tmp_path / "old.ckpt")
     assert load_checkpoint(tmp_path / "old.ckpt").network.config == network.config
 
@@ -58,6 +59,15 @@ def test_the_activation_travels_with_the_checkpoint(network, tmp_path):
     images = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
     assert torch.equal(load_checkpoint(tmp_path / "net.ckpt").network(images), relu(images))
     assert not torch.equal(relu(images), network(images))
+
+
+def test_what_is_left_out_stays_out_when_a_checkpoint_is_loaded(tmp_path):
+    thin = build_network(small_config(skip=["*.se"])).eval()
+    save(thin, tmp_path / "net.ckpt")
+    images = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    loaded = load_checkpoint(tmp_path / "net.ckpt").network
+    assert not any("se." in name for name in loaded.state_dict())
+    assert torch.equal(loaded(images), thin(images))
 
 
 def test_files_that_are_no_checkpoint_are_one_line(network, tmp_path):

@@ -57,7 +57,7 @@ def standardize(convolution: nn.Conv2d, _, output: torch.Tensor) -> torch.Tensor
 def build(name: str) -> GazeNetwork:
     """A network as `build_network` makes it, random."""
     torch.manual_seed(0)
-    backbone = BackboneConfig(name, ARCHITECTURES[name], "none", name.startswith("mobileone"), None)
+    backbone = BackboneConfig(name, ARCHITECTURES[name], "none", name.startswith("mobileone"), None, [])
     readout, finalizer = ReadoutConfig(8, [4, 1]), FinalizerConfig(1.0, [3, 4])
     return live(build_network(ModelConfig(name, InputConfig(64, 16), backbone, readout, finalizer)))
 

@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -11,7 +12,7 @@ from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, DataError
 from gaze.models import build_network, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
-from gaze.training.fit import BEST, LAST, fit, resolve_precision
+from gaze.training.fit import BEST, LAST, fit, make_data, resolve_precision
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
 
@@ -88,6 +89,18 @@ def test_a_network_trains_on_with_another_activation(train_config, tmp_path):
     assert not (tmp_path / "elu").exists()
 
 
+def test_a_network_trains_on_without_modules_and_never_gets_them_back(train_config, tmp_path):
+    first = fit(train_config("trainer.max_epochs=1"))
+    settings = [f"checkpoint={first}", "trainer.max_epochs=1"]
+    thin = fit(train_config(*settings, "model.backbone.skip=['*.se']", f"out={tmp_path / 'thin'}"))
+    on = fit(train_config(f"checkpoint={thin}", "trainer.max_epochs=1", f"out={tmp_path / 'on'}"))
+    assert any(".se." in name for name in load_network(first).state_dict())
+    for checkpoint in (thin, on):
+        network = load_network(checkpoint)
+        assert network.config.backbone.skip == ["*.se"]
+        assert not any(".se." in name for name in network.state_dict())
+
+
 def test_a_run_is_never_overwritten_and_resuming_needs_one(train_config, tmp_path):
     with pytest.raises(ConfigError, match=r"resume=true: no run to continue in out=.*last\.ckpt"):
         fit(train_config("resume=true"))
@@ -105,6 +118,21 @@ def test_trains_on_sets_of_points_and_of_maps_together(train_config, make_store,
     fit(config)
     assert load_checkpoint(tmp_path / "run" / BEST).trained_on == ["folder", "maps"]
     assert column(tmp_path / "run", "val/maps")
+
+
+def test_a_network_learns_from_a_teacher_s_variations_beside_people(train_config, make_store, tmp_path):
+    taught = make_store(splits=("train",) * 4, gaze=False, teacher="big 1.0")
+    config = train_config("trainer.max_epochs=1")
+    config.sets["taught"] = type(config.sets["folder"])(**{**vars(config.sets["folder"]), "store": str(taught)})
+    data = make_data(config)
+    people, variations = data.center_biases()
+    np.testing.assert_allclose(variations, people, atol=1e-6)  # not validated, so its centre bias is the others'
+    assert len(data.train_set) == 4 + sum(
+        split == "train" for split in FixationStore(config.sets["folder"].store).splits
+    )
+    fit(config)
+    assert load_checkpoint(tmp_path / "run" / BEST).trained_on == ["folder"]
+    assert not column(tmp_path / "run", "val/taught")
 
 
 def test_a_checkpoint_holds_the_averaged_weights(train_config, tmp_path):

@@ -24,7 +24,7 @@ def test_every_parameter_is_in_one_group_and_only_convolutions_decay():
     config = ModelConfig(
         "small",
         InputConfig(64, 16),
-        BackboneConfig("lcnet_035", [2, 3], "none", False, None),
+        BackboneConfig("lcnet_035", [2, 3], "none", False, None, []),
         ReadoutConfig(8, [4, 1]),
         FinalizerConfig(1.0, [3, 4]),
     )
