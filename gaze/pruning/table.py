@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 from tqdm import tqdm
 
 from gaze.geometry import Size
 from gaze.images import write_atomic
 from gaze.pruning.engines import Engine, Timing, noise_floor
+from gaze.pruning.granule import alignment, measure_granule, rounded
 from gaze.pruning.units import Unit
 
 FORMAT = 1
-GRANULES = (1, 2, 4, 8, 16, 32)
 SHARES = ((0.0, 0.25, 0.5, 0.75, 1.0), (0.0, 0.5, 1.0))
 """Where the widths of a unit are measured, as shares of the widest: in whole granules, and beside them."""
 
@@ -102,16 +100,6 @@ class LatencyTable:
         return cls(**{**stored, "grids": grids})
 
 
-def alignment(width: int, granule: int) -> int:
-    """0 for whole granules, 1 for whole halves of one, 2 otherwise."""
-    return 0 if width % granule == 0 else 1 if granule > 1 and width % (granule // 2) == 0 else 2
-
-
-def rounded(width: int, granule: int) -> int:
-    """The next multiple of the granule."""
-    return -(-width // granule) * granule
-
-
 def facts(engine: Engine, size: Size) -> dict[str, Any]:
     """What must match for a table to be used again."""
     return {
@@ -175,28 +163,6 @@ def measure_table(
     grids = {kind: {a: _grid(axes, partial(_look_up, middle, kind, a)) for a, axes in plan.items()}
              for kind, plan in plans.items()}  # fmt: skip
     return LatencyTable(facts(engine, size), granule, *noise, grids)
-
-
-def measure_granule(engine: Engine) -> int:
-    """Maps that the engine computes together: the step width that best explains a convolution's time over its output.
-
-    Of each candidate g, t = a + b ceil(c / g) is fitted to the times at c = 33 to 64; the smallest error wins.
-    """
-    widths = range(33, 65)
-    times = np.array([engine.layer_time(_Probe(width), [torch.randn(1, 64, 30, 40)], 8.0, 16).low for width in widths])
-
-    def error(granule: int) -> float:
-        design = np.array([[1.0, rounded(width, granule)] for width in widths])
-        return float(np.square(design @ np.linalg.lstsq(design, times, rcond=None)[0] - times).sum())
-
-    return min(GRANULES, key=error)
-
-
-class _Probe(nn.Conv2d):
-    alone = True
-
-    def __init__(self, writes: int) -> None:
-        super().__init__(64, writes, 1)
 
 
 Top = tuple[int, bool, int, bool, bool]

@@ -15,6 +15,7 @@ from gaze.models.network import GazeNetwork
 from gaze.models.padding import fix_padding
 from gaze.models.widths import BatchNorm
 from gaze.pruning.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
+from gaze.pruning.pieces import Body, layer_of, name_of
 
 FOLLOWERS = {"relu", "silu", "sigmoid", "hardswish", "hardsigmoid", "float", "to", "sub", "truediv", "getitem"}
 """Functions that an engine fuses with what comes before, or that cost next to nothing."""
@@ -46,7 +47,7 @@ class Unit:
         dense: whether it is a convolution that mixes maps, so that both widths count; else `writes` follows `inputs`.
         rows, columns: of what leaves it.
         kernel: rows x columns of the convolution's kernel, 0 where there is none.
-        body: builds it, see `module`.
+        body: builds it.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Unit:
     rows: int
     columns: int
     kernel: int
-    body: "Body" = field(compare=False, repr=False)
+    body: Body = field(compare=False, repr=False)
 
     @property
     def reads(self) -> Width:
@@ -68,76 +69,6 @@ class Unit:
     def groups(self) -> set[str]:
         """Names of the groups that its widths depend on."""
         return {name for width in (*self.inputs, self.writes) for name, _ in width.groups}
-
-
-@dataclass(frozen=True)
-class Body:
-    """The operations of a unit, to be built again at other widths.
-
-    Attributes:
-        nodes: in order; the first is the head.
-        layers: of the network, by name.
-        shapes: of the tensors that enter, with the node that each comes from.
-    """
-
-    nodes: tuple[fx.Node, ...]
-    root: nn.Module
-    shapes: tuple[tuple[fx.Node, tuple[int, ...], torch.dtype], ...]
-
-    def build(self, reads: int, writes: int) -> tuple["Piece", list[Tensor]]:
-        """The unit with fresh layers for these widths, and random inputs of the network's sizes."""
-        head = self.nodes[0]
-        convolution = isinstance(_layer(self.root, head), nn.Conv2d)
-        parts = _split(reads, len(self.shapes)) if _name(head) == "cat" else [reads] * len(self.shapes)
-        if convolution:
-            parts[1:] = [writes] * (len(parts) - 1)
-        inputs = [_random(shape, dtype, part) for (_, shape, dtype), part in zip(self.shapes, parts, strict=True)]
-        return Piece(self, writes, reads, convolution), inputs
-
-
-class Piece(nn.Module):
-    """A unit as a module of its own, with random weights.
-
-    Attributes:
-        alone: a convolution or the image begins it, so that it needs no layer before it to be as in the network.
-    """
-
-    def __init__(self, body: Body, writes: int, reads: int, convolution: bool) -> None:
-        super().__init__()
-        graph, copies = fx.Graph(), dict[fx.Node, Any]()
-        self.holder = nn.Module()
-        for node, _, _ in body.shapes:
-            copies[node] = graph.placeholder(node.name)
-        for node in body.nodes:
-            layer = _layer(body.root, node)
-            if layer is not None:
-                self.holder.add_module(node.name, resized(layer, reads, writes if convolution else reads))
-            copies[node] = _copied(graph, node, copies, self.holder, body.root)
-        graph.output(copies[body.nodes[-1]])
-        self.inside = fx.GraphModule(self.holder, graph)
-        (_, shape, dtype), *others = body.shapes
-        self.alone = not others and (convolution or len(shape) < 4 or dtype == torch.uint8)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """What the unit computes."""
-        return self.inside(*inputs)
-
-
-def resized(layer: nn.Module, reads: int, writes: int) -> nn.Module:
-    """A layer of the same kind for other widths, with random weights; only convolutions and BatchNorms change."""
-    layer = copy.deepcopy(layer)
-    if isinstance(layer, nn.Conv2d):
-        by_map = layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
-        layer.in_channels, layer.out_channels = (writes if by_map else reads), writes
-        layer.groups = writes if by_map else layer.groups
-        inputs = layer.in_channels // layer.groups
-        layer.weight = nn.Parameter(torch.randn(writes, inputs, *layer.kernel_size) / layer.weight[0].numel() ** 0.5)
-        layer.bias = None if layer.bias is None else nn.Parameter(torch.zeros(writes))
-    elif isinstance(layer, BatchNorm):
-        layer.num_features = writes
-        layer.weight, layer.bias = nn.Parameter(torch.ones(writes)), nn.Parameter(torch.zeros(writes))
-        layer.running_mean, layer.running_var = torch.zeros(writes), torch.ones(writes)
-    return layer.eval()
 
 
 def find_units(network: GazeNetwork, size: Size) -> list[Unit]:
@@ -224,19 +155,21 @@ def _alone(node: fx.Node, values: Mapping[fx.Node, Any]) -> bool:
 
 
 def _follows(root: nn.Module, node: fx.Node, head: fx.Node) -> bool:
-    layer = _layer(root, node)
+    layer = layer_of(root, node)
     if layer is not None:
         by_map = isinstance(layer, (BatchNorm, *BY_MAP_LAYERS))
         return by_map and not isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d))
-    return _name(node) in FOLLOWERS or (_name(node) in ("add", "iadd") and isinstance(_layer(root, head), nn.Conv2d))
+    return name_of(node) in FOLLOWERS or (
+        name_of(node) in ("add", "iadd") and isinstance(layer_of(root, head), nn.Conv2d)
+    )
 
 
 def _unit(network: nn.Module, nodes: tuple[fx.Node, ...], values: Mapping[fx.Node, Any], widths: _Widths) -> Unit:
     head, tail = nodes[0], nodes[-1]
-    layer = _layer(network, head)
+    layer = layer_of(network, head)
     entering = [x for node in nodes for x in node.all_input_nodes
                 if x not in nodes and x.op != "get_attr" and isinstance(values[x], _Tensor)]  # fmt: skip
-    if _name(head) == "cat":  # a concatenation of many is measured as one of two
+    if name_of(head) == "cat":  # a concatenation of many is measured as one of two
         measured = [entering[0], entering[-1]] if len(set(entering)) > 1 else entering[:1]
     else:
         measured = list(dict.fromkeys(entering))
@@ -248,15 +181,15 @@ def _unit(network: nn.Module, nodes: tuple[fx.Node, ...], values: Mapping[fx.Nod
     return Unit(
         name=str(head.target) if layer is not None else head.name,
         kind=_kind(network, nodes, [values[x].shape for x in measured]),
-        inputs=tuple(widths.of(x) for x in (entering if _name(head) == "cat" else entering[:1])),
+        inputs=tuple(widths.of(x) for x in (entering if name_of(head) == "cat" else entering[:1])),
         writes=widths.of(head), dense=dense, rows=rows, columns=columns,
         kernel=reduce(operator.mul, layer.kernel_size) if convolution else 0, body=body,  # type: ignore[union-attr, arg-type]
     )  # fmt: skip
 
 
 def _kind(root: nn.Module, nodes: tuple[fx.Node, ...], shapes: list[tuple[int, ...]]) -> str:
-    words = [word for node in nodes if (word := _word(_layer(root, node), node))]
-    image = _name(nodes[0]) == "permute"
+    words = [word for node in nodes if (word := _word(layer_of(root, node), node))]
+    image = name_of(nodes[0]) == "permute"
     sizes = dict.fromkeys("x".join(map(str, shape[1:3] if image else shape[-2:])) for shape in shapes)
     return " ".join(words) + " @ " + ",".join(sizes)
 
@@ -273,42 +206,4 @@ def _word(layer: nn.Module | None, node: fx.Node) -> str:
         return f"{type(layer).__name__} {layer.kernel_size}/{layer.stride}"
     if layer is not None:
         return "" if isinstance(layer, nn.Identity) else type(layer).__name__
-    return "" if _name(node) in ("float", "to", "getitem") else _name(node)
-
-
-def _copied(
-    graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: nn.Module, root: nn.Module
-) -> fx.Node:  # fmt: skip
-    """Adds a node to a unit's own graph; values that are no maps become constants."""
-
-    def operand(x: fx.Node) -> Any:
-        if x in copies:
-            return copies[x]
-        if x.op == "get_attr":
-            holder.register_buffer(x.name, root.get_buffer(str(x.target)).clone())
-            return graph.get_attr(x.name)
-        return x.meta["value"]
-
-    if _name(node) == "cat":
-        return graph.call_function(torch.cat, ([copies[x] for x in node.all_input_nodes if x in copies], 1))
-    args, kwargs = fx.node.map_arg(node.args, operand), fx.node.map_arg(node.kwargs, operand)
-    return graph.create_node(node.op, node.name if node.op == "call_module" else node.target, args, kwargs, node.name)
-
-
-def _layer(root: nn.Module, node: fx.Node) -> nn.Module | None:
-    return root.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-
-def _name(node: fx.Node) -> str:
-    return str(getattr(node.target, "__name__", node.target)) if node.op != "call_module" else ""
-
-
-def _random(shape: tuple[int, ...], dtype: torch.dtype, maps: int) -> Tensor:
-    if dtype == torch.uint8:
-        return torch.randint(0, 256, shape, dtype=dtype)
-    return torch.randn(shape[0], maps, *shape[2:]) if len(shape) == 4 else torch.randn(shape)
-
-
-def _split(total: int, parts: int) -> list[int]:
-    first = max(1, total // 16 * 8)
-    return [total] if parts == 1 else [max(1, total - first), first]  # a part of no maps cannot be run
+    return "" if name_of(node) in ("float", "to", "getitem") else name_of(node)
