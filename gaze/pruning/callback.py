@@ -18,6 +18,7 @@ from gaze.pruning.paced import PacedPruning
 from gaze.pruning.record import Removal, RemovalLog
 from gaze.pruning.schedule import ScheduleConfig
 from gaze.pruning.signal import Signal
+from gaze.pruning.stopwatch import Stopwatch
 
 GAIN = "val/information_gain"
 
@@ -109,6 +110,9 @@ class FisherPruning(PacedPruning):
         self.restored = {name: state.pop(name) for name in ("closed", "signal")}
         self.cost.scale, self.clock.scale = state.pop("scales")
         super().load_state_dict(state)
+        if isinstance(self.stopwatch, Stopwatch) and self.stopwatch.relative:  # milliseconds as in the run's first part
+            self.budget *= self.base / self.stopwatch.base
+            self.stopwatch.base = self.base
         self.removal_log.truncate_after(self.step)
 
     def remove(self, trainer: pl.Trainer) -> None:

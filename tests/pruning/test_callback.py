@@ -10,16 +10,19 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from gaze.errors import ConfigError
+from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import widths
 from gaze.pruning.averaging import Averaging
 from gaze.pruning.callback import FisherPruning, Rules
 from gaze.pruning.costs import UniformCost
+from gaze.pruning.engines import Engine
 from gaze.pruning.groups import find_groups
 from gaze.pruning.record import RemovalLog, read
 from gaze.pruning.schedule import ScheduleConfig
 from gaze.pruning.signal import Fisher
+from gaze.pruning.stopwatch import Stopwatch
 from tests.models.conftest import small_config
 
 
@@ -189,6 +192,19 @@ class TestTraining:
         assert (one.step, one.measured) == (other.step, other.measured)
         for key, value in whole.state_dict().items():
             torch.testing.assert_close(parted.state_dict()[key], value, rtol=0, atol=0)
+
+    def test_a_share_of_the_time_stays_that_of_the_first_part(self, network, tmp_path):
+        budgets = []
+        for relative in (True, False):
+            stopwatch = Stopwatch(network, Size(64, 48), Engine("torch-cpu", 1), rounds=1, relative=relative)
+            stopwatch.base = 20.0
+            log = RemovalLog(tmp_path / f"{relative}.csv")
+            callback = FisherPruning(Fisher, Count(), Count(), stopwatch, 5.0, QUICK, log, base=20.0)
+            state = {"closed": {}, "signal": {}, "scales": [1.0, 1.0], "base": 40.0, "step": 0}
+            callback.load_state_dict(state)  # the machine was half as fast
+            budgets.append(callback.budget)
+            assert stopwatch.base == (40.0 if relative else 20.0)
+        assert budgets == [10.0, 5.0]
 
     def test_a_module_without_a_gaze_network_is_refused(self, tmp_path):
         model = Module(torch.nn.Linear(1, 1))
