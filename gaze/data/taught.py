@@ -17,11 +17,12 @@ class Taught:
     """What a teacher says of each stimulus of a dataset.
 
     Attributes:
-        densities: rows x columns >= 0 over the whole stimulus, of any scale, in the order of the dataset's entries.
+        densities: rows x columns >= 0 over the whole stimulus, of any scale, in the order of the dataset's entries;
+            None of those that it says nothing of.
         weight: 0 to 1, the teacher's share in the target.
     """
 
-    densities: Sequence[NDArray[np.float16]]
+    densities: Sequence[NDArray[np.float16] | None]
     weight: float
 
     def mix(self, index: int, stimulus: Size, box: Box, target: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -33,6 +34,9 @@ class Taught:
             box: the window that `target` describes.
             target: rows x columns, sums to 1.
         """
-        whole = cv2.resize(self.densities[index].astype(np.float32), (stimulus.width, stimulus.height))
+        density = self.densities[index]
+        if density is None:
+            return target
+        whole = cv2.resize(density.astype(np.float32), (stimulus.width, stimulus.height))
         taught = normalise(resized_window(whole, box, Size(target.shape[1], target.shape[0])))
         return (1 - self.weight) * target + self.weight * taught

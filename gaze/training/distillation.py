@@ -59,11 +59,17 @@ class Teacher(pl.Callback):
         self.network.cpu()
 
     @torch.inference_mode()
-    def densities(self, dataset: GazeDataset, progress: bool = False) -> list[NDArray[np.float16]]:
-        """Of each stimulus the mean of its density and its mirror image's, mirrored back; the largest value is 1."""
+    def densities(self, dataset: GazeDataset, progress: bool = False) -> list[NDArray[np.float16] | None]:
+        """Of each stimulus the mean of its density and its mirror image's, mirrored back; the largest value is 1.
+
+        None of those that a network's densities are there for already.
+        """
         rule = InputRule(self.network.config.input.longer_side, self.network.config.input.multiple)
-        seen = []
+        seen: list[NDArray[np.float16] | None] = []
         for index in tqdm(range(len(dataset)), "teacher", unit="image", disable=not progress):
+            if dataset.stores[dataset.entries[index][0]].attributes.teacher is not None:
+                seen.append(None)
+                continue
             image = dataset.photo(index, rule).to(next(self.network.parameters()).device)
             straight, mirrored = self.network(torch.stack([image, image.flip(1)])).exp()
             mean = straight + mirrored.flip(1)

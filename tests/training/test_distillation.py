@@ -56,6 +56,16 @@ def test_the_teacher_sees_whole_photographs_and_their_mirror_images_at_its_own_s
     assert not np.allclose(straight, mirrored.flip(1), rtol=0.01)
 
 
+def test_what_a_network_says_already_the_teacher_leaves_alone(teacher, small_store, make_store):
+    stores = [FixationStore(small_store), FixationStore(make_store(("train",), gaze=False, teacher="another 1.0"))]
+    dataset = GazeDataset(stores, "train", InputRule(32, 16), 4, AugmentConfig(0, 0, 1, 0))
+    before = dataset[Draw(len(dataset) - 1)]["target"]
+    densities = teacher.densities(dataset)
+    assert [density is None for density in densities] == [False] * (len(dataset) - 1) + [True]
+    dataset.taught = Taught(densities, 0.3)
+    assert torch.equal(dataset[Draw(len(dataset) - 1)]["target"], before)
+
+
 def test_a_training_learns_from_the_teacher_named(train_config, tmp_path):
     torch.manual_seed(1)
     save_checkpoint(tmp_path / "teacher.ckpt", build_network(small_config()), ["drawn"], 5)
