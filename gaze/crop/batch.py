@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from gaze.crop.cropper import Cropper
 from gaze.crop.folder import local, run_folder
 from gaze.crop.manifest import pictures
 from gaze.crop.place import move
@@ -13,7 +14,7 @@ from gaze.crop.pool import Failed, run_here
 from gaze.crop.report import Report
 from gaze.crop.request import Request
 from gaze.crop.settings import Run
-from gaze.crop.work import Cropper, Finished, Worker
+from gaze.crop.work import Finished, Worker
 from gaze.errors import ConfigError, ImageError, OutputError, one_line
 from gaze.images import output_format
 from gaze.predictor import Predictor

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gaze.crop.cropper import Cropper
 from gaze.crop.far import Far, FarManifest, FarWorker
 from gaze.crop.folder import Engine, local_manifest, output_folder
 from gaze.crop.manifest import Journal, Manifest
@@ -16,7 +17,7 @@ from gaze.crop.plan import FOLDER, Selection, Tally, Task, walk
 from gaze.crop.pool import AHEAD, Crops, Job, Outcome, open_pool, run_pool
 from gaze.crop.request import Request
 from gaze.crop.settings import Run, Stop
-from gaze.crop.work import Cropper, Worker
+from gaze.crop.work import Worker
 from gaze.errors import ConfigError, GazeError, one_line
 from gaze.predictor import Predictor
 from gaze.weights import find_model

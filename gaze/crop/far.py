@@ -9,11 +9,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gaze.crop.cropper import Cropper
 from gaze.crop.focus import FocusPoint
 from gaze.crop.manifest import finished, manifest_name, parse_records
 from gaze.crop.place import Part, discard, write_part
 from gaze.crop.plan import Selection, Shard, Tally, Task, matches
-from gaze.crop.work import Cropper, Finished, file_stamp
+from gaze.crop.work import Finished, file_stamp
 from gaze.errors import ImageError, OutputError, one_line
 
 EVERY = 500

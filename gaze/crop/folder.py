@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from gaze.card import ModelCard
 from gaze.crop.book import Book
+from gaze.crop.cropper import Cropper
 from gaze.crop.manifest import Journal, Manifest, manifest_name
 from gaze.crop.plan import FOLDER, Tally, Task, walk
 from gaze.crop.pool import AHEAD, Job, Outcome, cores, open_pool, run_pool
 from gaze.crop.report import Report
 from gaze.crop.request import Request
 from gaze.crop.settings import Run, Stop
-from gaze.crop.work import Cropper, Worker
+from gaze.crop.work import Worker
 from gaze.errors import ConfigError, one_line
 from gaze.predictor import Predictor
 from gaze.weights import find_model

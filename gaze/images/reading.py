@@ -17,7 +17,7 @@ from gaze.images.metadata import exif_of, orientation_of, profile_of, xmp_of
 from gaze.images.quiet import quiet, silent
 
 MAX_PIXELS = 178_956_970
-"""Larger images are refused before they are decoded; this is where Pillow refuses them too."""
+"""Larger images are refused before they are decoded; this is where Pillow refuses them too, see `accept`."""
 
 MAX_BYTES = 2**30
 """Larger files are refused before they are read."""
@@ -31,7 +31,7 @@ class Limits:
     """What is refused before it is decoded."""
 
     pixels: int = MAX_PIXELS
-    """Of one frame, and of all the frames that are kept together; Pillow itself takes no more than `MAX_PIXELS`."""
+    """Of one frame, and of all the frames that are kept together; more than `MAX_PIXELS` need `accept`."""
     bytes: int = MAX_BYTES
     """Of the file."""
 
@@ -68,6 +68,12 @@ class Photo:
     profile: bytes | None = None
 
 
+def accept(limits: Limits) -> None:
+    """Has Pillow take, in this whole process, images of as many pixels as `limits` allow. It never lowers its limit."""
+    if Image.MAX_IMAGE_PIXELS is not None and limits.pixels > 2 * Image.MAX_IMAGE_PIXELS:  # it raises at the double
+        Image.MAX_IMAGE_PIXELS = -(-limits.pixels // 2)
+
+
 def open_photo(
     source: Source,
     *,
@@ -99,7 +105,7 @@ def open_photo(
             except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
                 raise ImageError(f"damaged, truncated or unsupported {kind} file ({one_line(error)})") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{_name(source)}: more than {MAX_PIXELS} pixels") from error
+        raise ImageError(f"{_name(source)}: more than {max(limits.pixels, MAX_PIXELS)} pixels") from error
     except ImageError as error:
         raise ImageError(f"{_name(source)}: {error}") from error.__cause__
 

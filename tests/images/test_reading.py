@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from gaze.errors import ImageError
 from gaze.geometry import Size
-from gaze.images import Limits, decode, open_photo, output_suffix
+from gaze.images import Limits, accept, decode, open_photo, output_suffix
 
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda a: a,
@@ -95,6 +95,21 @@ def test_bad_file_is_one_line_with_its_name(tmp_path: Path, name: str):
         decode(path)
     assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
+
+
+def test_larger_images_than_pillow_takes_are_read_where_they_are_asked_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    large = png_header(20_000, 10_000)
+    with pytest.raises(ImageError, match="more than 178956970 pixels"):
+        open_photo(large)
+    accept(Limits(pixels=1000))  # lowers nothing
+    accept(Limits(pixels=210_000_000))
+    with pytest.raises(ImageError, match="damaged, truncated or unsupported PNG"):
+        open_photo(large, limits=Limits(pixels=210_000_000))
+    with pytest.raises(ImageError, match="20000x10000 is more than 1000 pixels"):
+        open_photo(large, limits=Limits(pixels=1000))
+    with pytest.raises(ImageError, match="more than 210000000 pixels"):
+        open_photo(png_header(20_000, 20_000), limits=Limits(pixels=210_000_000))
 
 
 def test_missing_file_and_folder(tmp_path: Path):
