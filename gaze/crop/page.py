@@ -32,6 +32,9 @@ PHOTO_SIDE, THUMBNAIL_SIDE, DENSITY_SIDE = 240, 160, 40
 """Pixels of the longer sides in the page; smaller pictures are not enlarged."""
 
 _QUALITY = 50
+_MARK, _HEAD = b'<meta name="generator" content="gaze.crop --report">', 4096
+"""Every page has the mark in so many bytes from its beginning."""
+
 _LINE = '<script type="application/json" id="p{}">{}</script>\n'
 _LINE_READ = re.compile(rb'<script type="application/json" id="p\d+">(.+)</script>\n')
 
@@ -68,7 +71,7 @@ class PageSpool:
         thumbnails: the same of the outputs.
 
     Raises:
-        ConfigError: the path is a folder.
+        ConfigError: the path is a folder, or a file that is no report.
         OutputError: here or later, the system refuses to write.
     """
 
@@ -79,6 +82,10 @@ class PageSpool:
         if self._path.is_dir():
             raise ConfigError(f"--report {path}: expected a file, got a folder")
         with _writing(self._path):
+            if not _may_replace(self._path):
+                raise ConfigError(
+                    f"--report {path}: expected an earlier report or no file yet; that one stays as it is"
+                )
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if resume and self._spool.exists():
                 _drop_torn_line(self._spool)
@@ -179,6 +186,15 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _may_replace(page: Path) -> bool:
+    """Whether there is no file, an empty one, or a page that was made here."""
+    if not page.exists():
+        return True
+    with page.open("rb") as file:
+        head = file.read(_HEAD)
+    return not head or _MARK in head
 
 
 def _lines_of(page: Path) -> Iterator[bytes]:

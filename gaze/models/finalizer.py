@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 STRIDE = 4  # pixels of the network's input a cell of the log density covers, each way
-RADIUS = 16  # cells that the blur reaches each way
+RADIUS = 16  # cells that the blur reaches each way while it is learned
 
 
 class Finalizer(nn.Module):
@@ -14,23 +14,27 @@ class Finalizer(nn.Module):
     Args:
         sigma: standard deviation of the blur before training, in cells.
         center_bias: rows and columns of the learned log centre bias b, stretched over the image whatever its size.
+
+    Attributes:
+        reach: cells that the blur reaches each way.
     """
 
     def __init__(self, sigma: float, center_bias: tuple[int, int]) -> None:
         super().__init__()
+        self.reach = RADIUS
         self.log_sigma = nn.Parameter(torch.tensor(float(sigma)).log())
         self.center_bias = nn.Parameter(torch.zeros(center_bias))
 
     def kernel(self) -> Tensor:
-        """The sampled Gaussian, 2 RADIUS + 1 taps that sum to 1."""
-        at = torch.arange(-RADIUS, RADIUS + 1, dtype=self.log_sigma.dtype, device=self.log_sigma.device)
+        """The sampled Gaussian, 2 reach + 1 taps that sum to 1."""
+        at = torch.arange(-self.reach, self.reach + 1, dtype=self.log_sigma.dtype, device=self.log_sigma.device)
         return torch.softmax(-0.5 * (at / self.log_sigma.exp()) ** 2, 0)
 
     def forward(self, readout: Tensor, size: tuple[int, int]) -> Tensor:
         """A readout, B x h x w, to a log density, B x height x width: natural log, exp sums to 1 over each map."""
         x = F.interpolate(readout[:, None], size=size, mode="bilinear")
         kernel = self.kernel()
-        x = F.pad(x, (RADIUS, RADIUS, RADIUS, RADIUS), mode="replicate")
+        x = F.pad(x, (self.reach,) * 4, mode="replicate")
         x = F.conv2d(F.conv2d(x, kernel.reshape(1, 1, -1, 1)), kernel.reshape(1, 1, 1, -1))
         x = x[:, 0] + F.interpolate(self.center_bias[None, None], size=size, mode="bilinear")[0]
         return x.flatten(1).log_softmax(1).unflatten(1, size)

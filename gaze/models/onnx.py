@@ -24,21 +24,30 @@ OPSET = 17
 PARITY = 1e-4
 """Largest difference in log density that an export may show against torch."""
 
+TAIL = 1e-8
+"""Taps of the blur below this share of the largest are left out of an export."""
+
 
 class Exportable(nn.Module):
-    """The network with the parts that no longer change folded: the blur's kernel and most padding are numbers."""
+    """The network with the parts that no longer change folded: the blur, without its tails, and most padding."""
 
     def __init__(self, network: GazeNetwork) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval()
         fix_padding(self.network)
         slice_strides(self.network)
+        self.network.finalizer.reach = needed_reach(self.network.finalizer.kernel())
         kernel = self.network.finalizer.kernel().detach()
         self.network.finalizer.kernel = lambda: kernel  # type: ignore[method-assign]
 
     def forward(self, image: Tensor) -> Tensor:
         """As `GazeNetwork.forward`."""
         return self.network(image)
+
+
+def needed_reach(kernel: Tensor) -> int:
+    """Taps on either side of the middle of a symmetric kernel that change anything in float32."""
+    return int((kernel > TAIL * kernel.max()).sum()) // 2
 
 
 def rounded(network: GazeNetwork) -> GazeNetwork:

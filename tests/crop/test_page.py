@@ -129,6 +129,20 @@ def test_page_without_photos_or_summary(tmp_path: Path):
     assert rows(tmp_path / "report.html") == []
 
 
+def test_a_report_takes_the_place_of_none_but_a_report(tmp_path: Path):
+    path = tmp_path / "report.html"
+    path.touch()
+    PageSpool(path, resume=False).finish({})
+    first = path.read_bytes()
+    PageSpool(path, resume=False).finish({"rate": 2.0})
+    assert path.read_bytes() != first
+    path.write_text("<html>somebody's own page</html>")
+    with pytest.raises(ConfigError, match=r"report\.html: expected an earlier report or no file yet"):
+        PageSpool(path, resume=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    assert path.read_text() == "<html>somebody's own page</html>"
+
+
 def test_nothing_but_the_own_style_and_script_may_run(tmp_path: Path, pictures: dict[str, Any]):
     spool = PageSpool(tmp_path / "report.html", resume=False)
     for name in HOSTILE:
@@ -208,12 +222,13 @@ def test_fresh_run_starts_anew(tmp_path: Path, pictures: dict[str, Any]):
 
 def test_failed_finish_leaves_the_old_page_and_the_spool(tmp_path: Path, pictures: dict[str, Any]):
     path = tmp_path / "report.html"
-    path.write_text("precious")
+    PageSpool(path, resume=False).finish({})
+    old = path.read_bytes()
     spool = PageSpool(path, resume=False)
     spool.add(record("a.jpg", 0.9), pictures)
     with pytest.raises(KeyError):
         spool.finish({"model": {"name": "no version"}})
-    assert path.read_text() == "precious"
+    assert path.read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 2
     spool.finish(SUMMARY)
     assert len(rows(path)) == 1

@@ -32,6 +32,21 @@ def test_equals_torch_for_any_size_and_batch(network, photos, tmp_path):
     np.testing.assert_allclose(got, network(images).detach().numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 2.7, 9.0])
+def test_the_blur_loses_its_tails_and_nothing_else(network, photos, tmp_path, sigma):
+    with torch.no_grad():
+        network.finalizer.log_sigma.fill_(np.log(sigma))
+        network.readout.layers[-1].weight.mul_(30)
+    export_onnx(network, tmp_path / "net.onnx")
+    assert parity(network, tmp_path / "net.onnx", photos) < 1e-4
+    reach = min(RADIUS, int(sigma * np.sqrt(2 * np.log(1e8))))  # exp(-r^2 / 2 sigma^2) = 1e-8
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    tensors = [*graph.initializer, *(a.t for node in graph.node for a in node.attribute if a.HasField("t"))]
+    assert 2 * reach + 1 in {int(np.prod(t.dims)) for t in tensors}
+    assert 2 * RADIUS + 1 not in {int(np.prod(t.dims)) for t in tensors} or reach == RADIUS
+    assert network.finalizer.reach == RADIUS
+
+
 def test_parity_refuses_another_network(network, photos, tmp_path):
     export_onnx(network, tmp_path / "net.onnx")
     with torch.no_grad():
@@ -49,7 +64,7 @@ def test_rounded_weights_are_stored_in_half_the_space(network, photos, tmp_path)
     weights = [t for t in small if len(t.dims) == 4]
     wide = [t for t in weights if t.data_type != onnx.TensorProto.FLOAT16]
     assert len(weights) > 20
-    assert {tuple(sorted(t.dims)) for t in wide} <= {(1, 1, 1, 3), (1, 1, 1, 2 * RADIUS + 1)}  # pixel scale and blur
+    assert {tuple(sorted(t.dims)) for t in wide} <= {(1, 1, 1, 3), (1, 1, 1, 13)}  # pixel scale, and a blur of sigma 1
     assert sum(len(t.raw_data) for t in small) < 0.6 * sum(len(t.raw_data) for t in full)
     worst = max((a - b).abs().max() for a, b in zip(network.parameters(), half.parameters(), strict=True))
     assert 0 < worst < 1e-2
