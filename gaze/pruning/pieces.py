@@ -16,7 +16,7 @@ class Body:
 
     Attributes:
         nodes: in order; the first is the head.
-        layers: of the network, by name.
+        root: the network that holds their layers.
         shapes: of the tensors that enter, with the node that each comes from.
     """
 

@@ -23,7 +23,7 @@ from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
-from gaze.models.backbone import leave_out, set_activation
+from gaze.models.backbone import RANDOM, build_backbone, leave_out, set_activation
 from gaze.pruning.averaging import Averaging
 from gaze.training.config import TrainerConfig
 from gaze.training.distillation import DistillConfig, Teacher
@@ -149,6 +149,8 @@ def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
     set_activation(network.backbone, asked.activation)
     leave_out(network.backbone, asked.skip)
     backbone = replace(came, activation=asked.activation or came.activation, skip=[*came.skip, *asked.skip])
+    if asked.skip:
+        build_backbone(replace(backbone, weights=RANDOM))  # unpruned, as it will be when the checkpoint is loaded
     network.config = replace(network.config, input=model.input, backbone=backbone)
     return network.train()
 

@@ -1,6 +1,7 @@
 """Whole runs: what they write, that they learn, stop, go on exactly, and lose nothing."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, DataError
 from gaze.models import build_network, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
+from gaze.models.widths import set_widths
 from gaze.training.fit import BEST, LAST, fit, make_data, resolve_precision
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
@@ -99,6 +101,17 @@ def test_a_network_trains_on_without_modules_and_never_gets_them_back(train_conf
         network = load_network(checkpoint)
         assert network.config.backbone.skip == ["*.se"]
         assert not any(".se." in name for name in network.state_dict())
+
+
+def test_what_only_a_pruned_network_could_leave_out_is_refused_before_the_training(tmp_path):
+    config = small_config(name="tf_efficientnetv2_b0", taps=[2, 3])
+    network = build_network(config)
+    stem = {"conv_stem": [3, 16], "bn1": [16], "blocks.0.0.conv": [16, 16]}
+    set_widths(network, {f"backbone.features.{name}": width for name, width in stem.items()})
+    save_checkpoint(tmp_path / "pruned.ckpt", network, ["drawn"], 1)
+    asked = replace(config, backbone=replace(config.backbone, skip=["blocks.0.0"]))  # 16 maps in and out, unpruned 32
+    with pytest.raises(ConfigError, match=r"model\.backbone\.skip=blocks\.0\.0: expected modules that keep the shape"):
+        fit_module._continued(tmp_path / "pruned.ckpt", asked)
 
 
 def test_a_run_is_never_overwritten_and_resuming_needs_one(train_config, tmp_path):
