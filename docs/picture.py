@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 import gaze
-from gaze.heatmap import overlay
+from gaze.images.heatmap import overlay
 
 HERE = Path(__file__).parent
 HEIGHT, GAP = 300, 12

@@ -13,9 +13,9 @@ from gaze.geometry import AspectRatio, Box, Point, Size
 
 if TYPE_CHECKING:
     from gaze.card import ModelCard
-    from gaze.crop.choice import crop
+    from gaze.crop.api import crop
+    from gaze.framing.choice import Crop
     from gaze.predictor import Predictor, saliency
-    from gaze.thumbnails import Crop
 
     __version__: str
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _LATER = {
-    "Crop": "gaze.thumbnails",
+    "Crop": "gaze.framing.choice",
     "ModelCard": "gaze.card",
     "Predictor": "gaze.predictor",
     "saliency": "gaze.predictor",

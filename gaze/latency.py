@@ -54,12 +54,12 @@ def latency(config: LatencyConfig) -> None:
     """
     # torch takes seconds to import, a mistyped key should not
     from gaze.models import build_network, load_network
-    from gaze.pruning.costs import MacCost, QuadraticCost, TableCost
-    from gaze.pruning.engines import Engine
-    from gaze.pruning.groups import find_groups
-    from gaze.pruning.table import load_or_measure
-    from gaze.pruning.units import find_units
-    from gaze.pruning.validation import shares
+    from gaze.pruning.cost.engines import Engine
+    from gaze.pruning.cost.foretelling import shares
+    from gaze.pruning.cost.kernels import find_units
+    from gaze.pruning.cost.latency_table import load_or_measure
+    from gaze.pruning.cost.models import MacCost, QuadraticCost, TableCost
+    from gaze.pruning.structure.groups import find_groups
 
     _check(config)
     engine, size = Engine(config.engine, config.threads), Size(*config.size)
@@ -77,7 +77,7 @@ def latency(config: LatencyConfig) -> None:
         print(f"| {kind} | {count} | {time:.3f} | {share:.1%} |")
     print(f"\nin all {costs['table'].total(maps):.2f} ms; the quadratic says {costs['quadratic'].total(maps):.2f} ms")
     if config.networks:
-        from gaze.pruning.validation import draw, validate
+        from gaze.pruning.cost.foretelling import draw, validate
 
         result = validate(
             network, costs, engine, size, config.networks, config.multiple, config.rounds, config.seed

@@ -12,10 +12,10 @@ from gaze.config import verb
 from gaze.data.config import DataSetConfig
 from gaze.data.densities import normalise
 from gaze.data.readers import READERS, Entry
-from gaze.data.records import Fixations, Stimulus
 from gaze.data.splits import hashed_split, read_splits
 from gaze.data.store import StoreAttributes, write_store
 from gaze.errors import ConfigError, DataError, GazeError
+from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
 

@@ -9,10 +9,10 @@ from gaze.data.config import DataSetConfig
 from gaze.data.datamodule import LoaderConfig
 from gaze.errors import GazeError
 from gaze.pruning.config import PrunerConfig
-from gaze.pruning.schedule import ScheduleConfig
+from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.training.config import RunConfig
 from gaze.training.distillation import DistillConfig
-from gaze.training.module import OptimConfig
+from gaze.training.lightning_module import OptimConfig
 
 
 @dataclass
@@ -68,7 +68,7 @@ class PruneConfig:
 @verb("prune", PruneConfig)
 def main(config: PruneConfig) -> None:
     """Prunes, prints what came of it, and fails where the budget was not met."""
-    from gaze.training.prune import prune
+    from gaze.training.pruning_run import prune
 
     outcome = prune(config)
     print(outcome.summary())

@@ -16,9 +16,9 @@ from gaze.config import verb
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
 from gaze.data.config import DataSetConfig
 from gaze.data.densities import normalise
-from gaze.data.records import Fixations, Stimulus
 from gaze.data.store import FixationStore, StoreAttributes, write_store
 from gaze.errors import ConfigError
+from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
 from gaze.predictor import Predictor, network_size

@@ -10,7 +10,7 @@ from gaze.data.datamodule import LoaderConfig
 from gaze.models.config import ModelConfig
 from gaze.training.config import TrainerConfig
 from gaze.training.distillation import DistillConfig
-from gaze.training.module import OptimConfig
+from gaze.training.lightning_module import OptimConfig
 
 
 @dataclass
@@ -50,7 +50,7 @@ def main(config: TrainConfig) -> None:
     # here, as torch takes seconds to import and a mistyped key should not
     from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-    from gaze.training.fit import fit
+    from gaze.training.run import fit
 
     rank_zero_only(print)(fit(config))
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from gaze.data.layout import StoreAttributes
-from gaze.data.records import Fixations, Stimulus
 from gaze.data.writer import write_store
+from gaze.fixations import Fixations, Stimulus
 
 SHARED = Path(os.environ.get("GAZE_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -71,7 +71,7 @@ def test_import_is_light():
     [
         "import gaze.crop",
         "import gaze.crop.cli",
-        "from gaze.crop.choice import crop",
+        "from gaze.crop.api import crop",
         "from gaze import crop",
         "gaze.crop",
     ],
@@ -84,6 +84,6 @@ def test_crop_by_its_public_name_is_the_function(bright_model: Path):
     image = np.zeros((40, 60, 3), np.uint8)
     image[10:30, 40:] = 255
     predictor = Predictor(bright_model)
-    function = importlib.import_module("gaze.crop.choice").crop
+    function = importlib.import_module("gaze.crop.api").crop
     assert gaze.crop(image, ratio="1:1", predictor=predictor) == function(image, "1:1", predictor)
     assert gaze.crop(image, ratio="1:1", predictor=predictor).box == gaze.Box(20, 0, 40, 40)

@@ -7,8 +7,8 @@ import scipy.optimize
 
 from gaze import baselines
 from gaze.baselines import GRID, CenterBias, GoldModel
-from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 
 SIZE = Size(60, 40)

@@ -26,14 +26,12 @@ VERBS = (
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("gaze.errors",),
-    ("gaze.geometry",),
-    ("gaze.colors", "gaze.weights"),
+    ("gaze.geometry", "gaze.fixations"),
+    ("gaze.weights",),
     ("gaze.images",),
-    ("gaze.metrics", "gaze.windows", "gaze.heatmap", "gaze.card"),
-    ("gaze.thumbnails",),
+    ("gaze.metrics", "gaze.framing", "gaze.card"),
     ("gaze.predictor",),
     ("gaze.config",),
-    ("gaze.data.records",),
     ("gaze.baselines",),
     ("gaze.data",),
     ("gaze.models",),
@@ -47,12 +45,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 CROPPING = (
     "errors",
     "geometry",
-    "colors",
     "images",
     "metrics",
-    "windows",
-    "thumbnails",
-    "heatmap",
+    "framing",
     "card",
     "predictor",
     "weights",
@@ -142,8 +137,8 @@ def test_no_module_imports_itself_through_others():
         ("gaze.images", "from gaze.predictor import Predictor", ["gaze.predictor"]),
         ("gaze.images", "def f():\n    import gaze.crop.cli", ["gaze.crop.cli"]),
         ("gaze.predictor", "from gaze.crop import cli", ["gaze.crop.cli"]),
-        ("gaze.heatmap", "from gaze import metrics", ["gaze.metrics"]),
-        ("gaze.crop.cli", "from gaze.crop.plan import Plan\nimport gaze.errors, os", []),
+        ("gaze.images.heatmap", "from gaze import metrics", ["gaze.metrics"]),
+        ("gaze.crop.cli", "from gaze.crop.folder.listing import Task\nimport gaze.errors, os", []),
         ("gaze.images", "if TYPE_CHECKING:\n    from gaze.predictor import Predictor", []),
     ],
 )
@@ -158,6 +153,6 @@ def test_what_crops_imports_nothing_that_trains(module: str):
 
 
 def test_cropping_loads_nothing_that_trains():
-    code = f"import sys, gaze.crop.batch, gaze.crop.cli; print(sorted({TRAINING_ONLY!r} & set(sys.modules)))"
+    code = f"import sys, gaze.crop.run, gaze.crop.cli; print(sorted({TRAINING_ONLY!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -1,6 +1,6 @@
 """Crops photographs to what people look at: `gaze.crop(image)` in Python, `python -m gaze.crop` in a shell.
 
-The name is a function and a package at once, so the package is callable; it calls `gaze.crop.choice.crop`.
+The name is a function and a package at once, so the package is callable; it calls `gaze.crop.api.crop`.
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 class _CallablePackage(ModuleType):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from gaze.crop.choice import crop  # here, so that `--help` need not load what predicts
+        from gaze.crop.api import crop  # here, so that `--help` need not load what predicts
 
         return crop(*args, **kwargs)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from PIL import ImageColor
 
-from gaze.crop.focus import FocusPoint, read_focus
-from gaze.crop.plan import Selection, Shard
-from gaze.crop.request import TEMPLATE, Request, shapes
-from gaze.crop.settings import Run
+from gaze.crop.folder.listing import Selection, Shard
+from gaze.crop.folder.settings import Run
+from gaze.crop.photo.focus import FocusPoint, read_focus
+from gaze.crop.photo.request import TEMPLATE, Request, shapes
 from gaze.errors import ConfigError, ImageError
+from gaze.framing.choice import Framing
 from gaze.images import Encoding, Keep, Limits, output_format
-from gaze.thumbnails import Framing
 
 
 def request(options: argparse.Namespace) -> Request:

@@ -12,10 +12,10 @@ from torch.utils.data import Dataset, Sampler
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
 from gaze.data.densities import normalise
-from gaze.data.records import Fixations, Stimulus
 from gaze.data.store import FixationStore
 from gaze.data.taught import Taught
 from gaze.errors import DataError
+from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Box, Size
 from gaze.images import decode
 from gaze.predictor import network_size

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.data.records import Fixations
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from gaze.data.records import Fixations
+from gaze.fixations import Fixations
 
 FORMAT = "gaze-store"
 FORMAT_VERSION = 1

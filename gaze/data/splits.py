@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaze.data.records import SPLITS
 from gaze.errors import DataError
+from gaze.fixations import SPLITS
 
 
 def read_splits(path: str | Path, dataset: str) -> dict[str, str]:

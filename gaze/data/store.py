@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from gaze.data.densities import normalise
 from gaze.data.layout import FORMAT, FORMAT_VERSION, StoreAttributes
-from gaze.data.records import FIELDS, SPLITS, Fixations, Stimulus
 from gaze.data.writer import write_store
 from gaze.errors import DataError
+from gaze.fixations import FIELDS, SPLITS, Fixations, Stimulus
 
 __all__ = ["FixationStore", "StoreAttributes", "write_store"]
 

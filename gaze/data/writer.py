@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.data.layout import BYTES, FIXATION, FORMAT, TEXT, StoreAttributes
-from gaze.data.records import FIELDS, SPLITS, Stimulus
 from gaze.errors import DataError
+from gaze.fixations import FIELDS, SPLITS, Stimulus
 
 
 def write_store(path: str | Path, attributes: StoreAttributes, stimuli: Iterable[Stimulus]) -> int:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from gaze.baselines import GRID, fit_center_bias, fit_gold, relative_histogram, uniform
 from gaze.data.densities import fixation_density
-from gaze.data.records import Stimulus
 from gaze.data.store import FixationStore
 from gaze.errors import DataError
 from gaze.evaluation.scores import MetricMaps, Scores, Target, gold_scores, score
+from gaze.fixations import Stimulus
 from gaze.geometry import Size
 
 MODEL, GOLD, CENTER_BIAS, UNIFORM = "model", "inter_observer", "center_bias", "uniform"

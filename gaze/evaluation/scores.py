@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gaze import metrics
 from gaze.baselines import GoldModel
 from gaze.data.densities import normalise
-from gaze.data.records import Fixations
+from gaze.fixations import Fixations
 
 METRICS = {
     "auc": "AUC",

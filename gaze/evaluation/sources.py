@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.data.records import Stimulus
 from gaze.errors import ConfigError, DataError
+from gaze.fixations import Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
 from gaze.predictor import Predictor, fit_log_density, network_size

@@ -2,10 +2,10 @@
 
 from gaze.images.arrays import ImageLike, as_rgb, check_rgb, decode, to_array
 from gaze.images.cutting import cut
+from gaze.images.decoding import MAX_BYTES, MAX_PIXELS, Keep, Limits, Photo, accept, open_photo
+from gaze.images.encoding import encode, output_suffix, write_atomic
 from gaze.images.formats import SUFFIXES, WRITTEN, Encoding, output_format
 from gaze.images.frames import Frame
-from gaze.images.reading import MAX_BYTES, MAX_PIXELS, Keep, Limits, Photo, accept, open_photo
-from gaze.images.writing import encode, output_suffix, write_atomic
 
 __all__ = [
     "MAX_BYTES",

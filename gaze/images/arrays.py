@@ -6,10 +6,10 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
-from gaze.colors import opaque, simplify
 from gaze.errors import ImageError, one_line
+from gaze.images.color import opaque, simplify
+from gaze.images.decoding import Source, open_photo
 from gaze.images.quiet import quiet
-from gaze.images.reading import Source, open_photo
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
 """A path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB array."""

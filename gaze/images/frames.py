@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from gaze.colors import simplify
 from gaze.errors import ImageError
+from gaze.images.color import simplify
 from gaze.images.formats import ANIMATED
 
 _TURNS = {

@@ -13,8 +13,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.dataset import Draw
-from gaze.heatmap import overlay
 from gaze.images import encode, write_atomic
+from gaze.images.heatmap import overlay
 
 ROWS = 6
 BLUR = 2.0  # cells; fixations alone are too small to see

@@ -15,8 +15,8 @@ import numpy as np
 
 from gaze import metrics
 from gaze.baselines import GoldModel
-from gaze.data.records import Fixations
 from gaze.evaluation.scores import MetricMaps, Target, gold_scores, score
+from gaze.fixations import Fixations
 
 WIDTH, HEIGHT, SUBJECTS, EACH, OTHERS = 800, 600, 15, 9, 100_000
 

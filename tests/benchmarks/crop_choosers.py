@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.data.densities import fixation_density, fixation_map
-from gaze.data.records import Fixations
 from gaze.data.store import FixationStore
+from gaze.fixations import Fixations
+from gaze.framing.choice import Framing, choose
+from gaze.framing.windows import central_window
 from gaze.geometry import AspectRatio, Box, Size
 from gaze.images import decode
 from gaze.predictor import Predictor
-from gaze.thumbnails import Framing, choose
-from gaze.windows import central_window
 
 PLAIN = Framing(padding=0, threshold=0)
 """The window that holds most, and nothing else."""

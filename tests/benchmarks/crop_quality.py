@@ -39,8 +39,8 @@ from crop_sheet import Sheet
 from numpy.typing import NDArray
 from peers_table import load_peers
 
+from gaze.framing.choice import choose
 from gaze.geometry import Box
-from gaze.thumbnails import choose
 
 SETS = ("osie", "eyecrowd", "scene500")
 SPLITS = 5

@@ -223,7 +223,7 @@ def test_what_nobody_foresaw_is_one_line_too(
     tmp_path: Path,
 ):
     draw("a.jpg")
-    monkeypatch.setattr("gaze.crop.cropper.choose", lambda *_: {}["surprise"])
+    monkeypatch.setattr("gaze.crop.photo.cropper.choose", lambda *_: {}["surprise"])
     assert crop(tmp_path / "a.jpg") == 1
     assert "a.jpg: KeyError: 'surprise'" in capsys.readouterr().err
 
@@ -322,7 +322,7 @@ def test_interrupt_is_one_line(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gaze.crop.cropper.open_photo", interrupt)
+    monkeypatch.setattr("gaze.crop.photo.cropper.open_photo", interrupt)
     assert crop(draw("a.jpg")) == 130
     assert capsys.readouterr().err == "gaze.crop: interrupted\n"
 

@@ -6,9 +6,9 @@ import pytest
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig, random_box, random_color
 from gaze.data.dataset import BucketBatches, Draw, GazeDataset, target_map
-from gaze.data.records import Fixations, Stimulus
 from gaze.data.store import FixationStore
 from gaze.errors import DataError
+from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Box, Size
 
 PLAIN = AugmentConfig(flip=0, crop=0, min_scale=1, color=0)

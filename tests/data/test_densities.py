@@ -3,7 +3,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from gaze.data.densities import fixation_density, fixation_map, normalise
-from gaze.data.records import Fixations
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 
 SIZE = Size(40, 30)

@@ -6,8 +6,8 @@ from scipy.io import savemat
 
 from gaze.data.readers import READERS
 from gaze.data.readers.entry import Entry
-from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 
 SIZE = Size(32, 24)

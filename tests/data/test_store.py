@@ -8,9 +8,9 @@ import pytest
 from torch.utils.data import DataLoader
 
 from gaze.data.layout import FORMAT_VERSION
-from gaze.data.records import FIELDS, Fixations, Stimulus
 from gaze.data.store import FixationStore, StoreAttributes, write_store
 from gaze.errors import DataError
+from gaze.fixations import FIELDS, Fixations, Stimulus
 
 ATTRIBUTES = StoreAttributes("toy", "MIT", "drawn", 5.0, None, drop_first=True)
 

@@ -4,8 +4,8 @@ import scipy.ndimage
 
 from gaze import metrics
 from gaze.baselines import GoldModel
-from gaze.data.records import Fixations
 from gaze.evaluation.scores import METRICS, POINT_METRICS, MetricMaps, Target, blurred, gold_scores, score
+from gaze.fixations import Fixations
 
 
 @pytest.fixture

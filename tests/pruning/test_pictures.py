@@ -11,7 +11,7 @@ from PIL import Image
 from gaze.pruning import pictures
 from gaze.pruning.alternation import alternation
 from gaze.pruning.pictures import draw_predicted, draw_time_loss, draw_widths, short_names
-from gaze.pruning.record import Removal
+from gaze.pruning.removal_log import Removal
 
 
 def removals(count: int) -> list[Removal]:

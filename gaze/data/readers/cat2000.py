@@ -8,8 +8,8 @@ import numpy as np
 from gaze.data.readers.entry import Entry, folders_in, images_in, require
 from gaze.data.readers.maps import check_size, points
 from gaze.data.readers.matlab import read_mat
-from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 
 LAYOUT = "CAT2000's trainSet/Stimuli/<category>/*.jpg and trainSet/FIXATIONLOCS/<category>/*.mat"

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.fixations import Fixations
 
 
 class CocoFixations:

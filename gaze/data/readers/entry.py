@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 from gaze.images import SUFFIXES
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.data.readers.entry import Entry, folders_in, images_in, require
-from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 
 

@@ -10,8 +10,8 @@ from gaze.data.readers.fixatons import read_fixatons
 from gaze.data.readers.maps import points, read_grey
 from gaze.data.readers.matlab import read_mat
 from gaze.data.readers.samples import detect_fixations
-from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 
 LAYOUT = (

@@ -9,8 +9,8 @@ from gaze.data.readers.coco import CocoFixations
 from gaze.data.readers.entry import Entry, Gaze, images_in, require
 from gaze.data.readers.maps import points, read_grey
 from gaze.data.readers.matlab import read_mat
-from gaze.data.records import Fixations
 from gaze.errors import DataError
+from gaze.fixations import Fixations
 from gaze.geometry import Size
 
 LAYOUT = (

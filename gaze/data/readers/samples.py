@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.data.records import Fixations
+from gaze.fixations import Fixations
 
 
 def detect_fixations(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gaze.data.records import UNKNOWN, Fixations
 from gaze.errors import DataError
+from gaze.fixations import UNKNOWN, Fixations
 
 REQUIRED = ("image", "x", "y")
 EXPECTED = "image,subject,order,x,y,duration_ms"

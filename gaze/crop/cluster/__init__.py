@@ -1,0 +1,1 @@
+"""Many machines: Ray, and folders that only fsspec reaches."""

@@ -1,0 +1,95 @@
+"""Tells what a run does: a line for each result and failure, a bar, a summary, an exit code."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from gaze.crop.folder.listing import Tally
+from gaze.crop.folder.manifest import pictures
+from gaze.errors import one_line
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+class Report:
+    """Counts photos and prints a line for each: results to standard output, failures to standard error.
+
+    Args:
+        root: the output folder or its URL, put before the paths that are printed.
+        as_json: print records, not paths.
+        quiet: print failures only.
+        total: photos of the run, where a bar is to be shown.
+    """
+
+    def __init__(self, root: Path | str, as_json: bool = False, quiet: bool = False, total: int | None = None) -> None:
+        self.root, self.as_json, self.quiet = root, as_json, quiet
+        self.done = self.failed = self.skipped = 0
+        hidden = total is None or quiet or not sys.stderr.isatty()
+        self._bar = None if hidden else _bar(total)
+
+    def success(self, record: dict[str, Any]) -> None:
+        """Prints the paths of what was written, or the whole record as JSON."""
+        self.done += 1
+        if self.as_json:
+            self._print(json.dumps(record), sys.stdout)
+        elif not self.quiet:
+            for picture in pictures(record):
+                self._print(os.path.join(self.root, picture["path"]), sys.stdout)
+        self._advance()
+
+    def failure(self, record: dict[str, Any]) -> None:
+        """Prints one line; with JSON also the record, so that every photo has one."""
+        self.failed += 1
+        self.note(record["error"])
+        if self.as_json:
+            self._print(json.dumps(record), sys.stdout)
+        self._advance()
+
+    def skip(self) -> None:
+        """Counts a photo that an earlier run did."""
+        self.skipped += 1
+        self._advance()
+
+    def note(self, text: str) -> None:
+        """Prints a line to standard error."""
+        self._print(f"gaze.crop: {one_line(text)}", sys.stderr)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def summary(self, tally: Tally) -> str:
+        """How many photos were cropped, how many failed, how many files were no photos."""
+        parts = [f"{self.done + self.failed + self.skipped} photos: {self.done} cropped"]
+        parts += [f"{self.skipped} done before"] if self.skipped else []
+        text = ", ".join([*parts, f"{self.failed} failed"])
+        left = [f"{tally.others} other files"] if tally.others else []
+        left += [f"{tally.links} links"] if tally.links else []
+        return f"{text}; {' and '.join(left)} left alone" if left else text
+
+    @property
+    def exit_code(self) -> int:
+        """0 if everything went well, otherwise 1."""
+        return 1 if self.failed else 0
+
+    def _advance(self) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self.failed} failed" if self.failed else "", refresh=False)
+            self._bar.update()
+
+    def _print(self, line: str, stream: TextIO) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        print(line, file=stream, flush=True)
+        if self._bar is not None:
+            self._bar.refresh()
+
+
+def _bar(total: int | None) -> "tqdm":
+    from tqdm import tqdm  # here, as most runs show none
+
+    return tqdm(total=total, unit="photo", dynamic_ncols=True, leave=False)

@@ -1,0 +1,76 @@
+"""One photo of a run: its thumbnails, beside the places that they will have."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gaze.crop.folder.listing import Task
+from gaze.crop.folder.publishing import Part, discard, write_part
+from gaze.crop.photo.cropper import Cropper
+from gaze.crop.photo.focus import FocusPoint
+from gaze.errors import OutputError
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a photo; its pictures wait beside their places."""
+
+    record: dict[str, Any]
+    parts: tuple[Part, ...]
+    preview: dict[str, Any] | None
+
+
+class Worker:
+    """Crops photos of a run one after the other and leaves the thumbnails beside their places.
+
+    Args:
+        cropper: does the work.
+        root: the output folder; nothing is written outside.
+        suffix: of the thumbnails; None keeps that of the photo where gaze writes such a format.
+    """
+
+    def __init__(self, cropper: Cropper, root: Path, suffix: str | None = None) -> None:
+        self.cropper, self.root, self.suffix = cropper, root, suffix
+
+    def crop(self, task: Task, points: Sequence[FocusPoint] = ()) -> Finished:
+        """Crops one photo.
+
+        Raises:
+            ImageError: see `Cropper.crop`.
+            OutputError: a picture exists already or cannot be written; nothing is left behind.
+        """
+        stamp = file_stamp(task)
+        cropped = self.cropper.crop(
+            task.source, PurePosixPath(task.name), points, self.suffix, lambda path: self._check(task.source, path)
+        )
+        parts: list[Part] = []
+        try:
+            for picture in cropped.pictures:
+                parts.append(write_part(self.root / picture.path, picture.content, self.root, task.name))
+        except OutputError:
+            discard(parts)
+            raise
+        record = {"input": task.name, **stamp, "request": self.cropper.fingerprint, **cropped.record}
+        return Finished(record, tuple(parts), cropped.preview)
+
+    def _check(self, source: Path | str, path: PurePosixPath) -> None:
+        place = self.root / path
+        if not place.exists():
+            return
+        if place.samefile(source):
+            raise OutputError(f"{source}: the photo itself is never overwritten")
+        if not self.cropper.request.overwrite:
+            raise OutputError(f"{source}: {place} exists already; --overwrite replaces it")
+
+
+def file_stamp(task: Task) -> dict[str, int]:
+    """Tells whether a photo is still the same: bytes, nanoseconds of its last change; -1 if it cannot be read."""
+    if task.stamp is not None:
+        return {"bytes": task.stamp[0], "mtime_ns": task.stamp[1]}
+    try:
+        status = os.stat(task.source)
+    except (OSError, ValueError):
+        return {"bytes": -1, "mtime_ns": -1}
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -1,0 +1,204 @@
+"""One photo, in memory: decode, predict, choose, cut, encode, and say what was done."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from gaze.crop.photo.focus import FocusPoint
+from gaze.crop.photo.rendering import reduction, thumbnail
+from gaze.crop.photo.request import Request, Shape, file_name
+from gaze.framing.choice import Crop, choose, with_focus
+from gaze.geometry import Size
+from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, to_array
+from gaze.images.heatmap import overlay
+from gaze.predictor import Predictor
+
+LOOKED_AT = 5
+"""Frames of an animation whose predictions are averaged, spread over its length."""
+
+Check = Callable[[PurePosixPath], None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture and its path, relative to the folder of the photo's thumbnails."""
+
+    path: PurePosixPath
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Cropped:
+    """What became of a photo, nothing of it written yet."""
+
+    record: dict[str, Any]
+    """Ready for JSON: boxes in pixels of the upright photo, scores from 0 to 1, paths, milliseconds."""
+    pictures: tuple[Picture, ...]
+    preview: dict[str, Any] | None
+    """For the report."""
+
+
+class Cropper:
+    """Turns encoded photos into encoded thumbnails; touches no file but the photo.
+
+    Args:
+        request: what is wanted of every photo.
+        predictor: the model.
+    """
+
+    def __init__(self, request: Request, predictor: Predictor) -> None:
+        self.request, self.predictor = request, predictor
+        self.model = {"name": predictor.card.name, "version": predictor.card.version}
+        self.fingerprint = request.fingerprint(predictor.card.sha256)
+        accept(request.limits)
+
+    def crop(
+        self, source: "str | os.PathLike[str] | bytes", name: PurePosixPath, points: Sequence[FocusPoint] = (),
+        suffix: str | None = None, check: Check = lambda path: None,
+    ) -> Cropped:  # fmt: skip
+        """Crops one photo.
+
+        Args:
+            source: a path, or the bytes of the file.
+            name: of the photo; its thumbnails are named after it.
+            points: where a person says that it matters.
+            suffix: of the thumbnails; None keeps that of the photo where gaze writes such a format.
+            check: told the path of each picture before the work of encoding; may raise.
+
+        Raises:
+            ImageError: the photo cannot be read or a thumbnail not be encoded.
+            ConfigError: a focus point lies outside the photo.
+        """
+        clock = _Clock()
+        photo = self._open(source)
+        clock.lap("decode")
+        density = self._density(photo)
+        clock.lap("predict")
+        crops = self._choose(density, photo, points)
+        clock.lap("choose")
+        suffix = suffix or output_suffix(photo, name.suffix, self.request.encoding)
+        record = {**vars(photo.size), "format": photo.format, "model": self.model}
+        shown = [(found, self._cut(photo, found)) for found in crops]
+        pictures, record["crops"] = self._thumbnails(photo, shown, name, suffix, check)
+        if self.request.heatmap:
+            boxes = [found.crop.box for found in crops if found.rank == 1]
+            picture, record["heatmap"] = self._heatmap(
+                overlay(to_array(photo.image), density, boxes), name, suffix, check
+            )
+            pictures.append(picture)
+        clock.lap("encode")
+        record["milliseconds"] = clock.laps
+        small = _preview(photo, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
+        return Cropped(record, tuple(pictures), small)
+
+    def _open(self, source: "str | os.PathLike[str] | bytes") -> Photo:
+        request, seen = self.request, self.predictor.card.input.longer_side
+        return open_photo(
+            source,
+            shrink=lambda full: reduction(request, full, seen),
+            limits=request.limits,
+            frames=request.frames,
+            keep=request.keep,
+        )
+
+    def _density(self, photo: Photo) -> np.ndarray:
+        if len(photo.frames) == 1:
+            return self.predictor.density(to_array(photo.image))
+        places = np.linspace(0, len(photo.frames) - 1, min(LOOKED_AT, len(photo.frames))).round().astype(int)
+        frames = [photo.frames[place].image for place in places]
+        return np.mean([self.predictor.density(to_array(frame)) for frame in frames], axis=0)
+
+    def _choose(self, density: np.ndarray, photo: Photo, points: Sequence[FocusPoint]) -> list["_Found"]:
+        framing = self.request.framing
+        if points:
+            places = [point.within(photo.size) for point in points]
+            density = with_focus(density, photo.size, places, self.request.focus_weight)
+            framing = replace(framing, threshold=0.0)  # who points somewhere does not mean the centre
+        chosen = {
+            ratio: choose(density, photo.size, ratio, framing) for ratio in {s.ratio for s in self.request.shapes}
+        }
+        return [
+            _Found(shape, crop, rank)
+            for shape in self.request.shapes
+            for rank, crop in enumerate(chosen[shape.ratio], 1)
+        ]
+
+    def _cut(self, photo: Photo, found: "_Found") -> list[Frame]:
+        return [
+            Frame(thumbnail(frame.image, photo.size, found.crop, found.shape, self.request), frame.milliseconds)
+            for frame in photo.frames
+        ]
+
+    def _thumbnails(
+        self, photo: Photo, shown: list[tuple["_Found", list[Frame]]], name: PurePosixPath, suffix: str, check: Check
+    ) -> tuple[list[Picture], list[dict[str, Any]]]:
+        """The encoded thumbnails, and what the record says of each."""
+        pictures, entries = [], []
+        for found, frames in shown:
+            size = Size(*frames[0].image.size)
+            path = name.parent / file_name(self.request.template, name.stem, found.shape, size, found.rank, suffix)
+            check(path)
+            pictures.append(Picture(path, encode(frames, output_format(suffix), self.request.encoding, photo)))
+            entries.append(_entry(found, _output(path, size)))
+        return pictures, entries
+
+    def _heatmap(
+        self, image: Image.Image, name: PurePosixPath, suffix: str, check: Check
+    ) -> tuple[Picture, dict[str, Any]]:
+        """The encoded heat map, and what the record says of it."""
+        path = name.parent / str(self.request.heatmap).format(stem=name.stem, ext=suffix)
+        check(path)
+        content = encode(image, output_format(suffix), self.request.encoding)
+        return Picture(path, content), _output(path, Size(*image.size))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A crop of the wanted shape; the best one has rank 1."""
+
+    shape: Shape
+    crop: Crop
+    rank: int
+
+
+class _Clock:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = perf_counter()
+        self.laps[name] = round(1e3 * (now - self._last), 2)
+        self._last = now
+
+
+def _preview(photo: Photo, density: np.ndarray, thumbnails: list[Image.Image]) -> dict[str, Any]:
+    from gaze.crop.page.spool import preview  # here, as most runs make no page
+
+    return preview(photo.image, density, thumbnails)
+
+
+def _entry(found: _Found, output: dict[str, Any]) -> dict[str, Any]:
+    crop = found.crop
+    return {
+        "ratio": str(found.shape.ratio),
+        "rank": found.rank,
+        "box": dict(vars(crop.box)),
+        "score": round(crop.score, 6),
+        "center_score": round(crop.center_score, 6),
+        "confidence": round(crop.confidence, 6),
+        "centered": crop.centered,
+        "output": output,
+    }
+
+
+def _output(path: PurePosixPath, size: Size) -> dict[str, Any]:
+    return {"path": str(path), **vars(size)}

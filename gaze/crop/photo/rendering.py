@@ -1,0 +1,74 @@
+"""A photo and its crops -> the pictures that are written: scaled, on a background where one is asked for."""
+
+from PIL import Image, ImageColor
+
+from gaze.crop.photo.request import Request, Shape
+from gaze.framing.choice import Crop
+from gaze.geometry import AspectRatio, Size
+from gaze.images import cut
+
+
+def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Shape, request: Request) -> Image.Image:
+    """Cuts, scales and, where `request.fill` says so, puts on a background.
+
+    Args:
+        image: the photo, or a reduced version of it.
+        full: the size of the photo, in whose pixels the box is counted.
+        crop: what to cut out.
+        shape: what is wanted.
+        request: whether to enlarge, and the background.
+    """
+    size = picture_size(crop.box.size, shape, request.upscale)
+    picture = cut(image, full, crop.box, size)
+    return picture if request.fill is None else on_background(picture, canvas_size(size, shape), request.fill)
+
+
+def picture_size(box: Size, shape: Shape, upscale: bool) -> Size:
+    """The size at which a box is shown: its own, or what fits into that of the shape if that is smaller."""
+    if shape.size is None:
+        return box
+    own = shape.ratio if box == shape.ratio.largest(box) else AspectRatio(box.width, box.height)
+    fitted = own.largest(shape.ratio.largest(shape.size))
+    smaller = fitted.width < box.width and fitted.height < box.height
+    return fitted if smaller or upscale else box
+
+
+def canvas_size(picture: Size, shape: Shape) -> Size:
+    """The size of the background: that of the shape, or the smallest of its ratio that holds the picture."""
+    if shape.size is not None:
+        canvas = shape.ratio.largest(shape.size)
+        if canvas.width >= picture.width and canvas.height >= picture.height:
+            return canvas
+    width, height = (
+        max(picture.width, picture.height * shape.ratio.value),
+        max(picture.height, picture.width / shape.ratio.value),
+    )
+    return Size(round(width), round(height))
+
+
+def on_background(picture: Image.Image, size: Size, color: str) -> Image.Image:
+    """Puts a picture into the middle of a background; one of that size comes back as it is."""
+    if size == Size(*picture.size):
+        return picture
+    mode = "RGBA" if picture.mode == "RGBA" or len(ImageColor.getrgb(color)) == 4 else "RGB"
+    canvas = Image.new(mode, (size.width, size.height), color)
+    canvas.paste(picture, ((size.width - picture.width) // 2, (size.height - picture.height) // 2))
+    return canvas
+
+
+def reduction(request: Request, full: Size, seen: int) -> float:
+    """By how much the sides of a photo may be divided before it is decoded, so that nothing of use is lost.
+
+    Args:
+        request: the thumbnails that are wanted.
+        full: the size of the photo.
+        seen: pixels of the longer side that the network sees.
+    """
+    if request.heatmap:
+        return 1.0
+    allowed = max(full.width, full.height) / seen
+    for shape in request.shapes:
+        box = shape.ratio.largest(full)
+        shown = picture_size(box, shape, request.upscale)
+        allowed = min(allowed, box.width / shown.width / request.framing.zoom[1])
+    return max(1.0, allowed)

@@ -1,0 +1,118 @@
+"""Runs over a photo, a folder or standard input; a photo that fails is told and the rest goes on."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from gaze.crop.folder.console import Report
+from gaze.crop.folder.listing import Task
+from gaze.crop.folder.manifest import pictures
+from gaze.crop.folder.processes import Failed, run_here
+from gaze.crop.folder.publishing import move
+from gaze.crop.folder.run import local, run_folder
+from gaze.crop.folder.settings import Run
+from gaze.crop.folder.worker import Finished, Worker
+from gaze.crop.photo.cropper import Cropper
+from gaze.crop.photo.request import Request
+from gaze.errors import ConfigError, ImageError, OutputError, one_line
+from gaze.images import output_format
+from gaze.predictor import Predictor
+
+PIPE = "-"
+"""Standard input or output."""
+
+
+def run(source: str, output: str | None, request: Request, settings: Run) -> int:
+    """Crops a photo, a folder or standard input and returns the exit code.
+
+    Args:
+        source: a photo, a folder, or `-`; on a cluster the path or URL of a folder.
+        output: a folder, for one photo also a file or `-`; None: beside the photo, or `thumbnails` in the folder.
+        request: what is wanted of every photo.
+        settings: how the run goes.
+
+    Raises:
+        ConfigError: the arguments do not fit together, or the model is neither a shipped model's name nor a file.
+        ModelError: the model is missing or damaged.
+        OutputError: the manifest or the page cannot be written.
+    """
+    request.check()
+    if settings.engine == "ray":
+        from gaze.crop.cluster.ray_engine import cluster  # here, as the small install lacks what it needs
+
+        return run_folder(cluster(source, output, request, settings), request, settings)
+    if "://" in source:
+        raise ConfigError(f"{source}: expected a path; --engine ray takes URLs")
+    if PIPE in (source, output):
+        return _run_pipe(source, output, request, settings)
+    if Path(source).is_dir():
+        return run_folder(local(Path(source).resolve(), output, request, settings), request, settings)
+    return _run_photo(Path(source), output, request, settings)
+
+
+def _run_pipe(source: str, output: str | None, request: Request, settings: Run) -> int:
+    _for_folders_only(settings)
+    if output not in (None, PIPE):
+        raise ConfigError(f"output {output}: a photo from standard input goes to standard output; redirect that")
+    if len(request.shapes) * request.framing.candidates > 1 or request.heatmap or settings.as_json:
+        raise ConfigError("output -: standard output holds one thumbnail and nothing else")
+    if source != PIPE and Path(source).is_dir():
+        raise ConfigError("output -: expected a folder, as the photos come from one")
+    cropper = Cropper(request, Predictor(request.model))
+    content = sys.stdin.buffer.read() if source == PIPE else Path(source)
+    try:
+        cropped = cropper.crop(content, PurePosixPath(Path(source).name), settings.points(""))
+    except ImageError as error:
+        Report(Path()).note(str(error))
+        return 1
+    sys.stdout.buffer.write(cropped.pictures[0].content)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _run_photo(photo: Path, output: str | None, request: Request, settings: Run) -> int:
+    _for_folders_only(settings)
+    photo = Path(os.path.abspath(photo))  # unlike resolve, it leaves the names of links as the user wrote them
+    root, suffix = photo.parent if output is None else Path(os.path.abspath(output)), None
+    if output is not None and root.suffix and not root.is_dir():  # the exact name of the thumbnail
+        if len(request.shapes) * request.framing.candidates > 1:
+            raise ConfigError(f"output {output}: expected a folder, as there are several thumbnails")
+        stem, suffix, root = root.stem.replace("{", "{{").replace("}", "}}"), root.suffix, root.parent
+        _check_suffix(output, suffix, request.encoding.format)
+        heatmap = f"{stem}_heatmap{{ext}}" if request.heatmap else None
+        request = replace(request, template=f"{stem}{{ext}}", heatmap=heatmap)
+    report = Report(root, settings.as_json, settings.quiet)
+    worker = Worker(Cropper(request, Predictor(request.model)), root, suffix)
+    task = Task(photo, photo.name)
+    job = (task, settings.points(photo.name))
+    for _, outcome in run_here(worker, iter([job]), stopped=lambda: False):
+        _finish(outcome, request, photo, root, report)
+    return report.exit_code
+
+
+def _finish(outcome: Finished | Failed, request: Request, photo: Path, root: Path, report: Report) -> None:
+    if isinstance(outcome, Finished):
+        try:
+            move(outcome.parts, request.overwrite)
+            for picture in pictures(outcome.record):
+                picture["path"] = str(root / picture["path"])
+            report.success({**outcome.record, "input": str(photo)})
+            return
+        except OutputError as error:
+            outcome = Failed(str(error))
+    report.failure({"input": str(photo), "error": one_line(outcome.reason)})
+
+
+def _check_suffix(output: str, suffix: str, wanted: str | None) -> None:
+    try:
+        named = output_format(suffix)
+    except ImageError as error:
+        raise ConfigError(f"output {output}: {error}") from error
+    if wanted not in (None, named):
+        raise ConfigError(f"output {output}: is named as {named}, but --format says {wanted}")
+
+
+def _for_folders_only(settings: Run) -> None:
+    if settings.report:
+        raise ConfigError("--report: expected a folder of photos")

@@ -1,0 +1,136 @@
+"""Images out: encoding and atomic writing."""
+
+import contextlib
+import io
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+
+from gaze.errors import ImageError, one_line
+from gaze.geometry import Size
+from gaze.images.color import opaque, to_srgb
+from gaze.images.decoding import Photo
+from gaze.images.formats import ANIMATED, SUFFIXES, Encoding
+from gaze.images.frames import Frame
+from gaze.images.quiet import quiet
+
+_QUALITY = {"JPEG": 90, "WEBP": 90, "AVIF": 80}
+_XMP_IN_TIFF = 700
+
+
+def output_suffix(photo: Photo, suffix: str, encoding: Encoding = Encoding()) -> str:
+    """The suffix of a picture made from `photo`: `suffix` where it fits the format, else the usual one."""
+    suffixes = SUFFIXES[encoding.of(photo.format)]
+    return suffix if suffix.lower() in suffixes else suffixes[0]
+
+
+def encode(
+    frames: Sequence[Frame] | Image.Image, kind: str, encoding: Encoding = Encoding(), photo: Photo | None = None
+) -> bytes:
+    """Encodes a picture, or an animation where there are several frames and the format can; else the first frame.
+
+    Args:
+        frames: of one size, in mode L, RGB or RGBA; JPEG puts transparent parts over white.
+        kind: one of `formats.WRITTEN`.
+        encoding: quality and the like; its format does not count here.
+        photo: gives what was kept of metadata and profile, and how often an animation plays; None: nothing.
+
+    Raises:
+        ImageError: the format cannot hold the image, or this Pillow lacks the format.
+    """
+    frames = [Frame(frames)] if isinstance(frames, Image.Image) else list(frames)
+    frames = frames if kind in ANIMATED else frames[:1]
+    images = _of_one_mode([frame.image for frame in frames])
+    options = _options(kind, encoding, photo)
+    if kind == "JPEG":
+        images = [opaque(image) for image in images]
+    if kind == "GIF":  # which knows no profile
+        images = [_palette(to_srgb(image, photo.profile if photo else None)) for image in images]
+    if len(images) > 1:
+        options |= _animation(kind, images, [frame.milliseconds for frame in frames], photo.loop if photo else 0)
+    buffer = io.BytesIO()
+    try:
+        with quiet():
+            images[0].save(buffer, kind, **options)
+    except Exception as error:  # encoders refuse sizes and metadata with many types
+        raise ImageError(f"cannot encode {Size(*images[0].size)} as {kind} ({one_line(error)})") from error
+    return buffer.getvalue()
+
+
+def _options(kind: str, encoding: Encoding, photo: Photo | None) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if kind in _QUALITY:
+        options["quality"] = encoding.quality or _QUALITY[kind]
+    if kind == "JPEG":
+        options["progressive"] = encoding.progressive
+    if kind in ("JPEG", "AVIF") and encoding.chroma:
+        options["subsampling"] = ":".join(encoding.chroma)
+    if kind == "TIFF" and not (photo and photo.exif):  # Pillow cannot write EXIF's directories where it compresses
+        options["compression"] = "tiff_lzw"
+    return options | (_metadata(kind, photo) if photo and kind != "GIF" else {})
+
+
+def _metadata(kind: str, photo: Photo) -> dict[str, Any]:
+    options: dict[str, Any] = {"exif": photo.exif, "icc_profile": photo.profile, "xmp": photo.xmp}
+    if photo.xmp and kind == "PNG":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", photo.xmp.decode("utf-8", "replace"))
+    if photo.xmp and kind == "TIFF":  # where it is a tag like any other
+        options["exif"] = Image.Exif()
+        options["exif"].load(photo.exif or b"")
+        options["exif"][_XMP_IN_TIFF] = photo.xmp
+    return {key: value for key, value in options.items() if value}
+
+
+def _animation(kind: str, images: list[Image.Image], milliseconds: list[int], plays: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"save_all": True, "append_images": images[1:], "duration": milliseconds, "loop": plays}
+    if kind == "GIF":
+        del options["loop"]
+        if plays != 1:
+            options["loop"] = max(0, plays - 1)  # it counts repetitions
+        if any("transparency" in image.info for image in images):
+            options["disposal"] = 2
+    return options
+
+
+def _of_one_mode(images: list[Image.Image]) -> list[Image.Image]:
+    modes = {image.mode for image in images}
+    if len(modes) == 1:
+        return images
+    return [image.convert("RGBA" if "RGBA" in modes else "RGB") for image in images]
+
+
+def _palette(image: Image.Image) -> Image.Image:
+    """In at most 256 colours; where alpha is below a half, transparent."""
+    if image.mode != "RGBA":
+        return image if image.mode == "L" else image.quantize(256)
+    colours = image.convert("RGB").quantize(255)
+    clear = image.getchannel("A").point(lambda alpha: 255 * (alpha < 128))
+    if clear.getbbox():
+        colours.paste(255, mask=clear)
+        colours.info["transparency"] = 255
+    return colours
+
+
+def write_atomic(path: Path, content: bytes, overwrite: bool = False) -> None:
+    """Writes a file so that nobody ever sees half of it; makes its folder.
+
+    Raises:
+        ImageError: the file exists and `overwrite` is False, or the system refuses; nothing is left behind.
+    """
+    scratch = path.with_name(f".gaze-{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(content)
+        if not overwrite and path.exists():
+            raise ImageError(f"{one_line(path)}: exists already")
+        os.replace(scratch, path)
+    except OSError as error:
+        raise ImageError(f"{one_line(path)}: cannot be written ({error.strerror or one_line(error)})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.unlink()

@@ -1,0 +1,209 @@
+"""Units: the pieces of a network that an engine runs as one, and their widths in terms of the groups' maps."""
+
+import copy
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from gaze.geometry import Size
+from gaze.models.network import GazeNetwork
+from gaze.models.padding import fix_padding
+from gaze.models.widths import BatchNorm
+from gaze.pruning.cost.kernel_modules import Body, layer_of, name_of
+from gaze.pruning.structure.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
+
+FOLLOWERS = {"relu", "silu", "sigmoid", "hardswish", "hardsigmoid", "float", "to", "sub", "truediv", "getitem"}
+"""Functions that an engine fuses with what comes before, or that cost next to nothing."""
+
+JOINING = {"cat", "add", "iadd", "mul", "imul"}
+
+
+@dataclass(frozen=True)
+class Width:
+    """A number of maps that depends on those of groups: fixed + sum of times x maps over `groups` (name, times)."""
+
+    fixed: int
+    groups: tuple[tuple[str, int], ...] = ()
+
+    def at(self, maps: Mapping[str, int]) -> int:
+        """The width where the groups have so many maps; a group that is missing has one, as `find_groups` drops it."""
+        return self.fixed + sum(times * maps.get(name, 1) for name, times in self.groups)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of a network that an engine runs as one.
+
+    Attributes:
+        name: of the layer or operation that begins it.
+        kind: all that decides its time but the widths; units of one kind share measurements.
+        inputs: widths of the tensors that enter a concatenation; of anything else, of what enters first.
+        writes: maps that leave what begins it. Images and densities count as 3 and 1 maps.
+        dense: whether it is a convolution that mixes maps, so that both widths count; else `writes` follows `inputs`.
+        rows, columns: of what leaves it.
+        kernel: rows x columns of the convolution's kernel, 0 where there is none.
+        body: builds it.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[Width, ...]
+    writes: Width
+    dense: bool
+    rows: int
+    columns: int
+    kernel: int
+    body: Body = field(compare=False, repr=False)
+
+    @property
+    def reads(self) -> Width:
+        """Maps that enter it."""
+        return Width(sum(w.fixed for w in self.inputs), tuple(pair for w in self.inputs for pair in w.groups))
+
+    @property
+    def groups(self) -> set[str]:
+        """Names of the groups that its widths depend on."""
+        return {name for width in (*self.inputs, self.writes) for name, _ in width.groups}
+
+
+def find_units(network: GazeNetwork, size: Size) -> list[Unit]:
+    """The units of a network on an image of `size`, in the order in which it computes them.
+
+    A convolution, a BatchNorm behind a concatenation, a pooling, a product ... begins a unit. What follows and touches
+    each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing else
+    reads what lies between.
+    """
+    network = copy.deepcopy(network)
+    fix_padding(network)  # as in an exported one
+    trace, groups, owners = trace_groups(network)
+    recorder = _Recorder(network, trace.graph)
+    image = torch.zeros(1, size.height, size.width, 3, dtype=torch.uint8, device=next(network.parameters()).device)
+    with torch.no_grad():
+        recorder.run(image)
+    widths = _Widths(trace, {group.name: group.maps for group in groups}, owners, recorder.values)
+    return [_unit(network, nodes, recorder.values, widths) for nodes in _pieces(trace.graph, network, recorder.values)]
+
+
+class _Recorder(fx.Interpreter):
+    """Runs a graph and keeps, of each node, the shape and type of a tensor and the value of anything else."""
+
+    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
+        super().__init__(network, graph=graph)
+        self.values: dict[fx.Node, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        n.meta["value"] = result = super().run_node(n)
+        if isinstance(result, Tensor):
+            n.meta["value"] = _Tensor(tuple(result.shape), result.dtype)
+        self.values[n] = n.meta["value"]
+        return result
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class _Widths:
+    """Widths of the tensors between the nodes."""
+
+    def __init__(
+        self, trace: Trace, maps: Mapping[str, int], owners: Mapping[int, str], values: Mapping[fx.Node, Any]
+    ) -> None:  # fmt: skip
+        self.trace, self.maps, self.owners, self.values = trace, maps, owners, values
+
+    def of(self, node: fx.Node) -> Width:
+        """What leaves a node."""
+        shape = self.values[node].shape
+        labels: Labels = self.trace.labels[node]
+        if not labels or len(shape) != 4 or len(labels) != shape[1]:
+            return Width(3 if node.op == "placeholder" else shape[1] if len(shape) == 4 else 1)
+        counts: dict[str, int] = {}
+        for label in labels:
+            if (name := self.owners.get(self.trace.root(label))) is not None:
+                counts[name] = counts.get(name, 0) + 1
+        times = {name: count // self.maps[name] for name, count in counts.items()}
+        fixed = len(labels) - sum(counts.values())
+        return Width(fixed, tuple(times.items()))
+
+
+def _pieces(graph: fx.Graph, root: nn.Module, values: Mapping[fx.Node, Any]) -> Iterable[tuple[fx.Node, ...]]:
+    """The nodes of each unit."""
+    pieces: list[list[fx.Node]] = []
+    home: dict[fx.Node, int] = {}
+    for node in graph.nodes:
+        if node.op in ("placeholder", "get_attr", "output") or not isinstance(values[node], _Tensor):
+            continue
+        ends = [x for x in node.all_input_nodes if x in home and pieces[home[x]][-1] is x and _alone(x, values)]
+        joins = bool(ends) and _follows(root, node, pieces[max(home[x] for x in ends)][0])
+        home[node] = max(home[x] for x in ends) if joins else len(pieces)
+        if not joins:
+            pieces.append([])
+        pieces[home[node]].append(node)
+    return [tuple(nodes) for nodes in pieces]
+
+
+def _alone(node: fx.Node, values: Mapping[fx.Node, Any]) -> bool:
+    """Whether one node alone reads what this one writes; asking for its shape is no reading."""
+    return sum(isinstance(values.get(user), _Tensor) or user.op == "output" for user in node.users) == 1
+
+
+def _follows(root: nn.Module, node: fx.Node, head: fx.Node) -> bool:
+    layer = layer_of(root, node)
+    if layer is not None:
+        by_map = isinstance(layer, (BatchNorm, *BY_MAP_LAYERS))
+        return by_map and not isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d))
+    return name_of(node) in FOLLOWERS or (
+        name_of(node) in ("add", "iadd") and isinstance(layer_of(root, head), nn.Conv2d)
+    )
+
+
+def _unit(network: nn.Module, nodes: tuple[fx.Node, ...], values: Mapping[fx.Node, Any], widths: _Widths) -> Unit:
+    head, tail = nodes[0], nodes[-1]
+    layer = layer_of(network, head)
+    entering = [x for node in nodes for x in node.all_input_nodes
+                if x not in nodes and x.op != "get_attr" and isinstance(values[x], _Tensor)]  # fmt: skip
+    if name_of(head) == "cat":  # a concatenation of many is measured as one of two
+        measured = [entering[0], entering[-1]] if len(set(entering)) > 1 else entering[:1]
+    else:
+        measured = list(dict.fromkeys(entering))
+    body = Body(nodes, network, tuple((x, values[x].shape, values[x].dtype) for x in measured))
+    shape = values[tail].shape
+    convolution = isinstance(layer, nn.Conv2d)
+    dense = isinstance(layer, nn.Conv2d) and not (layer.groups > 1 and layer.groups == layer.in_channels)
+    rows, columns = values[head].shape[-2:] if len(values[head].shape) == 4 else shape[-2:]
+    return Unit(
+        name=str(head.target) if layer is not None else head.name,
+        kind=_kind(network, nodes, [values[x].shape for x in measured]),
+        inputs=tuple(widths.of(x) for x in (entering if name_of(head) == "cat" else entering[:1])),
+        writes=widths.of(head), dense=dense, rows=rows, columns=columns,
+        kernel=reduce(operator.mul, layer.kernel_size) if convolution else 0, body=body,  # type: ignore[union-attr, arg-type]
+    )  # fmt: skip
+
+
+def _kind(root: nn.Module, nodes: tuple[fx.Node, ...], shapes: list[tuple[int, ...]]) -> str:
+    words = [word for node in nodes if (word := _word(layer_of(root, node), node))]
+    image = name_of(nodes[0]) == "permute"
+    sizes = dict.fromkeys("x".join(map(str, shape[1:3] if image else shape[-2:])) for shape in shapes)
+    return " ".join(words) + " @ " + ",".join(sizes)
+
+
+def _word(layer: nn.Module | None, node: fx.Node) -> str:
+    if isinstance(layer, nn.Conv2d):
+        (rows, columns), stride = layer.kernel_size, layer.stride[0]
+        same = "" if type(layer) is nn.Conv2d else f" {type(layer).__name__}"
+        return f"conv {rows}x{columns}/{stride}{same}{' depthwise' if layer.groups > 1 else ''}"
+    if isinstance(layer, BatchNorm):
+        activation = type(getattr(layer, "act", nn.Identity())).__name__
+        return "bn" if activation == "Identity" else f"bn {activation}"
+    if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
+        return f"{type(layer).__name__} {layer.kernel_size}/{layer.stride}"
+    if layer is not None:
+        return "" if isinstance(layer, nn.Identity) else type(layer).__name__
+    return "" if name_of(node) in ("float", "to", "getitem") else name_of(node)

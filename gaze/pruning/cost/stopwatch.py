@@ -1,0 +1,47 @@
+"""End-to-end time of networks on the engine that they will run on."""
+
+import copy
+
+from gaze.geometry import Size
+from gaze.models.network import GazeNetwork
+from gaze.pruning.cost.engines import Engine, measure, network_runner
+
+WARM_UP = 3
+
+
+class Stopwatch:
+    """Measures networks beside a reference.
+
+    Args:
+        reference: the unpruned network.
+        size: of the image, pixels.
+        engine: that runs the networks.
+        rounds: runs of each; their median is taken.
+        relative: report milliseconds as they would be while the machine is as fast as it was at the first measurement:
+            the reference is timed again each time, turn by turn. For budgets that are a share of its time.
+
+    Attributes:
+        base: milliseconds of the reference, measured first.
+    """
+
+    def __init__(self, reference: GazeNetwork, size: Size, engine: Engine, rounds: int, relative: bool) -> None:
+        self.size, self.engine, self.rounds, self.relative = size, engine, rounds, relative
+        self.reference = network_runner(bare(reference), size, engine)
+        self.base = measure({"reference": self.reference}, rounds, WARM_UP, engine.clock)["reference"].median
+
+    def __call__(self, network: GazeNetwork) -> float:
+        """Median milliseconds of one image."""
+        runs = {"network": network_runner(bare(network), self.size, self.engine)}
+        if self.relative:
+            runs["reference"] = self.reference
+        times = measure(runs, self.rounds, WARM_UP, self.engine.clock)
+        return times["network"].median * (self.base / times["reference"].median if self.relative else 1.0)
+
+
+def bare(network: GazeNetwork) -> GazeNetwork:
+    """A copy without gates and what else hooks into a network while it trains."""
+    network = copy.deepcopy(network).eval()
+    for module in network.modules():
+        module._forward_pre_hooks.clear()
+        module._forward_hooks.clear()
+    return network

@@ -1,0 +1,1 @@
+"""What a feature map or a weight is worth to the loss: attribution and the signals."""

@@ -1,0 +1,177 @@
+"""Signals: how much the loss would rise if a feature map were removed, estimated while the network trains."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gaze.models.widths import take
+from gaze.pruning.information.attribution import Attribution
+from gaze.pruning.structure.groups import Group, convolution
+
+
+class Signal(ABC):
+    """A value for each map of each group: the higher, the more the map is worth.
+
+    Attributes:
+        groups: of the network, by name.
+        totals: one float32 tensor a group, one number a map: what the values are computed from.
+    """
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self.groups = {group.name: group for group in groups}
+        self.totals = {name: torch.zeros(group.maps) for name, group in self.groups.items()}
+
+    def update(self, divisor: float) -> None:  # noqa: B027
+        """Takes in what the last backward pass showed, if the signal depends on it.
+
+        Args:
+            divisor: what the loss of each example was divided by before the backward pass: the batch size where the
+                loss is a mean over the batch, times the number of batches where gradients are accumulated.
+        """
+
+    def restart(self) -> None:  # noqa: B027
+        """Forgets what earlier backward passes showed, if the signal depends on them: after a removal."""
+
+    def detach(self) -> None:  # noqa: B027
+        """Takes the hooks out of the network, if there are any."""
+
+    @abstractmethod
+    def values(self) -> dict[str, Tensor]:
+        """One float32 tensor a group, one value a map."""
+
+    def keep(self, maps: Mapping[str, Tensor], groups: Iterable[Group]) -> None:
+        """Forgets the maps that surgery removed.
+
+        Args:
+            maps: `Cut.maps`, the indices that stayed.
+            groups: that the network has now.
+        """
+        self.groups = {group.name: group for group in groups}
+        self.totals = {name: take(self.totals[name], (maps.get(name),)) for name in self.groups}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values, to go on from."""
+        return {"totals": dict(self.totals)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `state_dict`."""
+        self.totals = dict(state["totals"])
+
+
+class _OfGradients(Signal):
+    """A mean over examples of a function of g_nk, see `Attribution`.
+
+    Args:
+        network: gets the hooks.
+        groups: of the network.
+        decay: weight that an update's examples keep with each later update; 1 weighs all examples the same.
+    """
+
+    def __init__(self, network: nn.Module, groups: Iterable[Group], decay: float = 1.0) -> None:
+        super().__init__(groups)
+        self.attribution, self.decay, self.examples = Attribution(network, self.groups.values()), decay, 0.0
+
+    def update(self, divisor: float) -> None:
+        """See `Signal.update`."""
+        found = self.attribution.read(self.groups.values(), divisor)
+        if not all(torch.isfinite(g).all() for g in found.values()):
+            return  # mixed precision overflowed, and the optimiser leaves this step out too
+        for name, g in found.items():
+            self.totals[name] = self.decay * self.totals[name].to(g) + self.of_examples(g).sum(0)
+        self.examples = self.decay * self.examples + len(next(iter(found.values())))
+
+    def values(self) -> dict[str, Tensor]:
+        """One float32 tensor a group, one value a map; zeros before the first update."""
+        return {name: total.cpu() / max(self.examples, 1.0) for name, total in self.totals.items()}
+
+    def restart(self) -> None:
+        """See `Signal.restart`."""
+        self.examples = 0.0
+        self.totals = {name: torch.zeros_like(total) for name, total in self.totals.items()}
+
+    def detach(self) -> None:
+        """See `Signal.detach`."""
+        self.attribution.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Signal.state_dict`."""
+        return {**super().state_dict(), "examples": self.examples}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Signal.load_state_dict`."""
+        super().load_state_dict(state)
+        self.examples = state["examples"]
+
+    @staticmethod
+    @abstractmethod
+    def of_examples(g: Tensor) -> Tensor:
+        """The estimate of each example and map from g, examples x maps."""
+
+
+class Fisher(_OfGradients):
+    """Delta_k = 1 / (2N) sum_n g_nk^2: the pruning signal of Theis et al. 2018 (arXiv 1801.05787) for feature maps.
+
+    The rise of the loss, in its own unit, to second order around a minimum, with the diagonal of the mask's Hessian
+    replaced by that of its Fisher information. g is squared for each example, then averaged.
+    """
+
+    @staticmethod
+    def of_examples(g: Tensor) -> Tensor:
+        """Half the square."""
+        return g.square() / 2
+
+
+class Taylor(_OfGradients):
+    """mean_n |g_nk| scaled to length 1 over each group: Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
+
+    The first-order change of the loss. The paper takes a mean over positions, which the scaling undoes.
+    """
+
+    @staticmethod
+    def of_examples(g: Tensor) -> Tensor:
+        """The size."""
+        return g.abs()
+
+    def values(self) -> dict[str, Tensor]:
+        """See `Signal.values`."""
+        return _normalized(super().values())
+
+
+class Magnitude(Signal):
+    """Mean squared weight of what writes a map, scaled to length 1 over each group.
+
+    The criterion "minimum weight" of Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
+    """
+
+    def __init__(self, network: nn.Module, groups: Iterable[Group]) -> None:
+        super().__init__(groups)
+        self.network = network
+
+    def values(self) -> dict[str, Tensor]:
+        """See `Signal.values`."""
+        return _normalized({name: self._of_weights(group) for name, group in self.groups.items()})
+
+    def _of_weights(self, group: Group) -> Tensor:
+        weights = [convolution(self.network, member.layer).weight.detach()[member.offset :][: group.maps].flatten(1)
+                   for member in group.producers]  # fmt: skip
+        return torch.cat(weights, 1).float().square().mean(1).cpu()
+
+
+class Random(Signal):
+    """Uniform draws, one a map, made once: what every other signal must beat."""
+
+    def __init__(self, groups: Iterable[Group], seed: int) -> None:
+        super().__init__(groups)
+        generator = torch.Generator().manual_seed(seed)
+        self.totals = {name: torch.rand(group.maps, generator=generator) for name, group in self.groups.items()}
+
+    def values(self) -> dict[str, Tensor]:
+        """See `Signal.values`."""
+        return dict(self.totals)
+
+
+def _normalized(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: nn.functional.normalize(value, dim=0) for name, value in values.items()}

@@ -1,0 +1,1 @@
+"""How a network changes while it trains: the methods, their schedule and their state."""

@@ -1,0 +1,97 @@
+"""What all pruning callbacks share: when to remove, and how the training ends afterwards."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+
+from gaze.errors import ConfigError
+from gaze.models.network import GazeNetwork
+from gaze.pruning.methods.schedule import ScheduleConfig
+
+
+class PacedPruning(pl.Callback, ABC):
+    """Removes something of `module.network` every few updates, and ends the training some updates after the last.
+
+    Args:
+        schedule: when.
+
+    Attributes:
+        finished: the step of the last removal; None while pruning goes on.
+        removals: how many there were.
+        step: the last update.
+        losses: of the updates since the last removal.
+    """
+
+    def __init__(self, schedule: ScheduleConfig) -> None:
+        schedule.check()
+        self.schedule = schedule
+        self.finished: int | None = None
+        self.removals, self.step, self.examples = 0, 0, 0
+        self.losses: list[float] = []
+
+    @abstractmethod
+    def read(self, divisor: float) -> None:
+        """Takes in a backward pass; `divisor` is as in `Signal.update`."""
+
+    @abstractmethod
+    def remove(self, trainer: pl.Trainer) -> None:
+        """Removes; sets `finished` where that was the last time."""
+
+    @abstractmethod
+    def shown(self) -> dict[str, float]:
+        """What progress bar and loggers tell."""
+
+    def rate(self, step: int) -> float:
+        """Factor of the learning rates at a step: a short rise, 1 while pruning, then a cosine to 0."""
+        length = max(1, self.schedule.finetune_updates)
+        if self.finished is None:
+            return min(1.0, (step + 1) / max(1, length // 10))
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - self.finished) / length)))
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuses modules without a gaze network, and several processes, whose copies surgery would leave behind."""
+        found: Any = getattr(pl_module, "network", None)
+        if not isinstance(found, GazeNetwork):
+            raise ConfigError(f"pruning: expected a GazeNetwork as the module's network, got {type(found).__name__}")
+        if trainer.world_size > 1:
+            raise ConfigError(f"pruning runs in one process, the trainer has {trainer.world_size}: set devices=1")
+        self.network = found
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Counts the examples of a batch."""
+        self.examples = len(next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0])
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Reads the signal, free of what mixed precision scaled the loss by."""
+        if self.finished is None:
+            scaler: Any = getattr(trainer.precision_plugin, "scaler", None)
+            scale = scaler.get_scale() if scaler else 1.0
+            self.read(self.examples * trainer.accumulate_grad_batches / scale)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Removes when it is time to, and ends the training when it is over."""
+        if trainer.global_step == self.step:  # gradients are being accumulated
+            return
+        self.step = trainer.global_step
+        self.losses.append(float(outputs["loss"]))
+        if self.finished is None and self.step % self.schedule.updates_per_removal == 0:
+            self.removals += 1
+            self.remove(trainer)
+            self.losses.clear()
+            pl_module.log_dict(self.shown(), prog_bar=True, logger=bool(trainer.loggers), on_step=True)
+        if self.finished is not None and self.step - self.finished >= self.schedule.finetune_updates:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs, in tensors and plain values."""
+        return {name: getattr(self, name) for name in ("finished", "removals", "step", "losses")}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See `state_dict`."""
+        for name, value in state_dict.items():
+            setattr(self, name, value)

@@ -1,0 +1,94 @@
+"""The Lightning callback that sets single weights to zero while a network trains: `granularity=parameter`."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from gaze.errors import ConfigError
+from gaze.pruning.averaging import Averaging
+from gaze.pruning.information.weight_fisher import ParameterFisher
+from gaze.pruning.methods.base import PacedPruning
+from gaze.pruning.methods.schedule import ScheduleConfig
+
+
+class WeightPruning(PacedPruning):
+    """Masks the convolution weights with the least Delta_i = F_i theta_i^2 / 2 until a share of them is left.
+
+    The masks have no structure, so an engine for dense networks gains no time by them. Removal i of N leaves the share
+    keep^(i/N); the last map of a layer is not protected, as a layer of zeros is still a layer.
+
+    Args:
+        keep: share of all convolution weights that stays, above 0, below 1.
+        schedule: when; `maps_per_removal` and `removals_per_surgery` are not used.
+        decay: of the signal, see `ParameterFisher`.
+    """
+
+    def __init__(self, keep: float, schedule: ScheduleConfig, decay: float = 1.0) -> None:
+        if not 0 < keep < 1:
+            raise ConfigError(f"budget: expected a share of the weights between 0 and 1, got {keep}")
+        super().__init__(schedule)
+        self.keep, self.decay = keep, decay
+        self.masks: dict[str, Tensor] = {}
+        self.state: Any = None
+
+    @property
+    def share(self) -> float:
+        """Of the convolution weights that are not masked."""
+        return sum(int(mask.sum()) for mask in self.masks.values()) / sum(m.numel() for m in self.masks.values())
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Attaches the signal."""
+        self.signal = ParameterFisher(self.network, self.decay)
+        if self.state is not None:
+            self.signal.load_state_dict(self.state)
+        fresh = {name: torch.ones_like(layer.weight, dtype=torch.bool) for name, layer in self.signal.layers.items()}
+        self.masks = {name: mask.to(fresh[name].device) for name, mask in (self.masks or fresh).items()}
+
+    def read(self, divisor: float) -> None:
+        """See `PacedPruning.read`."""
+        self.signal.update(divisor)
+
+    def remove(self, trainer: pl.Trainer) -> None:
+        """Masks down to this removal's share."""
+        values = self.signal.values()
+        signals = torch.cat([value.masked_fill(~self.masks[name], -1).flatten() for name, value in values.items()])
+        share = self.keep ** (self.removals / self.schedule.removals)
+        gone = signals.argsort(stable=True)[: round((1 - share) * len(signals))]
+        still = torch.ones_like(signals, dtype=torch.bool).index_fill(0, gone, False)
+        sizes = [value.numel() for value in values.values()]
+        self.masks = {
+            name: part.reshape(values[name].shape) for name, part in zip(values, still.split(sizes), strict=True)
+        }
+        if self.removals == self.schedule.removals:
+            self.finished = trainer.global_step
+            self.signal.detach()
+        elif self.decay == 1:
+            self.signal.restart()
+
+    def shown(self) -> dict[str, float]:
+        """The share of weights left and the one asked for."""
+        return {"weights": self.share, "budget": self.keep}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Removes when it is time to; keeps what was removed at zero after every update, in the average as well."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        networks = [c.network for c in trainer.callbacks if isinstance(c, Averaging)]  # type: ignore[attr-defined]
+        for network in [self.network, *networks]:
+            mask_weights(network, self.masks)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `PacedPruning.state_dict`."""
+        return {**super().state_dict(), "masks": self.masks, "state": self.signal.state_dict()}
+
+
+@torch.no_grad()
+def mask_weights(network: nn.Module, masks: dict[str, Tensor]) -> None:
+    """Sets convolution weights to zero where the mask of that layer is False."""
+    for name, mask in masks.items():
+        layer = network.get_submodule(name)
+        assert isinstance(layer, nn.Conv2d)
+        layer.weight.mul_(mask.to(layer.weight))

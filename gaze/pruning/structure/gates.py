@@ -1,0 +1,67 @@
+"""Gates: binary masks on feature maps, where closing one and removing the map give the same output."""
+
+from collections.abc import Callable, Collection, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from gaze.errors import ModelError
+from gaze.pruning.structure.groups import Group, convolution
+
+
+class Gates:
+    """Multiplies feature maps by zero or one at the input of every layer that reads them.
+
+    There, behind BatchNorm and activation, a zero is what removal leaves: on a convolution's output a BatchNorm would
+    still shift it, and a map's padding would not be zero. A depthwise convolution needs no gate, since its output is
+    gated. Gates cost nothing while they are open.
+
+    Args:
+        network: gets the hooks.
+        groups: of the network; all maps start open.
+    """
+
+    def __init__(self, network: nn.Module, groups: Iterable[Group]) -> None:
+        self.network = network
+        self.reset(groups)
+        readers = {member.layer for group in self.groups.values() for member in group.consumers}
+        self.hooks = [network.get_submodule(name).register_forward_pre_hook(self._gate(name)) for name in readers]
+
+    def reset(self, groups: Iterable[Group]) -> None:
+        """Opens all gates; after surgery, with the groups that the network has then."""
+        self.groups = {group.name: group for group in groups}
+        self.open = {name: torch.ones(group.maps, dtype=torch.bool) for name, group in self.groups.items()}
+        self.masks: dict[str, Tensor] = {}
+
+    def close(self, name: str, maps: Collection[int]) -> None:
+        """Sets maps of a group to zero from the next forward pass on.
+
+        Raises:
+            ModelError: the group would have no open map left.
+        """
+        still = self.open[name].clone()
+        still[list(maps)] = False
+        if not still.any():
+            raise ModelError(f"group {name}: all maps were to be closed, expected at least one to stay open")
+        self.open[name] = still
+        for member in self.groups[name].consumers:
+            weight = convolution(self.network, member.layer).weight
+            mask = self.masks.setdefault(member.layer, weight.new_ones(1, weight.shape[1], 1, 1))
+            mask[0, member.offset : member.offset + len(still), 0, 0] = still.to(mask)
+
+    def closed(self) -> dict[str, list[int]]:
+        """The closed maps of each group that has some: what `remove` is to remove."""
+        maps = {name: (~still).nonzero()[:, 0].tolist() for name, still in self.open.items()}
+        return {name: gone for name, gone in maps.items() if gone}
+
+    def detach(self) -> None:
+        """Takes the gates out of the network."""
+        for hook in self.hooks:
+            hook.remove()
+
+    def _gate(self, name: str) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor] | None]:
+        def gate(_: nn.Module, entering: tuple[Tensor]) -> tuple[Tensor] | None:
+            mask = self.masks.get(name)
+            return None if mask is None else (entering[0] * mask.to(entering[0]),)
+
+        return gate

@@ -1,0 +1,164 @@
+"""Wires stores, network, LightningModule and Trainer together and runs them."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from gaze.card import InputRule
+from gaze.data.datamodule import GazeDataModule
+from gaze.data.store import FixationStore
+from gaze.errors import ConfigError
+from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
+from gaze.models.backbone import RANDOM, build_backbone, leave_out, set_activation
+from gaze.pruning.averaging import Averaging
+from gaze.training.config import TrainerConfig
+from gaze.training.distillation import DistillConfig, Teacher
+from gaze.training.lightning_module import MONITOR, GazeModule
+from gaze.training.panel import PanelCallback
+
+if TYPE_CHECKING:
+    from gaze.train import TrainConfig
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+EXPECTED = (
+    ".*does not have many workers",  # the configuration decides
+    "Checkpoint directory .* exists and is not empty",  # `_check_folder` saw to that
+    "Found .* in eval mode at the start of training",  # BatchNorm: see `Backbone.train`
+    ".*LeafSpec.* is deprecated",  # of torch, for Lightning
+    "The number of training batches .* is smaller than the logging interval",  # epochs are logged all the same
+)
+"""Warnings of Lightning that tell nothing new here."""
+
+
+def fit(config: "TrainConfig") -> Path:
+    """Trains as `config` says.
+
+    Returns:
+        The checkpoint with the highest validation information gain.
+
+    Raises:
+        ConfigError: `out` holds a run that would be lost, or none where one is to be resumed.
+        DataError: a store is missing or damaged.
+        ModelError: the backbone or its weights are missing.
+    """
+    last = _check_folder(config.out, config.resume)
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # no tips, no device list
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    data = make_data(config)
+    teachers = make_teachers(config.distill, config.trainer.progress)
+    network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
+    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
+    if config.checkpoint is None:
+        module.start_from_center_bias()
+    trainer = make_trainer(config.trainer, config.out, data, teachers)
+    config.out.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
+    with warnings.catch_warnings():
+        for message in EXPECTED:
+            warnings.filterwarnings("ignore", message)
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    return config.out / BEST
+
+
+def make_teachers(config: DistillConfig, progress: bool) -> list[Teacher]:
+    """The teacher that `config` names, if it names one; `progress` shows a bar while it looks at the photographs.
+
+    Raises:
+        ConfigError: its weight is not a share.
+        ModelError: its checkpoint is missing or damaged.
+    """
+    config.check()
+    if config.teacher is None or not config.weight:
+        return []
+    return [Teacher(load_network(config.teacher), config.weight, progress)]
+
+
+def make_data(config: "TrainConfig") -> GazeDataModule:
+    """Opens the stores that `config` names."""
+    stores = {name: FixationStore(entry.store) for name, entry in config.sets.items()}
+    rule = InputRule(config.model.input.longer_side, config.model.input.multiple)
+    return GazeDataModule(stores, rule, STRIDE, config.loader, config.augment, config.seed)
+
+
+def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule, others: Sequence[pl.Callback]) -> pl.Trainer:
+    """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`."""
+    callbacks: list[pl.Callback] = [
+        *others,
+        PanelCallback(out, data),  # before the averaging, which takes its weights away when validation ends
+        Averaging(decay=config.ema_decay),
+        ModelCheckpoint(out, Path(BEST).stem, monitor=MONITOR, mode="max", enable_version_counter=False),
+        ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
+        EarlyStopping(MONITOR, mode="max", patience=config.patience),
+        LearningRateMonitor("step"),
+    ]  # fmt: skip
+    if config.progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=5))
+    return pl.Trainer(
+        max_epochs=config.max_epochs,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        precision=resolve_precision(config.precision),  # type: ignore[arg-type]
+        accumulate_grad_batches=config.accumulate_grad_batches,
+        gradient_clip_val=config.gradient_clip_val,
+        callbacks=callbacks,
+        logger=[TensorBoardLogger(out, name="", version=""), CSVLogger(out, name="metrics")],
+        enable_progress_bar=config.progress,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # BucketBatches shares the batches itself
+        reload_dataloaders_every_n_epochs=1,  # each epoch has draws of its own
+    )
+
+
+def resolve_precision(precision: str) -> str:
+    """`auto` becomes what the GPU has, or 32-true on a CPU; anything else is Lightning's to judge."""
+    if precision != "auto":
+        return precision
+    if not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
+    """The network of a checkpoint, to be trained on at the input size and with the changes that `model` names."""
+    network = load_network(checkpoint)
+    came, asked = network.config.backbone, model.backbone
+    if came.name != asked.name:
+        raise ConfigError(
+            f"checkpoint={checkpoint}: its backbone is {came.name}, the configuration's {asked.name}: set model=..."
+        )
+    set_activation(network.backbone, asked.activation)
+    leave_out(network.backbone, asked.skip)
+    backbone = replace(came, activation=asked.activation or came.activation, skip=[*came.skip, *asked.skip])
+    if asked.skip:
+        build_backbone(replace(backbone, weights=RANDOM))  # unpruned, as it will be when the checkpoint is loaded
+    network.config = replace(network.config, input=model.input, backbone=backbone)
+    return network.train()
+
+
+def _check_folder(out: Path, resume: bool) -> Path | None:
+    last = out / LAST
+    if resume and not last.is_file():
+        raise ConfigError(f"resume=true: no run to continue in out={out} (expected {LAST})")
+    if not resume and last.exists():
+        raise ConfigError(f"out={out}: holds a run already; continue it with resume=true or choose another folder")
+    return last if resume else None

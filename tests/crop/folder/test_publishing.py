@@ -1,0 +1,71 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from gaze.crop.folder.publishing import Part, discard, move, write_part
+from gaze.errors import OutputError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_picture_is_hidden_until_it_is_moved(tmp_path: Path):
+    part = write_part(tmp_path / "deep" / "a.jpg", b"new", tmp_path, "a.png")
+    assert all(name.startswith(".") for name in names(tmp_path / "deep"))
+    move([part], overwrite=False)
+    assert names(tmp_path / "deep") == ["a.jpg"]
+    assert (tmp_path / "deep" / "a.jpg").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_nothing_that_exists_is_replaced_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool):
+    if not links:  # as on exFAT
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "a.jpg").write_bytes(b"old")
+    with pytest.raises(OutputError, match=r"a\.jpg exists already; --overwrite replaces it"):
+        move([write_part(tmp_path / "a.jpg", b"new", tmp_path, "x")], overwrite=False)
+    assert names(tmp_path) == ["a.jpg"]
+    assert (tmp_path / "a.jpg").read_bytes() == b"old"
+    move([write_part(tmp_path / "a.jpg", b"new", tmp_path, "x")], overwrite=True)
+    move([write_part(tmp_path / "b.jpg", b"more", tmp_path, "x")], overwrite=False)
+    assert [(tmp_path / name).read_bytes() for name in names(tmp_path)] == [b"new", b"more"]
+
+
+def test_photos_of_one_name_wait_under_two_names(tmp_path: Path):
+    parts = [write_part(tmp_path / "a.jpg", name.encode(), tmp_path, name) for name in ("a.bmp", "a.png")]
+    assert len(names(tmp_path)) == 2
+    discard(parts)
+    assert names(tmp_path) == []
+
+
+def test_link_that_leads_out_is_refused(tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "secret")
+    with pytest.raises(OutputError, match="a link leads out of"):
+        write_part(tmp_path / "out" / "sub" / "a.jpg", b"", tmp_path / "out", "a")
+    assert names(tmp_path / "secret") == []
+
+
+def test_full_disk_is_fatal_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fill(self: Path, content: bytes) -> None:
+        self.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(OutputError, match=r"a\.jpg: cannot be written \(No space left on device\)") as raised:
+        write_part(tmp_path / "a.jpg", b"new", tmp_path, "a")
+    assert raised.value.fatal
+    assert names(tmp_path) == []
+
+
+def test_discarding_what_is_gone_is_no_error(tmp_path: Path):
+    discard([Part(tmp_path / "gone", tmp_path / "place")])
+    assert names(tmp_path) == []

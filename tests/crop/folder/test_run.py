@@ -1,0 +1,255 @@
+"""Whole runs over folders, as processes of their own where they are killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import gaze
+from gaze.crop.folder.manifest import read_records
+
+Crop = Callable[..., int]
+Draw = Callable[..., Path]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    """What is visible in a folder, each file decoded to its end."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".jsonl":
+            with Image.open(path) as image:
+                image.load()
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def photos(draw: Draw, tmp_path: Path) -> Path:
+    for i in range(40):
+        draw(f"photos/{i % 3}/{i}.jpg", x=i / 40, size=(600, 400))
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def start(bright_model: Path) -> Iterator[Start]:
+    """Starts the command as a process group of its own."""
+    running = []
+
+    def begin(*arguments: object) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "gaze.crop", *map(str, arguments), "--model", str(bright_model), "--jobs", "1"]
+        environment = os.environ | {"PYTHONPATH": str(Path(gaze.__file__).parents[1])}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def children(process: "subprocess.Popen[str]") -> list[int]:
+    tasks = Path(f"/proc/{process.pid}/task")
+    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+
+
+def test_rerun_does_only_the_rest(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    draw("photos/a.jpg")
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no photo")
+    assert crop(tmp_path / "photos", tmp_path / "out") == 1
+    before = (tmp_path / "out" / "a_1x1.jpg").stat().st_mtime_ns
+    draw("photos/bad.jpg")
+    draw("photos/b.jpg")
+    capsys.readouterr()
+    assert crop(tmp_path / "photos", tmp_path / "out") == 0
+    assert "3 photos: 2 cropped, 1 done before, 0 failed" in capsys.readouterr().err
+    (tmp_path / "out" / "b_1x1.jpg").unlink()
+    assert crop(tmp_path / "photos", tmp_path / "out", "--quiet") == 0
+    assert len(pictures(tmp_path / "out")) == 3
+    assert (tmp_path / "out" / "a_1x1.jpg").stat().st_mtime_ns == before
+    assert capsys.readouterr() == ("", "")
+
+
+def test_other_wishes_are_another_run(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    draw("photos/a.jpg")
+    for options in ([], ["--ratio", "16:9"], ["--size", "20x20"]):
+        assert crop(tmp_path / "photos", tmp_path / "out", *options) == 0
+    assert list(pictures(tmp_path / "out")) == ["a_16x9.jpg", "a_1x1.jpg", "a_20x20.jpg"]
+    assert crop(tmp_path / "photos", tmp_path / "out", "--quality", "50") == 1
+    assert "a_1x1.jpg exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert crop(tmp_path / "photos", tmp_path / "out", "--quality", "50", "--overwrite") == 0
+
+
+def test_run_killed_at_any_time_shows_no_half_file_and_goes_on(start: Start, photos: Path, tmp_path: Path):
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    for shown in (1, 8):
+        process = start(photos, out)
+        wait_for(lambda shown=shown: len(list(out.rglob("*_1x1.jpg"))) >= shown)
+        workers = children(process)
+        os.kill(process.pid, signal.SIGKILL)  # the parent alone: its workers must not live on
+        process.communicate()
+        assert pictures(out)
+        wait_for(lambda workers=workers: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    done = len(list(out.rglob("*_1x1.jpg")))
+    process = start(photos, out)
+    assert process.wait(60) == 0
+    assert f"{done} done before" in process.communicate()[1] or done == 0
+    assert start(photos, whole).wait(60) == 0
+    assert pictures(out) == pictures(whole)
+    assert len(pictures(out)) == 40
+    assert [path for path in out.rglob(".*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_run_finishes_what_is_under_way(start: Start, photos: Path, tmp_path: Path, number: int, code: int):
+    out = tmp_path / "out"
+    process = start(photos, out)
+    wait_for(lambda: len(list(out.rglob("*_1x1.jpg"))) >= 2)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    assert process.wait(60) == code
+    out_text, err = process.communicate()
+    assert err.splitlines()[-1] == "gaze.crop: interrupted; the same command does the rest"
+    assert "Traceback" not in err
+    recorded = {
+        crop["output"]["path"] for record in read_records(out / "gaze-manifest.jsonl") for crop in record["crops"]
+    }
+    assert recorded == set(pictures(out)) == {str(Path(line).relative_to(out)) for line in out_text.splitlines()}
+    assert 2 <= len(recorded) < 40
+    assert [path for path in out.rglob(".*") if path.is_file()] == []
+
+
+def test_worker_that_dies_loses_one_photo(start: Start, photos: Path, tmp_path: Path):
+    process = start(photos, tmp_path / "out")
+    wait_for(lambda: len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= 2)
+    for child in children(process):
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(child, signal.SIGKILL)
+    assert process.wait(60) in (0, 1)  # 0: it died between two photos
+    err = process.communicate()[1]
+    failed = err.count("the process that read it died (exit code -9)")
+    assert failed <= 1
+    assert len(pictures(tmp_path / "out")) == 40 - failed
+
+
+def test_photo_that_takes_too_long_is_given_up(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    draw("photos/a.jpg", size=(4000, 3000))
+    assert crop(tmp_path / "photos", "--timeout", "0.001") == 1
+    assert "a.jpg: took longer than 0.001 seconds and was given up" in capsys.readouterr().err
+
+
+def test_fail_fast_stops_at_the_first_failure(
+    crop: Crop, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (photos / "0" / "0.jpg").write_bytes(b"no photo")
+    assert crop(photos, tmp_path / "out", "--fail-fast") == 1
+    assert "stopped: a photo failed (--fail-fast)" in capsys.readouterr().err
+    assert len(pictures(tmp_path / "out")) < 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_full_disk_names_itself_and_loses_nothing(
+    crop: Crop, photos: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = small_disk / "out"
+    assert crop(photos, out) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert "No space left on device" in lines[-1]
+    assert "the same command does the rest" in lines[-1]
+    assert len(lines) == 2
+    done = pictures(out)
+    assert 0 < len(done) < 40
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert crop(photos, out) == 0
+    assert pictures(out).items() >= done.items()
+    assert len(pictures(out)) == 40
+    assert f"{len(done)} done before" in capsys.readouterr().err
+
+
+def test_names_of_every_kind(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ["-dash.jpg", "new\nline.jpg", "Mädchen 猫.jpg", "{stem}.jpg", "a%sb.jpg", os.fsdecode(b"bad\xff.jpg")]
+    source = draw("one.jpg")
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        shutil.copy(source, tmp_path / "photos" / name)
+    assert crop(tmp_path / "photos", tmp_path / "out", "--report", tmp_path / "r.html", "--quiet") == 0
+    assert sorted(pictures(tmp_path / "out")) == sorted(name.replace(".jpg", "_1x1.jpg") for name in names)
+    assert crop(tmp_path / "photos", tmp_path / "out") == 0
+    assert "6 done before" in capsys.readouterr().err
+
+
+def test_link_in_the_output_leads_nowhere(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    draw("photos/sub/a.jpg")
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "secret")
+    assert crop(tmp_path / "photos", tmp_path / "out") == 1
+    assert "a link leads out of" in capsys.readouterr().err
+    assert list((tmp_path / "secret").iterdir()) == []
+
+
+def test_focus_file_and_shards(crop: Crop, draw: Draw, tmp_path: Path):
+    for name in ("a.jpg", "b.jpg"):
+        draw(f"photos/{name}")
+    (tmp_path / "focus.csv").write_text("photo,x,y\na.jpg,5%,50%\n")
+    for shard in ("1/2", "2/2"):
+        assert (
+            crop(tmp_path / "photos", tmp_path / "out", "--focus-file", tmp_path / "focus.csv", "--shard", shard) == 0
+        )
+    records = {
+        record["input"]: record
+        for manifest in (tmp_path / "out").glob("gaze-manifest-?of2.jsonl")
+        for record in read_records(manifest)
+    }
+    assert sorted(records) == ["a.jpg", "b.jpg"]
+    assert records["a.jpg"]["crops"][0]["box"]["left"] == 0
+    assert records["b.jpg"]["crops"][0]["box"]["left"] > 40
+
+
+def test_report_holds_photos_of_an_earlier_run_too(crop: Crop, draw: Draw, tmp_path: Path):
+    page = tmp_path / "report.html"
+    for name in ("first.jpg", "second.jpg"):
+        draw(f"photos/{name}")
+        assert crop(tmp_path / "photos", tmp_path / "out", "--report", page) == 0
+    text = page.read_text()
+    assert "first.jpg" in text
+    assert "second.jpg" in text
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("report")] == ["report.html"]
+
+
+def test_json_and_manifest_say_the_same(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    draw("photos/sub/a.jpg")
+    assert crop(tmp_path / "photos", tmp_path / "out", "--json", "--manifest", tmp_path / "m.jsonl") == 0
+    (record,) = read_records(tmp_path / "m.jsonl")
+    assert json.loads(capsys.readouterr().out) == record
+    assert record["input"] == "sub/a.jpg"
+    assert record["crops"][0]["output"]["path"] == "sub/a_1x1.jpg"
+    assert set(record["milliseconds"]) == {"decode", "predict", "choose", "encode"}

@@ -1,0 +1,62 @@
+import pytest
+
+from gaze.crop.photo.request import Request, Shape, file_name, shapes
+from gaze.errors import ConfigError
+from gaze.framing.choice import Framing
+from gaze.geometry import AspectRatio, Size
+
+WIDE = AspectRatio(16, 9)
+
+
+def labels(ratios: list[AspectRatio], *sizes: Size) -> list[str]:
+    return [shape.label for shape in shapes(ratios, sizes)]
+
+
+def test_every_ratio_comes_at_every_size():
+    assert labels([]) == ["1x1"]
+    assert labels([WIDE, WIDE]) == ["16x9"]
+    assert labels([], Size(400, 300), Size(80, 80)) == ["400x300", "80x80"]
+    assert labels([WIDE], Size(80, 80)) == ["16x9"]
+    assert labels([WIDE, AspectRatio(1, 1)], Size(80, 80), Size(9, 9)) == [
+        "16x9_80x80",
+        "16x9_9x9",
+        "1x1_80x80",
+        "1x1_9x9",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{stem}_{colour}{ext}", r"\{colour\} is unknown; expected \{stem\}, \{ext\}"),
+        ("{stem", "--template: expected"),
+        ("../{stem}_{shape}{ext}", "expected a path inside the output folder"),
+        ("/tmp/{stem}_{shape}{ext}", "expected a path inside the output folder"),
+        ("{stem}{ext}", "gives several thumbnails one name"),
+        ("{stem}_{ratio}{ext}", "gives several thumbnails one name"),
+        ("{stem.__class__}", "is unknown"),
+    ],
+)
+def test_template_that_cannot_be_used_is_refused(template: str, message: str):
+    request = Request(shapes([WIDE], [Size(80, 80), Size(9, 9)]), template=template)
+    with pytest.raises(ConfigError, match=message):
+        request.check()
+
+
+def test_candidates_have_names_of_their_own():
+    Request(shapes([WIDE], []), Framing(candidates=3)).check()
+    shape = Shape(WIDE, None, "16x9")
+    names = [str(file_name("{stem}_{shape}{ext}", "a", shape, Size(16, 9), rank, ".jpg")) for rank in (1, 2)]
+    assert names == ["a_16x9.jpg", "a_16x9_2.jpg"]
+    assert str(file_name("{ratio}/{rank}/{stem}{ext}", "a", shape, Size(16, 9), 2, ".jpg")) == "16x9/2/a.jpg"
+
+
+def test_fingerprint_follows_what_changes_thumbnails():
+    request = Request(shapes([WIDE], []))
+    assert request.fingerprint("a") == Request(shapes([WIDE], []), overwrite=True, preview=True).fingerprint("a")
+    others = [
+        request.fingerprint("b"),
+        Request(shapes([], [])).fingerprint("a"),
+        Request(request.shapes, upscale=True).fingerprint("a"),
+    ]
+    assert len({request.fingerprint("a"), *others}) == 4

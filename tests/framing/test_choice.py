@@ -1,0 +1,230 @@
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from gaze import AspectRatio, Box, ConfigError, Point, Size
+from gaze.framing.choice import KEEP, OVERLAP, Framing, choose, with_focus
+from gaze.framing.windows import central_window, search
+
+SQUARE = AspectRatio(1, 1)
+PLAIN = Framing(padding=0, threshold=0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def spots(*places: tuple[float, float], shape: tuple[int, int] = (30, 40), sigma: float = 0.04) -> np.ndarray:
+    """Gaussian spots at x, y from 0 to 1, each worth half of the one before, on a little of everything."""
+    y, x = ((np.arange(n) + 0.5) / n for n in shape)
+    density = np.full(shape, 1e-4)
+    for k, (right, down) in enumerate(places):
+        density += np.exp(-((x - right) ** 2 + (y[:, None] - down) ** 2) / (2 * sigma**2)) / 2**k
+    return density / density.sum()
+
+
+def held(density: np.ndarray, box: Box) -> float:
+    """Share of a map of one cell a pixel that lies in the box."""
+    return density[box.top : box.bottom, box.left : box.right].sum() / density.sum()
+
+
+def overlap(a: Box, b: Box) -> float:
+    common = max(0, min(a.right, b.right) - max(a.left, b.left)) * max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
+    return common / (a.size.pixels + b.size.pixels - common)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1), (24, 33), (40, 21)])
+@pytest.mark.parametrize("ratio", ["1:1", "16:9", "9:16", "1:3"])
+def test_the_largest_window_that_holds_most_is_chosen(rng: np.random.Generator, shape: tuple[int, int], ratio: str):
+    density = rng.random(shape).astype(np.float32) ** 8
+    size = Size(shape[1], shape[0])
+    (crop,) = choose(density, size, AspectRatio.parse(ratio), PLAIN)
+    window = AspectRatio.parse(ratio).largest(size)
+    tried = [
+        held(density, Box(left, top, *dataclasses.astuple(window)))
+        for left in range(size.width - window.width + 1)
+        for top in range(size.height - window.height + 1)
+    ]
+    assert crop.box.size == window
+    assert crop.score == pytest.approx(held(density, crop.box), abs=1e-5)
+    assert crop.score == crop.best_score == pytest.approx(max(tried), abs=1e-5)
+    assert crop.center_score == pytest.approx(held(density, central_window(size, window)), abs=1e-5)
+
+
+def test_mass_wins_over_the_brightest_pixel():
+    density = np.full((30, 90), 1e-6)
+    density[15, 5] = 1.0
+    density[10:20, 60:80] = 0.05
+    (crop,) = choose(density, Size(90, 30), SQUARE)
+    assert crop.box.left > 45
+    assert crop.score > 0.9
+
+
+def test_scores_stay_within_zero_and_one(rng: np.random.Generator):
+    for _ in range(50):
+        density = rng.random((rng.integers(1, 40), rng.integers(1, 40))).astype(np.float32) ** 20
+        (crop,) = choose(density, Size(1234, 567), AspectRatio(3, 2), PLAIN)
+        assert 0 <= crop.center_score <= crop.score + 1e-9 <= 1 + 1e-9
+        assert isinstance(crop.box.left, int)
+        assert isinstance(crop.score, float)
+
+
+@pytest.mark.parametrize("framing", [Framing(), Framing((1.5, 1.5)), Framing((1, 3)), Framing(keep=0.9, candidates=3)])
+@pytest.mark.parametrize("ratio", ["1:1", "9:16", "16:9"])
+def test_same_photo_in_another_size_gives_the_same_choice(rng: np.random.Generator, framing: Framing, ratio: str):
+    density = spots(*rng.random((4, 2)))
+    large = choose(density, Size(3960, 2970), AspectRatio.parse(ratio), framing)
+    for factor in (2, 3.3):
+        small = choose(density, Size(round(3960 / factor), round(2970 / factor)), AspectRatio.parse(ratio), framing)
+        for a, b in zip(large, small, strict=True):
+            np.testing.assert_allclose(
+                dataclasses.astuple(b.box), np.array(dataclasses.astuple(a.box)) / factor, atol=1.5
+            )
+            assert b.score == pytest.approx(a.score, abs=2e-3)
+
+
+@pytest.mark.parametrize("size", [Size(4000, 3000), Size(37, 100), Size(10, 10)])
+def test_even_density_gives_the_central_window(size: Size):
+    (crop,) = choose(np.ones((48, 64), np.float32), size, SQUARE)
+    assert crop.box == central_window(size, crop.box.size)
+    assert crop.score == crop.center_score == pytest.approx(crop.box.size.pixels / size.pixels)
+    assert (crop.confidence, crop.zoom) == (0, 1)
+
+
+def test_small_gains_leave_the_crop_in_the_centre():
+    density = np.ones((30, 40))
+    density[:, 35:] = 1.2
+    (moved,) = choose(density, Size(400, 300), SQUARE, Framing(threshold=0))
+    (stayed,) = choose(density, Size(400, 300), SQUARE, Framing(threshold=moved.confidence + 1e-9))
+    assert (moved.box.left, moved.centered) == (100, False)
+    assert (stayed.box.left, stayed.centered) == (50, True)
+    assert stayed.score == stayed.center_score < stayed.best_score == moved.score
+    assert 0 < stayed.confidence == moved.confidence < 0.05
+
+
+def test_fixed_zoom_divides_the_sides():
+    (crop,) = choose(spots((0.8, 0.3)), Size(800, 600), AspectRatio(4, 3), Framing((2.5, 2.5)))
+    assert crop.box.size == Size(320, 240)
+    assert crop.zoom == 2.5
+    assert crop.box.left <= 640 - 100
+    assert crop.box.right >= 640 + 100
+    assert crop.box.top <= 180 <= crop.box.bottom
+
+
+@pytest.mark.parametrize("padding", [0, 0.02])
+def test_automatic_zoom_is_the_tightest_window_that_holds_enough(rng: np.random.Generator, padding: float):
+    for _ in range(20):
+        density, size = spots(*rng.random((3, 2))), Size(800, 600)
+        (crop,) = choose(density, size, SQUARE, Framing((1, 3), padding, threshold=0))
+        largest = search(density, size, Size(600, 600), padding)
+        enough = KEEP * largest.share(largest.best())
+        assert crop.score >= enough - 1e-6
+        step = (600 - 200) // 32 + 1
+        smaller = search(density, size, Size(crop.box.width - step, crop.box.height - step), padding)
+        assert crop.box.width == 200 or smaller.share(smaller.best()) < enough
+        assert crop.zoom == pytest.approx(600 / crop.box.width)
+
+
+@pytest.mark.parametrize(("rows", "zoom"), [((14, 15), 2.5), ((3, 26), 1.25)])
+def test_bounds_of_the_zoom_are_kept(rows: tuple[int, int], zoom: float):
+    density = np.zeros((30, 40))
+    density[rows, 20] = 1
+    (crop,) = choose(density, Size(800, 600), SQUARE, Framing((1.25, 2.5)))
+    assert (crop.zoom, crop.score) == (zoom, pytest.approx(1))
+
+
+def test_padding_moves_the_box_away_from_what_is_looked_at():
+    density, size, ratio = np.zeros((30, 40)), Size(800, 600), AspectRatio(3, 4)
+    density[15, [9, 20]] = 1  # from 180 to 420 pixels
+    (tight,) = choose(density, size, ratio, PLAIN)
+    (padded,) = choose(density, size, ratio, Framing(padding=0.1, threshold=0))
+    assert tight.score == padded.score == pytest.approx(1)
+    assert tight.box == central_window(size, Size(450, 600)) == Box(175, 0, 450, 600)
+    assert padded.box.left + 45 <= 180 < 420 <= padded.box.right - 45
+
+
+@pytest.mark.parametrize("framing", [Framing(candidates=6), Framing((2, 2), candidates=9)])
+def test_candidates_come_best_first_and_have_little_in_common(rng: np.random.Generator, framing: Framing):
+    density = spots(*rng.random((6, 2)))
+    crops = choose(density, Size(800, 600), AspectRatio(9, 16), framing)
+    assert 1 < len(crops) <= framing.candidates
+    assert len({crop.box.size for crop in crops}) == 1
+    assert all(overlap(a.box, b.box) <= OVERLAP for a, b in itertools.combinations(crops, 2))
+    assert all(a.score >= b.score - 0.02 for a, b in itertools.pairwise(crops))
+    assert (
+        crops[0] == choose(density, Size(800, 600), AspectRatio(9, 16), dataclasses.replace(framing, candidates=1))[0]
+    )
+
+
+def test_no_more_candidates_than_places():
+    assert len(choose(spots((0.5, 0.5)), Size(400, 300), AspectRatio(4, 3), Framing(candidates=5))) == 1
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.7, 0.95, 1.0])
+@pytest.mark.parametrize("zoom", [(1, 1), (1, 3), (2, 2)])
+def test_a_box_that_holds_too_little_grows_beyond_its_ratio(keep: float, zoom: tuple[float, float]):
+    density, size = spots((0.1, 0.5), (0.9, 0.5), (0.5, 0.9)), Size(800, 600)
+    ratio, framing = AspectRatio(9, 16), Framing(zoom, keep=keep)
+    (crop,) = choose(density, size, ratio, framing)
+    (plain,) = choose(density, size, ratio, Framing((zoom[0], zoom[0]), threshold=0))
+    assert crop.score >= keep - 1e-6
+    if plain.score >= keep:
+        assert crop.box.width / crop.box.height == pytest.approx(9 / 16, abs=0.01)
+    else:
+        assert crop.box.width > plain.box.width
+        assert crop.box.height >= plain.box.height
+    if keep == 1:
+        assert crop.box == Box(0, 0, 800, 600)
+
+
+def test_focus_overrides_the_model_or_pulls():
+    density, size, point = spots((0.15, 0.5)), Size(800, 600), Point(640, 200)
+    lefts = []
+    for weight in (0, 0.3, 0.6, 1):
+        focused = with_focus(density, size, [point], weight)
+        assert focused.sum() == pytest.approx(1)
+        (crop,) = choose(focused, size, AspectRatio(1, 2), Framing(threshold=0))
+        lefts.append(crop.box.left)
+    assert lefts == sorted(lefts)
+    assert lefts[0] <= 120 <= lefts[0] + 300
+    assert lefts[-1] + 150 == pytest.approx(640, abs=15)
+
+
+def test_box_of_several_focuses_holds_them_all():
+    size, points = Size(800, 600), [Point(60, 300), Point(300, 100), Point(10, 590)]
+    (crop,) = choose(with_focus(spots((0.9, 0.5)), size, points), size, SQUARE, Framing(threshold=0))
+    assert all(crop.box.left <= p.x < crop.box.right and crop.box.top <= p.y < crop.box.bottom for p in points)
+
+
+@pytest.mark.parametrize(
+    ("points", "weight", "message"),
+    [
+        ([], 1, "focus: expected points inside the 800x600 pixels"),
+        ([Point(800, 10)], 1, "focus: expected points inside"),
+        ([Point(3, float("nan"))], 1, "focus: expected points inside"),
+        ([Point(3, 3)], 1.5, "focus weight: expected a share from 0 to 1, got 1.5"),
+    ],
+)
+def test_focus_outside_the_photo_is_an_error(points: list[Point], weight: float, message: str):
+    with pytest.raises(ConfigError, match=message):
+        with_focus(np.ones((3, 4)), Size(800, 600), points, weight)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"zoom": (0.5, 1)}, "zoom: expected two numbers from 1 up, the smaller first, got"),
+        ({"zoom": (3, 2)}, "zoom: expected"),
+        ({"zoom": (1, float("inf"))}, "zoom: expected"),
+        ({"padding": 0.5}, "padding: expected a share from 0 to below 0.5, got 0.5"),
+        ({"candidates": 0}, "candidates: expected a whole number from 1 up, got 0"),
+        ({"threshold": -0.1}, "threshold: expected a share from 0 to 1"),
+        ({"keep": 1.1}, "keep: expected a share from 0 to 1"),
+    ],
+)
+def test_framing_names_what_is_out_of_range(values: dict[str, object], message: str):
+    with pytest.raises(ConfigError, match=message):
+        Framing(**values)  # type: ignore[arg-type]

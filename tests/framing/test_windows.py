@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from gaze.framing.windows import central_window, search
+from gaze.geometry import Box, Size
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def spread(coarse: np.ndarray, scale: int) -> np.ndarray:
+    """The map over pixels, each cell evenly filled; sums to 1."""
+    fine = np.kron(coarse, np.ones((scale, scale)))
+    return fine / fine.sum()
+
+
+def brute_force(density: np.ndarray, window: Size, worth: np.ndarray | None = None) -> tuple[Box, float]:
+    """Tries every place of `window`; of the best, takes the most central, then the topmost and leftmost."""
+    height, width = density.shape
+    weights = np.ones((window.height, window.width)) if worth is None else worth
+    center = (width - window.width) // 2, (height - window.height) // 2
+    places = []
+    for top in range(height - window.height + 1):
+        for left in range(width - window.width + 1):
+            held = (weights * density[top : top + window.height, left : left + window.width]).sum()
+            distance = (left - center[0]) ** 2 + (top - center[1]) ** 2
+            places.append((-round(held, 9), distance, top, left))
+    held, _, top, left = min(places)
+    return Box(left, top, window.width, window.height), -held
+
+
+@pytest.mark.parametrize("scale", [1, 5])
+@pytest.mark.parametrize("window", [Size(5, 5), Size(1, 1), Size(12, 3), Size(20, 16), Size(7, 16), Size(20, 4)])
+def test_search_equals_brute_force_over_all_pixels(rng: np.random.Generator, window: Size, scale: int):
+    coarse = rng.random((16, 20) if scale == 1 else (6, 8)) ** 6
+    fine = spread(coarse, scale)
+    size = Size(fine.shape[1], fine.shape[0])
+    places = search(coarse / coarse.sum(), size, window)
+    box, held = brute_force(fine, window)
+    assert places.best() == box
+    assert places.share(box) == pytest.approx(held, abs=1e-8)
+
+
+@pytest.mark.parametrize("window", [Size(20, 20), Size(30, 10), Size(40, 20)])
+def test_margins_count_half_unless_the_side_is_the_photos(rng: np.random.Generator, window: Size):
+    coarse = rng.random((6, 8)) ** 4
+    fine, size = spread(coarse, 5), Size(40, 30)
+    along = [np.ones(length) for length in (window.height, window.width)]
+    for line, length in zip(along, (30, 40), strict=True):
+        if len(line) < length:
+            line[: len(line) // 10] = line[-(len(line) // 10) :] = 0.5
+    places = search(coarse / coarse.sum(), size, window, margin=0.1)
+    worth = brute_force(fine, window, np.outer(*along))[1]
+    assert worth * 0.99 <= places.gains.max() <= worth + 1e-9
+    box = places.best()
+    assert places.share(box) == pytest.approx(fine[box.top : box.bottom, box.left : box.right].sum())
+
+
+def test_places_depend_on_the_map_not_on_the_pixels(rng: np.random.Generator):
+    density = rng.random((30, 40))
+    assert search(density, Size(12000, 9000), Size(5000, 5000)).gains.size <= (2 * 31 + 1) * (2 * 41 + 1)
+
+
+def test_no_place_between_those_tried_holds_more(rng: np.random.Generator):
+    density = rng.random((30, 40)) ** 3
+    density /= density.sum()
+    places = search(density, Size(4000, 3000), Size(3000, 3000))
+    columns = np.concatenate([[0], np.cumsum(density.sum(axis=0))])
+    held = [np.diff(np.interp([x / 100, x / 100 + 30], np.arange(41), columns))[0] for x in range(1001)]
+    assert places.share(places.best()) == pytest.approx(max(held), abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [Size(4000, 3000), Size(37, 100), Size(10, 10)])
+@pytest.mark.parametrize("margin", [0, 0.05])
+def test_of_equal_places_the_most_central_is_best(size: Size, margin: float):
+    window = Size(size.width // 2, size.height // 3)
+    assert search(np.full((48, 64), 1 / 48 / 64), size, window).best() == central_window(size, window)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.6])
+def test_boxes_apart_overlap_little(rng: np.random.Generator, overlap: float):
+    density = np.ones((20, 20)) / 400
+    size, first = Size(40, 40), Box(10, 12, 15, 10)
+    places = search(density, size, Size(15, 10)).apart_from(first, overlap)
+    pixels = np.zeros((40, 40), bool)
+    pixels[first.top : first.bottom, first.left : first.right] = True
+    for row, top in enumerate(places.tops.astype(int)):
+        for column, left in enumerate(places.lefts.astype(int)):
+            other = np.zeros((40, 40), bool)
+            other[top : top + 10, left : left + 15] = True
+            shared = (pixels & other).sum() / (pixels | other).sum()
+            assert (places.gains[row, column] == -np.inf) == (shared > overlap)

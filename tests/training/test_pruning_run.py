@@ -1,0 +1,149 @@
+"""`gaze.prune` from a checkpoint to a smaller one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+
+from gaze.card import InputRule
+from gaze.config import validate
+from gaze.data.dataset import GazeDataset
+from gaze.errors import ConfigError
+from gaze.geometry import Size
+from gaze.models import build_network
+from gaze.models.checkpoints import load_checkpoint, save_checkpoint
+from gaze.models.onnx import PARITY, export_onnx, parity
+from gaze.prune import PruneConfig
+from gaze.pruning.structure.groups import find_groups
+from gaze.training.pruning_callback import timed_size
+from gaze.training.pruning_run import PRUNED, prune
+from gaze.training.run import fit
+from tests.models.conftest import small_config
+from tests.training.conftest import train_config  # noqa: F401
+
+QUICK = [
+    "data=folder", "loader={batch_size: 2, workers: 0}", "trainer.accelerator=cpu", "trainer.progress=false",
+    "trainer.ema_decay=0.5", "rounds=3",
+    "schedule={updates_per_removal: 1, maps_per_removal: null, removals: 3, removals_per_surgery: 2,"
+    " finetune_updates: 2}",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def latency(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first run leaves its table for the others."""
+    return tmp_path_factory.mktemp("latency") / "latency.json"
+
+
+@pytest.fixture
+def prune_config(small_store: Path, tmp_path: Path, latency: Path) -> Callable[..., PruneConfig]:
+    """Composes `gaze/conf/prune.yaml` for a quick run on a small network."""
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "unpruned.ckpt", build_network(small_config()), ["drawn"], 5)
+
+    def make(*overrides: str) -> PruneConfig:
+        with initialize_config_module("gaze.conf", version_base="1.3"):
+            places = {
+                "sets.folder.store": small_store,
+                "out": tmp_path / "run",
+                "checkpoint": tmp_path / "unpruned.ckpt",
+                "latency": latency,
+            }
+            paths = [f"{key}={path}" for key, path in places.items()]
+            return validate(compose("prune", [*QUICK, *paths, *overrides]), PruneConfig)
+
+    return make
+
+
+def test_a_run_leaves_a_faster_network_log_and_pictures(prune_config, tmp_path):
+    outcome = prune(prune_config("budget=0.8"))
+    out = tmp_path / "run"
+    assert {PRUNED, "removals.csv", "pruning.json", "widths.png", "time_loss.png", "predicted.png",
+            "config.yaml", "last.ckpt", "metrics"} <= {path.name for path in out.iterdir()} | {"last.ckpt"}  # fmt: skip
+    stored = json.loads((out / "pruning.json").read_text())
+    assert stored["after_ms"] <= stored["budget_ms"] < stored["before_ms"] or not stored["met"]
+    trained = load_checkpoint(out / PRUNED)
+    assert trained.trained_on == ["drawn", "folder"]
+    assert {g.name: g.maps for g in find_groups(trained.network)} == {k: n for k, n in outcome.after.items() if n > 1}
+    assert sum(outcome.after.values()) < sum(outcome.before.values())
+    export_onnx(trained.network, tmp_path / "pruned.onnx")
+    onnx.checker.check_model(str(tmp_path / "pruned.onnx"))
+    photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    assert parity(trained.network, tmp_path / "pruned.onnx", [photo]) < PARITY
+
+
+def test_a_pruned_network_trains_on(prune_config, train_config, tmp_path):  # noqa: F811
+    prune(prune_config("pruner=fisher_macs", "budget=0.8"))
+    pruned = load_checkpoint(tmp_path / "run" / PRUNED).network
+    settings = [f"checkpoint={tmp_path / 'run' / PRUNED}", f"out={tmp_path / 'on'}", "trainer.max_epochs=1"]
+    best = fit(train_config(*settings))
+    trained = load_checkpoint(best).network
+    assert {g.name: g.maps for g in find_groups(trained)} == {g.name: g.maps for g in find_groups(pruned)}
+    assert any(not torch.equal(a, b) for a, b in zip(trained.parameters(), pruned.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("pruner", ["taylor", "magnitude", "random"])
+def test_every_criterion_runs(prune_config, pruner):
+    outcome = prune(prune_config(f"pruner={pruner}", "budget=0.9"))
+    assert sum(outcome.after.values()) < sum(outcome.before.values())
+
+
+def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path, monkeypatch):
+    rules = []
+    photo = GazeDataset.photo
+    monkeypatch.setattr(GazeDataset, "photo", lambda self, index, rule: rules.append(rule) or photo(self, index, rule))
+    prune(prune_config("budget=0.9", "pruner=magnitude", "longer_side=48", f"latency={tmp_path / 'other.json'}"))
+    assert rules == [InputRule(64, 16)] * 4  # the teacher, the unpruned network, sees them as large as ever
+    assert load_checkpoint(tmp_path / "run" / PRUNED).network.config.input.longer_side == 48
+
+
+def test_single_weights_leave(prune_config, tmp_path):
+    outcome = prune(prune_config("pruner=weights", "budget=0.5"))
+    assert outcome.weights == pytest.approx(0.5, abs=1e-3)
+    weights = [p for p in load_checkpoint(tmp_path / "run" / PRUNED).network.parameters() if p.ndim == 4]
+    zeros = sum(int((p == 0).sum()) for p in weights) / sum(p.numel() for p in weights)
+    assert zeros == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([], "budget: give budget_ms=MILLISECONDS or budget=SHARE"),
+        (["budget=0.5", "budget_ms=3"], "budget: give budget_ms=MILLISECONDS or budget=SHARE"),
+        (["budget=1.5"], r"budget: expected a share .* between 0 and 1, got 1.5"),
+        (["budget_ms=-1"], "budget_ms: expected milliseconds above 0"),
+        (["budget=0.5", "pruner.signal=hunch"], "pruner.signal: expected one of fisher, .*got 'hunch'"),
+        (["budget=0.5", "pruner.cost=gut"], "pruner.cost: expected one of table, .*got 'gut'"),
+        (["budget=0.5", "pruner.decay=0"], "pruner.decay: expected above 0"),
+        (["budget=0.5", "pruner.multiple=0"], "pruner.multiple: expected at least 1"),
+        (["budget=0.5", "distill.weight=2"], "distill.weight: expected 0 to 1"),
+        (["budget=0.5", "longer_side=0"], "longer_side: expected pixels, got 0"),
+        (["budget=0.5", "resume=true"], "no run to continue"),
+        (["budget_ms=3", "pruner=weights"], "budget_ms: zeros among the weights save no time"),
+    ],
+)
+def test_wrong_settings_are_told_before_anything_is_written(prune_config, tmp_path, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        prune(prune_config(*settings))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_a_run_is_not_overwritten(prune_config, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / PRUNED).write_bytes(b"precious")
+    with pytest.raises(ConfigError, match="holds a run already"):
+        prune(prune_config("budget=0.5"))
+    assert (tmp_path / "run" / PRUNED).read_bytes() == b"precious"
+
+
+def test_the_timed_size_is_what_the_network_sees():
+    network = build_network(small_config())
+    assert timed_size(None, network) == Size(64, 48)
+    assert timed_size([128, 96], network) == Size(128, 96)
+    with pytest.raises(ConfigError, match=r"size: expected \[width, height\], multiples of 16, got \[100, 96\]"):
+        timed_size([100, 96], network)

@@ -1,0 +1,182 @@
+"""Whole runs: what they write, that they learn, stop, go on exactly, and lose nothing."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import gaze.training.run as fit_module
+from gaze.data.store import FixationStore
+from gaze.errors import ConfigError, DataError
+from gaze.models import build_network, load_network
+from gaze.models.checkpoints import load_checkpoint, save_checkpoint
+from gaze.models.widths import set_widths
+from gaze.training.run import BEST, LAST, fit, make_data, resolve_precision
+from tests.models.conftest import small_config
+from tests.pruning.conftest import live
+
+
+def column(run, name) -> list[float]:
+    with (run / "metrics/version_0/metrics.csv").open() as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+def test_a_run_learns_and_leaves_checkpoints_logs_and_panels(train_config, tmp_path):
+    config = train_config("trainer.max_epochs=8", "trainer.patience=20")
+    best = fit(config)
+    out = tmp_path / "run"
+    assert best == out / BEST
+    assert {"config.yaml", "metrics", LAST} <= {path.name for path in out.iterdir()}
+    assert list(out.glob("events.out.tfevents.*"))
+    assert len(list((out / "panels").glob("epoch_*.png"))) == 8
+    gains = column(out, "val/information_gain")
+    assert len(gains) == 8
+    assert max(gains[4:]) > gains[0]
+    trained = load_checkpoint(best)
+    assert (trained.trained_on, trained.seed) == (["folder"], config.seed)
+    kept = torch.load(best, weights_only=True)["callbacks"]
+    score = next(state["best_model_score"] for key, state in kept.items() if "ModelCheckpoint" in key)
+    assert float(score) == pytest.approx(max(gains), abs=1e-4)
+
+
+class Interrupt(pl.Callback):
+    """Presses Ctrl-C when an epoch has ended."""
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(train_config, tmp_path, monkeypatch):
+    save_checkpoint(tmp_path / "teacher.ckpt", live(build_network(small_config())), ["drawn"], 5)
+    taught = f"distill.teacher={tmp_path / 'teacher.ckpt'}"
+    whole, parted = (train_config(taught, f"out={tmp_path / name}") for name in ("whole", "parted"))
+    fit(whole)
+    make = fit_module.make_trainer
+
+    def interrupted(*arguments):
+        trainer = make(*arguments)
+        trainer.callbacks.append(Interrupt())
+        return trainer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "make_trainer", interrupted)
+        with pytest.raises(SystemExit):
+            fit(parted)
+    fit(train_config(taught, f"out={tmp_path / 'parted'}", "resume=true"))
+    first, second = (torch.load(tmp_path / run / LAST, weights_only=True) for run in ("whole", "parted"))
+    assert first["global_step"] == second["global_step"] > 0
+    for part in ("state_dict", "current_model_state"):
+        assert first[part].keys() == second[part].keys()
+        for key, value in first[part].items():
+            assert torch.equal(value, second[part][key]), f"{part} {key}"
+    moments = [checkpoint["optimizer_states"][0]["state"] for checkpoint in (first, second)]
+    assert all(torch.equal(moments[0][k]["exp_avg"], moments[1][k]["exp_avg"]) for k in moments[0])
+
+
+def test_a_network_trains_on_with_another_activation(train_config, tmp_path):
+    first = fit(train_config("trainer.max_epochs=1"))
+    settings = [f"checkpoint={first}", "trainer.max_epochs=1"]
+    relu = fit(train_config(*settings, "model.backbone.activation=relu", f"out={tmp_path / 'relu'}"))
+    on = fit(train_config(f"checkpoint={relu}", "trainer.max_epochs=1", f"out={tmp_path / 'on'}"))
+    for checkpoint, activation in ((first, None), (relu, "relu"), (on, "relu")):  # null leaves the network as it came
+        network = load_network(checkpoint)
+        assert network.config.backbone.activation == activation
+        assert any(isinstance(m, torch.nn.Hardswish) for m in network.modules()) == (activation is None)
+    with pytest.raises(ConfigError, match=r"model\.backbone\.activation=elu"):
+        fit(train_config(*settings, "model.backbone.activation=elu", f"out={tmp_path / 'elu'}"))
+    assert not (tmp_path / "elu").exists()
+
+
+def test_a_network_trains_on_without_modules_and_never_gets_them_back(train_config, tmp_path):
+    first = fit(train_config("trainer.max_epochs=1"))
+    settings = [f"checkpoint={first}", "trainer.max_epochs=1"]
+    thin = fit(train_config(*settings, "model.backbone.skip=['*.se']", f"out={tmp_path / 'thin'}"))
+    on = fit(train_config(f"checkpoint={thin}", "trainer.max_epochs=1", f"out={tmp_path / 'on'}"))
+    assert any(".se." in name for name in load_network(first).state_dict())
+    for checkpoint in (thin, on):
+        network = load_network(checkpoint)
+        assert network.config.backbone.skip == ["*.se"]
+        assert not any(".se." in name for name in network.state_dict())
+
+
+def test_what_only_a_pruned_network_could_leave_out_is_refused_before_the_training(tmp_path):
+    config = small_config(name="tf_efficientnetv2_b0", taps=[2, 3])
+    network = build_network(config)
+    stem = {"conv_stem": [3, 16], "bn1": [16], "blocks.0.0.conv": [16, 16]}
+    set_widths(network, {f"backbone.features.{name}": width for name, width in stem.items()})
+    save_checkpoint(tmp_path / "pruned.ckpt", network, ["drawn"], 1)
+    asked = replace(config, backbone=replace(config.backbone, skip=["blocks.0.0"]))  # 16 maps in and out, unpruned 32
+    with pytest.raises(ConfigError, match=r"model\.backbone\.skip=blocks\.0\.0: expected modules that keep the shape"):
+        fit_module._continued(tmp_path / "pruned.ckpt", asked)
+
+
+def test_a_run_is_never_overwritten_and_resuming_needs_one(train_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"resume=true: no run to continue in out=.*last\.ckpt"):
+        fit(train_config("resume=true"))
+    fit(train_config("trainer.max_epochs=1"))
+    before = (tmp_path / "run" / LAST).read_bytes()
+    with pytest.raises(ConfigError, match="holds a run already"):
+        fit(train_config())
+    assert (tmp_path / "run" / LAST).read_bytes() == before
+
+
+def test_trains_on_sets_of_points_and_of_maps_together(train_config, make_store, tmp_path):
+    maps = make_store(gaze=False)
+    config = train_config("trainer.max_epochs=1", "loader.weights={folder: 2, maps: 0.5}")
+    config.sets["maps"] = type(config.sets["folder"])(**{**vars(config.sets["folder"]), "store": str(maps)})
+    fit(config)
+    assert load_checkpoint(tmp_path / "run" / BEST).trained_on == ["folder", "maps"]
+    assert column(tmp_path / "run", "val/maps")
+
+
+def test_a_network_learns_from_a_teacher_s_variations_beside_people(train_config, make_store, tmp_path):
+    taught = make_store(splits=("train",) * 4, gaze=False, teacher="big 1.0")
+    config = train_config("trainer.max_epochs=1")
+    config.sets["taught"] = type(config.sets["folder"])(**{**vars(config.sets["folder"]), "store": str(taught)})
+    data = make_data(config)
+    people, variations = data.center_biases()
+    np.testing.assert_allclose(variations, people, atol=1e-6)  # not validated, so its centre bias is the others'
+    assert len(data.train_set) == 4 + sum(
+        split == "train" for split in FixationStore(config.sets["folder"].store).splits
+    )
+    fit(config)
+    assert load_checkpoint(tmp_path / "run" / BEST).trained_on == ["folder"]
+    assert not column(tmp_path / "run", "val/taught")
+
+
+def test_a_checkpoint_holds_the_averaged_weights(train_config, tmp_path):
+    fit(train_config("trainer.max_epochs=1"))
+    checkpoint = torch.load(tmp_path / "run" / BEST, weights_only=True)
+    network = load_network(tmp_path / "run" / BEST).state_dict()
+    key = "readout.layers.0.weight"
+    assert torch.equal(network[key], checkpoint["state_dict"][f"network.{key}"])
+    assert not torch.equal(network[key], checkpoint["current_model_state"][f"network.{key}"])
+
+
+def test_errors_come_before_anything_is_written(train_config, tmp_path):
+    with pytest.raises(DataError, match="no such store"):
+        fit(train_config("sets.folder.store=nowhere.h5"))
+    with pytest.raises(ConfigError, match=r"loader\.weights\.osie: no such set; expected one of folder"):
+        fit(train_config("loader.weights={osie: 2}"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_precision_follows_the_device(monkeypatch):
+    assert resolve_precision("16-mixed") == "16-mixed"
+    for gpu, bf16, expected in (
+        (False, False, "32-true"),
+        (True, False, "16-mixed"),
+        (True, True, "bf16-mixed"),
+    ):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda bf16=bf16: bf16)
+        assert resolve_precision("auto") == expected
+
+
+def test_small_store_has_every_split(small_store):
+    store = FixationStore(small_store)
+    assert [len(store.indices(split)) for split in ("train", "val", "test")] == [4, 3, 4]
