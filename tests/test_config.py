@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from gaze.config import validate
 from gaze.errors import ConfigError
 from gaze.evaluate import EvaluateConfig
-from gaze.export import ExportConfig
+from gaze.models.config import ExportConfig
 from gaze.prepare import PrepareConfig
 from gaze.teach import TeachConfig
-from gaze.train import TrainConfig
+from gaze.training.config import TrainConfig
 
 VERBS = {
     "prepare": (PrepareConfig, ["data=osie", "data.root=somewhere"]),

@@ -1,4 +1,4 @@
-"""What a data set states about itself: one entry of the configuration group `data`."""
+"""What a data set states about itself, one entry of the configuration group `data`, and how examples are drawn."""
 
 from dataclasses import dataclass
 
@@ -47,3 +47,18 @@ class DataSetConfig:
         if not sigma > 0:
             raise ConfigError(f"sets.{self.name}: the sigma of the density must be above 0, got {sigma}")
         return sigma
+
+
+@dataclass
+class LoaderConfig:
+    """How examples are drawn.
+
+    Attributes:
+        batch_size: images a step and process.
+        workers: processes that decode; 0 decodes in the training process.
+        weights: per set, how often its images come in an epoch; a set that is not named comes once, null: all do.
+    """
+
+    batch_size: int
+    workers: int
+    weights: dict[str, float] | None

@@ -1,7 +1,6 @@
 """The LightningDataModule: prepared stores in, batches of one size out."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,25 +10,11 @@ from torch.utils.data import DataLoader
 from gaze.baselines import GRID, fit_center_bias
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig
+from gaze.data.config import LoaderConfig
 from gaze.data.dataset import BucketBatches, GazeDataset, stimulus_box, target_map
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.geometry import Size
-
-
-@dataclass
-class LoaderConfig:
-    """How examples are drawn.
-
-    Attributes:
-        batch_size: images a step and process.
-        workers: processes that decode; 0 decodes in the training process.
-        weights: per set, how often its images come in an epoch; a set that is not named comes once, null: all do.
-    """
-
-    batch_size: int
-    workers: int
-    weights: dict[str, float] | None
 
 
 class GazeDataModule(pl.LightningDataModule):

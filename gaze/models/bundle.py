@@ -5,7 +5,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,15 @@ from gaze.card import InputRule, ModelCard
 from gaze.errors import ConfigError, DataError
 from gaze.images import SUFFIXES, decode, write_atomic
 from gaze.models.checkpoints import Trained, load_checkpoint
-from gaze.models.config import resized
+from gaze.models.config import CardConfig, ExportConfig, resized
 from gaze.models.finalizer import STRIDE
 from gaze.models.onnx import export_onnx, parity, rounded
-
-if TYPE_CHECKING:
-    from gaze.export import CardConfig, ExportConfig
 
 PHOTOS = 8
 """How many photographs of a folder are compared."""
 
 
-def write_bundle(config: "ExportConfig") -> str:
+def write_bundle(config: ExportConfig) -> str:
     """Exports a checkpoint as `config` says.
 
     Returns:
@@ -52,7 +49,7 @@ def write_bundle(config: "ExportConfig") -> str:
     return f"{config.out}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of torch in log density"
 
 
-def make_card(words: "CardConfig", name: str, trained: Trained, content: bytes) -> ModelCard:
+def make_card(words: CardConfig, name: str, trained: Trained, content: bytes) -> ModelCard:
     """The card of an exported network whose file is `content`."""
     config = trained.network.config
     return ModelCard(

@@ -1,8 +1,5 @@
 """Knowledge distillation: the network also learns from the density that another one predicts."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import pytorch_lightning as pl
 import torch
@@ -12,26 +9,7 @@ from tqdm import tqdm
 from gaze.card import InputRule
 from gaze.data.dataset import GazeDataset
 from gaze.data.taught import Taught
-from gaze.errors import ConfigError
 from gaze.models.network import GazeNetwork
-
-
-@dataclass
-class DistillConfig:
-    """What is learnt from a teacher.
-
-    Attributes:
-        teacher: checkpoint of the network to learn from; null learns from people alone.
-        weight: 0 to 1, share of the teacher's density in the target.
-    """
-
-    teacher: Path | None
-    weight: float
-
-    def check(self) -> None:
-        """Raises ConfigError where the weight is none."""
-        if not 0 <= self.weight <= 1:
-            raise ConfigError(f"distill.weight: expected 0 to 1, got {self.weight}")
 
 
 class Teacher(pl.Callback):

@@ -1,7 +1,6 @@
 """The LightningModule that trains a gaze network."""
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,27 +14,11 @@ from torch import Tensor, nn
 from gaze.models.checkpoints import describe
 from gaze.models.network import GazeNetwork
 from gaze.models.widths import set_widths
+from gaze.training.config import OptimConfig
 from gaze.training.losses import information_gain
 
 MONITOR = "val/information_gain"
 """What checkpoints and early stopping go by: bits per fixation over the centre bias, mean over the sets."""
-
-
-@dataclass
-class OptimConfig:
-    """AdamW with a warm-up and a cosine to zero.
-
-    Attributes:
-        backbone_lr: peak learning rate of the backbone.
-        readout_lr: peak learning rate of readout, blur and centre bias.
-        weight_decay: of convolution weights; biases, norms, blur and centre bias are not decayed.
-        warmup: share of all steps over which the rate rises.
-    """
-
-    backbone_lr: float
-    readout_lr: float
-    weight_decay: float
-    warmup: float
 
 
 class GazeModule(pl.LightningModule):

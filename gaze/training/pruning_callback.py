@@ -1,7 +1,7 @@
 """Makes the pruning callback that a configuration describes."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gaze.errors import ConfigError
 from gaze.geometry import Size
@@ -17,22 +17,20 @@ from gaze.pruning.methods.fisher_pruning import FisherPruning, Rules
 from gaze.pruning.methods.weight_pruning import WeightPruning
 from gaze.pruning.removal_log import RemovalLog
 from gaze.pruning.structure.groups import Group, find_groups
-
-if TYPE_CHECKING:
-    from gaze.prune import PruneConfig
+from gaze.training.config import PruneConfig
 
 REMOVALS = "removals.csv"
 SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
 
 
-def make_pruning(config: "PruneConfig", unpruned: GazeNetwork) -> FisherPruning | WeightPruning:
+def make_pruning(config: PruneConfig, unpruned: GazeNetwork) -> FisherPruning | WeightPruning:
     """The callback that `config` describes; measures the latency table where there is none that fits."""
     if config.pruner.granularity == "parameter":
         return WeightPruning(config.budget or 0, config.schedule, config.pruner.decay)
     return _make_fisher_pruning(config, unpruned)
 
 
-def _make_fisher_pruning(config: "PruneConfig", unpruned: GazeNetwork) -> FisherPruning:
+def _make_fisher_pruning(config: PruneConfig, unpruned: GazeNetwork) -> FisherPruning:
     size = timed_size(config.size, unpruned)
     engine = Engine(config.engine, config.threads)
     units, maps = find_units(unpruned, size), {group.name: group.maps for group in find_groups(unpruned)}
@@ -54,7 +52,7 @@ def _make_fisher_pruning(config: "PruneConfig", unpruned: GazeNetwork) -> Fisher
                          stopwatch.base)  # fmt: skip
 
 
-def make_signal(config: "PruneConfig", network: GazeNetwork, groups: list[Group]) -> Signal:
+def make_signal(config: PruneConfig, network: GazeNetwork, groups: list[Group]) -> Signal:
     """The signal that `config` names."""
     makers: dict[str, Any] = {
         "fisher": lambda: Fisher(network, groups, config.pruner.decay),

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -31,13 +31,11 @@ from gaze.pruning.methods.base import PacedPruning
 from gaze.pruning.methods.fisher_pruning import FisherPruning
 from gaze.pruning.methods.weight_pruning import WeightPruning
 from gaze.pruning.removal_log import read
+from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
 from gaze.training.pruning_callback import REMOVALS, make_pruning
 from gaze.training.pruning_outcome import FasterOutcome, Outcome, SparserOutcome
 from gaze.training.run import EXPECTED, LAST, make_teachers, resolve_precision
-
-if TYPE_CHECKING:
-    from gaze.prune import PruneConfig
 
 PRUNED = "pruned.ckpt"
 
@@ -54,7 +52,7 @@ class PruningModule(GazeModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def prune(config: "PruneConfig") -> Outcome:
+def prune(config: PruneConfig) -> Outcome:
     """Prunes as `config` says and leaves checkpoint, log and pictures in `out`.
 
     Raises:
@@ -84,7 +82,7 @@ def prune(config: "PruneConfig") -> Outcome:
         return _finish(config, module.network, pruning, unpruned, data)
 
 
-def _unpruned(config: "PruneConfig") -> GazeNetwork:
+def _unpruned(config: PruneConfig) -> GazeNetwork:
     network = load_network(config.checkpoint)
     if config.longer_side is not None:
         network.config = resized(network.config, config.longer_side)
@@ -92,7 +90,7 @@ def _unpruned(config: "PruneConfig") -> GazeNetwork:
 
 
 def _finish(
-    config: "PruneConfig", network: GazeNetwork, pruning: FisherPruning | WeightPruning, unpruned: GazeNetwork,
+    config: PruneConfig, network: GazeNetwork, pruning: FisherPruning | WeightPruning, unpruned: GazeNetwork,
     data: GazeDataModule,
 ) -> Outcome:  # fmt: skip
     trained_on = sorted({*load_checkpoint(config.checkpoint).trained_on, *data.people})
@@ -112,7 +110,7 @@ def _finish(
     return outcome
 
 
-def _faster(config: "PruneConfig", common: dict[str, Any], pruning: FisherPruning) -> FasterOutcome:
+def _faster(config: PruneConfig, common: dict[str, Any], pruning: FisherPruning) -> FasterOutcome:
     after = {name: pruning.maps.get(name, 1) for name in pruning.before}
     pictures.draw_widths(pruning.before, after, config.out / "widths.png")
     if rows := read(config.out / REMOVALS):
@@ -129,7 +127,7 @@ def _faster(config: "PruneConfig", common: dict[str, Any], pruning: FisherPrunin
     )
 
 
-def _gain(network: GazeNetwork, config: "PruneConfig", data: GazeDataModule) -> float:
+def _gain(network: GazeNetwork, config: PruneConfig, data: GazeDataModule) -> float:
     """Information gain on the validation images, bits per fixation."""
     module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed)
     trainer = pl.Trainer(
@@ -146,13 +144,13 @@ def _gain(network: GazeNetwork, config: "PruneConfig", data: GazeDataModule) -> 
     return float(found[0][MONITOR]) if found else math.nan
 
 
-def _make_data(config: "PruneConfig", network: GazeNetwork) -> GazeDataModule:
+def _make_data(config: PruneConfig, network: GazeNetwork) -> GazeDataModule:
     stores = {name: FixationStore(entry.store) for name, entry in config.sets.items()}
     rule = InputRule(network.config.input.longer_side, network.config.input.multiple)
     return GazeDataModule(stores, rule, STRIDE, config.loader, config.augment, config.seed)
 
 
-def _make_trainer(config: "PruneConfig", others: Sequence[pl.Callback]) -> pl.Trainer:
+def _make_trainer(config: PruneConfig, others: Sequence[pl.Callback]) -> pl.Trainer:
     settings = config.trainer
     callbacks: list[pl.Callback] = [
         Averaging(decay=settings.ema_decay),
@@ -180,7 +178,7 @@ def _make_trainer(config: "PruneConfig", others: Sequence[pl.Callback]) -> pl.Tr
     )
 
 
-def _check(config: "PruneConfig") -> Path | None:
+def _check(config: PruneConfig) -> Path | None:
     if (config.budget is None) == (config.budget_ms is None):
         raise ConfigError("budget: give budget_ms=MILLISECONDS or budget=SHARE of the unpruned time, one of the two")
     if config.budget is not None and not 0 < config.budget < 1:

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 import torch
@@ -25,13 +24,10 @@ from gaze.errors import ConfigError
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
 from gaze.models.backbone import RANDOM, build_backbone, leave_out, set_activation
 from gaze.pruning.averaging import Averaging
-from gaze.training.config import TrainerConfig
-from gaze.training.distillation import DistillConfig, Teacher
+from gaze.training.config import DistillConfig, TrainConfig, TrainerConfig
+from gaze.training.distillation import Teacher
 from gaze.training.lightning_module import MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
-
-if TYPE_CHECKING:
-    from gaze.train import TrainConfig
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -45,7 +41,7 @@ EXPECTED = (
 """Warnings of Lightning that tell nothing new here."""
 
 
-def fit(config: "TrainConfig") -> Path:
+def fit(config: TrainConfig) -> Path:
     """Trains as `config` says.
 
     Returns:
@@ -90,7 +86,7 @@ def make_teachers(config: DistillConfig, progress: bool) -> list[Teacher]:
     return [Teacher(load_network(config.teacher), config.weight, progress)]
 
 
-def make_data(config: "TrainConfig") -> GazeDataModule:
+def make_data(config: TrainConfig) -> GazeDataModule:
     """Opens the stores that `config` names."""
     stores = {name: FixationStore(entry.store) for name, entry in config.sets.items()}
     rule = InputRule(config.model.input.longer_side, config.model.input.multiple)

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from gaze.config import validate
-from gaze.train import TrainConfig
+from gaze.training.config import TrainConfig
 
 SMALL = [
     "data=folder",

@@ -12,7 +12,8 @@ from gaze.data.taught import Taught
 from gaze.errors import ConfigError
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
-from gaze.training.distillation import DistillConfig, Teacher
+from gaze.training.config import DistillConfig
+from gaze.training.distillation import Teacher
 from gaze.training.losses import information_gain
 from gaze.training.run import fit
 from tests.models.conftest import small_config

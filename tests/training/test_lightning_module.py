@@ -5,7 +5,8 @@ import pytest
 
 from gaze.models import ModelConfig, build_network
 from gaze.models.config import BackboneConfig, FinalizerConfig, InputConfig, ReadoutConfig
-from gaze.training.lightning_module import OptimConfig, parameter_groups, warmup_cosine
+from gaze.training.config import OptimConfig
+from gaze.training.lightning_module import parameter_groups, warmup_cosine
 
 
 def test_rate_rises_in_a_line_and_falls_as_a_cosine():

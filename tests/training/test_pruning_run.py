@@ -18,8 +18,8 @@ from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.onnx import PARITY, export_onnx, parity
-from gaze.prune import PruneConfig
 from gaze.pruning.structure.groups import find_groups
+from gaze.training.config import PruneConfig
 from gaze.training.pruning_callback import timed_size
 from gaze.training.pruning_run import PRUNED, prune
 from gaze.training.run import fit
