@@ -26,7 +26,7 @@ VERBS = (
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("gaze.errors",),
-    ("gaze.geometry", "gaze.fixations"),
+    ("gaze.geometry", "gaze.fixations", "gaze.registry"),
     ("gaze.weights",),
     ("gaze.images",),
     ("gaze.metrics", "gaze.framing", "gaze.card"),
