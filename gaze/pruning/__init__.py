@@ -1,6 +1,10 @@
 """Pruning: which feature maps can leave a gaze network, what each is worth to it, and their removal."""
 
-from gaze.pruning.information.signal import Fisher, Magnitude, Random, Signal, Taylor
+from gaze.pruning.information.fisher import Fisher
+from gaze.pruning.information.magnitude import Magnitude
+from gaze.pruning.information.random import Random
+from gaze.pruning.information.signal import Signal
+from gaze.pruning.information.taylor import Taylor
 from gaze.pruning.information.weight_fisher import ParameterFisher
 from gaze.pruning.structure.gates import Gates
 from gaze.pruning.structure.groups import Group, Member, find_groups

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gaze.images import write_atomic
 from gaze.pruning.alternation import alternation, kept_shares
-from gaze.pruning.removal_log import Removal
+from gaze.pruning.methods.removal_log import Removal
 
 BEFORE, AFTER, ACCENT, INK, RULE = "#cdd6e0", "#24567d", "#d1602b", "#333333", "#e6e6e6"
 PER_ROW = 52

@@ -12,10 +12,14 @@ from gaze.pruning.cost.kernels import find_units
 from gaze.pruning.cost.latency_table import load_or_measure
 from gaze.pruning.cost.models import Cost, MacCost, QuadraticCost, TableCost, UniformCost
 from gaze.pruning.cost.stopwatch import Stopwatch
-from gaze.pruning.information.signal import Fisher, Magnitude, Random, Signal, Taylor
+from gaze.pruning.information.fisher import Fisher
+from gaze.pruning.information.magnitude import Magnitude
+from gaze.pruning.information.random import Random
+from gaze.pruning.information.signal import Signal
+from gaze.pruning.information.taylor import Taylor
 from gaze.pruning.methods.fisher_pruning import FisherPruning, Rules
+from gaze.pruning.methods.removal_log import RemovalLog
 from gaze.pruning.methods.weight_pruning import WeightPruning
-from gaze.pruning.removal_log import RemovalLog
 from gaze.pruning.structure.groups import Group, find_groups
 from gaze.training.config import PruneConfig
 

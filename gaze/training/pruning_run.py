@@ -26,15 +26,15 @@ from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.config import resized
 from gaze.models.network import GazeNetwork
 from gaze.pruning import pictures
-from gaze.pruning.averaging import Averaging
 from gaze.pruning.methods.base import PacedPruning
 from gaze.pruning.methods.fisher_pruning import FisherPruning
+from gaze.pruning.methods.outcome import FasterOutcome, Outcome, SparserOutcome
+from gaze.pruning.methods.removal_log import read
 from gaze.pruning.methods.weight_pruning import WeightPruning
-from gaze.pruning.removal_log import read
+from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
 from gaze.training.pruning_callback import REMOVALS, make_pruning
-from gaze.training.pruning_outcome import FasterOutcome, Outcome, SparserOutcome
 from gaze.training.run import EXPECTED, LAST, make_teachers, resolve_precision
 
 PRUNED = "pruned.ckpt"

@@ -23,7 +23,7 @@ from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
 from gaze.models.backbone import RANDOM, build_backbone, leave_out, set_activation
-from gaze.pruning.averaging import Averaging
+from gaze.training.averaging import Averaging
 from gaze.training.config import DistillConfig, TrainConfig, TrainerConfig
 from gaze.training.distillation import Teacher
 from gaze.training.lightning_module import MONITOR, GazeModule

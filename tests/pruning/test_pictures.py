@@ -10,8 +10,8 @@ from PIL import Image
 
 from gaze.pruning import pictures
 from gaze.pruning.alternation import alternation
+from gaze.pruning.methods.removal_log import Removal
 from gaze.pruning.pictures import draw_predicted, draw_time_loss, draw_widths, short_names
-from gaze.pruning.removal_log import Removal
 
 
 def removals(count: int) -> list[Removal]:

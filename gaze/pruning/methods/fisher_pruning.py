@@ -8,17 +8,17 @@ from typing import Any
 import pytorch_lightning as pl
 
 from gaze.models.network import GazeNetwork
-from gaze.pruning.averaging import Averaging
 from gaze.pruning.cost.models import Cost
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.information.signal import Signal
 from gaze.pruning.methods.base import PacedPruning
 from gaze.pruning.methods.candidates import Candidate, Choice
+from gaze.pruning.methods.removal_log import Removal, RemovalLog
 from gaze.pruning.methods.schedule import ScheduleConfig
-from gaze.pruning.removal_log import Removal, RemovalLog
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.gates import Gates
 from gaze.pruning.structure.groups import Group, find_groups
+from gaze.training.averaging import Averaging
 
 GAIN = "val/information_gain"
 

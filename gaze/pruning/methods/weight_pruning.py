@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from gaze.errors import ConfigError
-from gaze.pruning.averaging import Averaging
 from gaze.pruning.information.weight_fisher import ParameterFisher
 from gaze.pruning.methods.base import PacedPruning
 from gaze.pruning.methods.schedule import ScheduleConfig
+from gaze.training.averaging import Averaging
 
 
 class WeightPruning(PacedPruning):

@@ -14,15 +14,15 @@ from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import widths
-from gaze.pruning.averaging import Averaging
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.models import UniformCost
 from gaze.pruning.cost.stopwatch import Stopwatch
-from gaze.pruning.information.signal import Fisher
+from gaze.pruning.information.fisher import Fisher
 from gaze.pruning.methods.fisher_pruning import FisherPruning, Rules
+from gaze.pruning.methods.removal_log import RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
-from gaze.pruning.removal_log import RemovalLog, read
 from gaze.pruning.structure.groups import find_groups
+from gaze.training.averaging import Averaging
 from tests.models.conftest import small_config
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from gaze.errors import ConfigError
-from gaze.pruning.averaging import Averaging
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.methods.weight_pruning import WeightPruning, mask_weights
+from gaze.training.averaging import Averaging
 from tests.pruning.methods.test_fisher_pruning import Module, network, trainer  # noqa: F401
 
 SCHEDULE = ScheduleConfig(
