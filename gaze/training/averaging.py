@@ -1,4 +1,4 @@
-"""Averaged weights of a network that is being pruned."""
+"""Averaged weights, of a network that may lose maps meanwhile."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import nn
 
 from gaze.models.widths import set_widths
+from gaze.pruning.structure.followers import Change
 
 
 class Averaging(EMAWeightAveraging):
@@ -18,6 +19,10 @@ class Averaging(EMAWeightAveraging):
         assert self._average_model is not None
         module: Any = self._average_model.module
         return module.network
+
+    def follow(self, cut: Change) -> None:
+        """Repeats on the averaged network what was done to the trained one."""
+        cut.apply(self.network)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from gaze.errors import ConfigError
 from gaze.models.network import GazeNetwork
 from gaze.pruning.methods.schedule import ScheduleConfig
+from gaze.pruning.structure.followers import Change, followers
 
 
 class PacedPruning(pl.Callback, ABC):
@@ -43,6 +44,12 @@ class PacedPruning(pl.Callback, ABC):
     @abstractmethod
     def shown(self) -> dict[str, float]:
         """What progress bar and loggers tell."""
+
+    def tell(self, trainer: pl.Trainer, cut: Change) -> None:
+        """Has the trainer's optimisers and callbacks follow a change of the network."""
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        for follower in followers(callbacks, trainer.optimizers):
+            follower.follow(cut)
 
     def rate(self, step: int) -> float:
         """Factor of the learning rates at a step: a short rise, 1 while pruning, then a cosine to 0."""

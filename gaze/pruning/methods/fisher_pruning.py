@@ -18,7 +18,6 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.gates import Gates
 from gaze.pruning.structure.groups import Group, find_groups
-from gaze.training.averaging import Averaging
 
 GAIN = "val/information_gain"
 
@@ -165,13 +164,9 @@ class FisherPruning(PacedPruning):
         )
 
     def _operate(self, trainer: pl.Trainer) -> None:
-        """Cuts out what is masked, of the network, its averaged copy, the optimisers' state and the signal."""
+        """Cuts out what is masked, of the network, all that follows it, and the signal."""
         cut = surgery.remove(self.network, self.gates.closed())
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Averaging):
-                surgery.apply(callback.network, cut.layers)
-        for optimizer in trainer.optimizers:
-            surgery.follow(optimizer, cut.replaced)
+        self.tell(trainer, cut)
         for name, kept in cut.maps.items():
             self.indices[name] = [self.indices[name][k] for k in kept.tolist()]
         groups = find_groups(self.network)

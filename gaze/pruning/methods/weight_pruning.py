@@ -1,5 +1,6 @@
 """The Lightning callback that sets single weights to zero while a network trains: `granularity=parameter`."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -7,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from gaze.errors import ConfigError
+from gaze.models.widths import Replaced
 from gaze.pruning.information.weight_fisher import ParameterFisher
 from gaze.pruning.methods.base import PacedPruning
 from gaze.pruning.methods.schedule import ScheduleConfig
-from gaze.training.averaging import Averaging
+from gaze.pruning.structure.groups import convolution
 
 
 class WeightPruning(PacedPruning):
@@ -76,19 +78,25 @@ class WeightPruning(PacedPruning):
     ) -> None:
         """Removes when it is time to; keeps what was removed at zero after every update, in the average as well."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        networks = [c.network for c in trainer.callbacks if isinstance(c, Averaging)]  # type: ignore[attr-defined]
-        for network in [self.network, *networks]:
-            mask_weights(network, self.masks)
+        zeroing = Zeroing(self.masks)
+        zeroing.apply(self.network)
+        self.tell(trainer, zeroing)
 
     def state_dict(self) -> dict[str, Any]:
         """See `PacedPruning.state_dict`."""
         return {**super().state_dict(), "masks": self.masks, "state": self.signal.state_dict()}
 
 
-@torch.no_grad()
-def mask_weights(network: nn.Module, masks: dict[str, Tensor]) -> None:
-    """Sets convolution weights to zero where the mask of that layer is False."""
-    for name, mask in masks.items():
-        layer = network.get_submodule(name)
-        assert isinstance(layer, nn.Conv2d)
-        layer.weight.mul_(mask.to(layer.weight))
+@dataclass(frozen=True)
+class Zeroing:
+    """The change that sets convolution weights to zero where the mask of their layer, by its name, is False."""
+
+    masks: dict[str, Tensor]
+    replaced: tuple[Replaced, ...] = ()
+
+    @torch.no_grad()
+    def apply(self, network: nn.Module) -> None:
+        """See `Change.apply`."""
+        for name, mask in self.masks.items():
+            weight = convolution(network, name).weight
+            weight.mul_(mask.to(weight))
