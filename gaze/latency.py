@@ -58,7 +58,9 @@ def latency(config: LatencyConfig) -> None:
     from gaze.pruning.cost.foretelling import shares
     from gaze.pruning.cost.kernels import find_units
     from gaze.pruning.cost.latency_table import load_or_measure
-    from gaze.pruning.cost.models import MacCost, QuadraticCost, TableCost
+    from gaze.pruning.cost.models.macs import MacCost
+    from gaze.pruning.cost.models.quadratic import QuadraticCost
+    from gaze.pruning.cost.models.table import TableCost
     from gaze.pruning.structure.groups import find_groups
 
     _check(config)

@@ -9,7 +9,7 @@ from gaze.pruning import find_groups
 from gaze.pruning.cost.engines import TORCH_CPU, Engine
 from gaze.pruning.cost.foretelling import Validation, draw, narrowed, random_widths, shares, validate
 from gaze.pruning.cost.kernels import find_units
-from gaze.pruning.cost.models import MacCost
+from gaze.pruning.cost.models.macs import MacCost
 
 FULL = {"a": 64, "b": 20, "c": 3}
 

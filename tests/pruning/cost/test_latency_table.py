@@ -11,7 +11,7 @@ from gaze.pruning import find_groups
 from gaze.pruning.cost.engines import TORCH_CPU, Engine
 from gaze.pruning.cost.kernels import find_units
 from gaze.pruning.cost.latency_table import Grid, LatencyTable, alignment, load_or_measure, rounded
-from gaze.pruning.cost.models import TableCost
+from gaze.pruning.cost.models.table import TableCost
 
 SIZE = Size(48, 32)
 

@@ -2,11 +2,16 @@
 
 import pytest
 
+from gaze.errors import ConfigError
 from gaze.geometry import Size
 from gaze.pruning import find_groups, remove
 from gaze.pruning.cost.kernels import Unit, Width, find_units
 from gaze.pruning.cost.latency_table import Grid, LatencyTable
-from gaze.pruning.cost.models import MacCost, QuadraticCost, TableCost, UniformCost
+from gaze.pruning.cost.models import COSTS
+from gaze.pruning.cost.models.macs import MacCost
+from gaze.pruning.cost.models.quadratic import QuadraticCost
+from gaze.pruning.cost.models.table import TableCost
+from gaze.pruning.cost.models.uniform import UniformCost
 
 A = Width(0, (("a", 1),))
 B = Width(0, (("b", 1),))
@@ -147,3 +152,22 @@ def test_savings_change_with_neighbours_alone(small):
                    and cost.saving(other, 1, groups) != cost.saving(other, 1, fewer)}  # fmt: skip
         assert changed <= cost.neighbours(name)
         assert name in cost.neighbours(name)
+
+
+@pytest.mark.parametrize("name", list(COSTS))
+def test_every_cost_model_is_made_of_units_and_a_table(name):
+    assert COSTS[name](CHAIN, table()).total({"a": 48, "b": 24}) > 0
+
+
+@pytest.mark.parametrize("name", ["quadratic", "table"])
+def test_a_cost_model_of_measured_times_asks_for_them(name):
+    with pytest.raises(ValueError, match="table: expected a latency table, got None"):
+        COSTS[name](CHAIN)
+
+
+def test_a_cost_model_is_a_name_and_a_wrong_name_lists_them():
+    assert {name: COSTS[name] for name in COSTS} == {
+        "macs": MacCost, "none": UniformCost, "quadratic": QuadraticCost, "table": TableCost,
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"pruner\.cost: expected one of macs, none, quadratic, table, got 'joules'"):
+        COSTS.get("joules", "pruner.cost")

@@ -16,7 +16,7 @@ from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import widths
 from gaze.pruning.averaging import Averaging
 from gaze.pruning.cost.engines import Engine
-from gaze.pruning.cost.models import UniformCost
+from gaze.pruning.cost.models.uniform import UniformCost
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.information.signal import Fisher
 from gaze.pruning.methods.fisher_pruning import FisherPruning, Rules
