@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gaze.pruning.cost.kernels import Unit
+from gaze.pruning.cost.fused_operators import FusedOperator
 from gaze.pruning.cost.latency_table import LatencyTable
 from gaze.registry import Registry
 
@@ -12,12 +12,12 @@ MS, MAC, MAP = "ms", "MAC", "maps"
 
 
 class Cost(ABC):
-    """What each unit of a network costs, as a function of the maps of the groups; the network's cost is the sum.
+    """What each operator of a network costs, as a function of the maps of the groups; the network's cost is the sum.
 
     Every cost model is made in this way, so that what reads a name makes any of them.
 
     Args:
-        units: of the network; they need not be found again after surgery.
+        operators: of the network; they need not be found again after surgery.
         table: their measured times; None where the cost model needs none.
 
     Raises:
@@ -30,19 +30,19 @@ class Cost(ABC):
 
     unit: str = MS
 
-    def __init__(self, units: Sequence[Unit], table: LatencyTable | None = None) -> None:
-        self.units, self.scale = list(units), 1.0
+    def __init__(self, operators: Sequence[FusedOperator], table: LatencyTable | None = None) -> None:
+        self.operators, self.scale = list(operators), 1.0
         self.touched: dict[str, list[int]] = {}
-        for index, unit in enumerate(self.units):
-            for name in unit.groups:
+        for index, operator in enumerate(self.operators):
+            for name in operator.groups:
                 self.touched.setdefault(name, []).append(index)
 
     @abstractmethod
-    def of_unit(self, unit: Unit, maps: Mapping[str, int]) -> float:
-        """What one unit costs, before scaling."""
+    def of_operator(self, operator: FusedOperator, maps: Mapping[str, int]) -> float:
+        """What one operator costs, before scaling."""
 
-    def noise_of(self, units: Iterable[Unit], maps: Mapping[str, int]) -> float:
-        """What a saving in these units must exceed to be told from none, before scaling."""
+    def noise_of(self, operators: Iterable[FusedOperator], maps: Mapping[str, int]) -> float:
+        """What a saving in these operators must exceed to be told from none, before scaling."""
         return 0.0
 
     def candidates(self, maps: int) -> Iterable[int]:
@@ -51,7 +51,7 @@ class Cost(ABC):
 
     def total(self, maps: Mapping[str, int]) -> float:
         """What the whole network costs where each group has so many maps."""
-        return self.scale * sum(self.of_unit(unit, maps) for unit in self.units)
+        return self.scale * sum(self.of_operator(operator, maps) for operator in self.operators)
 
     def saving(self, name: str, n: int, maps: Mapping[str, int]) -> float:
         """What the removal of `n` maps of a group saves; negative where it costs."""
@@ -59,13 +59,13 @@ class Cost(ABC):
 
     def step(self, name: str, maps: Mapping[str, int]) -> int | None:
         """The fewest maps of a group whose removal saves more than the noise; None if no removal down to one does."""
-        noise = self.noise_of([self.units[index] for index in self.touched.get(name, [])], maps)
+        noise = self.noise_of([self.operators[index] for index in self.touched.get(name, [])], maps)
         return next((n for n in self.candidates(maps[name]) if self._saving(name, n, maps) > noise), None)
 
     def neighbours(self, name: str) -> set[str]:
-        """The groups whose savings change when maps leave this one: those that enter a unit with it, and itself."""
-        units = [self.units[index] for index in self.touched.get(name, [])]
-        return {name}.union(*(unit.groups for unit in units))
+        """The groups whose savings change when maps leave this one: those that share an operator with it; itself."""
+        operators = [self.operators[index] for index in self.touched.get(name, [])]
+        return {name}.union(*(operator.groups for operator in operators))
 
     def calibrate(self, maps: Mapping[str, int], measured: float) -> None:
         """Scales all numbers so that `total(maps)` is `measured`."""
@@ -81,8 +81,8 @@ class Cost(ABC):
 
     def _saving(self, name: str, n: int, maps: Mapping[str, int]) -> float:
         fewer = {**maps, name: maps[name] - n}
-        units = [self.units[index] for index in self.touched.get(name, [])]
-        return sum(self.of_unit(unit, maps) - self.of_unit(unit, fewer) for unit in units)
+        operators = [self.operators[index] for index in self.touched.get(name, [])]
+        return sum(self.of_operator(operator, maps) - self.of_operator(operator, fewer) for operator in operators)
 
 
 def required(table: LatencyTable | None) -> LatencyTable:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gaze.pruning.cost.kernels import Unit
+from gaze.pruning.cost.fused_operators import FusedOperator
 from gaze.pruning.cost.models.base import COSTS, MAC, Cost
 
 
@@ -15,12 +15,12 @@ class MacCost(Cost):
 
     unit = MAC
 
-    def of_unit(self, unit: Unit, maps: Mapping[str, int]) -> float:
-        """See `Cost.of_unit`."""
-        each = unit.inputs[0].at(maps) if unit.dense else 1
+    def of_operator(self, operator: FusedOperator, maps: Mapping[str, int]) -> float:
+        """See `Cost.of_operator`."""
+        each = operator.inputs[0].at(maps) if operator.dense else 1
         return (
-            float(unit.rows * unit.columns * unit.writes.at(maps) * (2 * each * unit.kernel + 1))
-            if unit.kernel
+            float(operator.rows * operator.columns * operator.writes.at(maps) * (2 * each * operator.kernel + 1))
+            if operator.kernel
             else 0.0
         )
 

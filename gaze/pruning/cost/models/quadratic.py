@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gaze.pruning.cost.kernels import Unit
+from gaze.pruning.cost.fused_operators import FusedOperator
 from gaze.pruning.cost.latency_table import LatencyTable
 from gaze.pruning.cost.models.base import COSTS, Cost, required
 
@@ -13,24 +13,24 @@ from gaze.pruning.cost.models.base import COSTS, Cost, required
 class QuadraticCost(Cost):
     """T = sum_l (t_l + a_l c_(l-1) + b_l c_l + w_l c_(l-1) c_l): Theis et al. 2018 (arXiv 1801.05787), section 3.3.
 
-    c_(l-1) maps enter unit l and c_l leave it. The coefficients are fitted to the table, those of each kind of unit by
-    least squares of the relative error; where c_l follows from c_(l-1), t and a alone. Every single map counts.
+    c_(l-1) maps enter operator l and c_l leave it. The coefficients are fitted to the table, those of each kind of
+    operator by least squares of the relative error; where c_l follows from c_(l-1), t and a alone. Every map counts.
     """
 
-    def __init__(self, units: Sequence[Unit], table: LatencyTable | None = None) -> None:
-        super().__init__(units)
-        self.coefficients = {kind: fit(required(table), kind) for kind in {unit.kind for unit in units}}
+    def __init__(self, operators: Sequence[FusedOperator], table: LatencyTable | None = None) -> None:
+        super().__init__(operators)
+        self.coefficients = {kind: fit(required(table), kind) for kind in {operator.kind for operator in operators}}
 
-    def of_unit(self, unit: Unit, maps: Mapping[str, int]) -> float:
-        """See `Cost.of_unit`."""
-        t, a, b, w = self.coefficients[unit.kind]
-        reads = sum(width.at(maps) for width in unit.inputs)
-        writes = unit.writes.at(maps) if unit.dense else 0
+    def of_operator(self, operator: FusedOperator, maps: Mapping[str, int]) -> float:
+        """See `Cost.of_operator`."""
+        t, a, b, w = self.coefficients[operator.kind]
+        reads = sum(width.at(maps) for width in operator.inputs)
+        writes = operator.writes.at(maps) if operator.dense else 0
         return t + a * reads + b * writes + w * reads * writes
 
 
 def fit(table: LatencyTable, kind: str) -> tuple[float, float, float, float]:
-    """t, a, b and w of a kind of unit from its measurements in whole granules, or in what there is."""
+    """t, a, b and w of a kind of operator from its measurements in whole blocks, or in what there is."""
     grids = table.grids[kind]
     grid = grids[min(grids)]
     points = [(i, o, grid.low[row][column]) for row, i in enumerate(grid.reads)
