@@ -1,4 +1,4 @@
-"""`python -m gaze.latency network=runs/mobilegaze/best.ckpt`: what each piece of a network takes, at every width.
+"""`python -m gaze.latency network=runs/mobilegaze/best.ckpt`: what each layer takes, at every width.
 
 Writes into `out`: `latency.json` (the table; reused where machine, engine, threads, versions and size match),
 `validation.json`, `validation.md` and `predicted.png` (predicted against measured time of randomly pruned networks).
@@ -55,10 +55,12 @@ def latency(config: LatencyConfig) -> None:
     # torch takes seconds to import, a mistyped key should not
     from gaze.models import build_network, load_network
     from gaze.pruning.cost.engines import Engine
-    from gaze.pruning.cost.foretelling import shares
-    from gaze.pruning.cost.kernels import find_units
+    from gaze.pruning.cost.fused_operators import find_operators
     from gaze.pruning.cost.latency_table import load_or_measure
-    from gaze.pruning.cost.models import MacCost, QuadraticCost, TableCost
+    from gaze.pruning.cost.models.macs import MacCost
+    from gaze.pruning.cost.models.quadratic import QuadraticCost
+    from gaze.pruning.cost.models.table import TableCost
+    from gaze.pruning.cost.prediction_error import shares
     from gaze.pruning.structure.groups import find_groups
 
     _check(config)
@@ -66,20 +68,24 @@ def latency(config: LatencyConfig) -> None:
     network = load_network(config.network) if config.network else build_network(_model(config), load_weights=False)
     network = network.eval()
     _check_size(size, network.config.input.multiple)
-    units, maps = find_units(network, size), {group.name: group.maps for group in find_groups(network)}
+    operators, maps = find_operators(network, size), {group.name: group.maps for group in find_groups(network)}
     config.out.mkdir(parents=True, exist_ok=True)
-    table = load_or_measure(config.out / "latency.json", units, maps, engine, size)
-    costs = {"table": TableCost(units, table), "quadratic": QuadraticCost(units, table), "macs": MacCost(units)}
+    table = load_or_measure(config.out / "latency.json", operators, maps, engine, size)
+    costs = {
+        "table": TableCost(operators, table),
+        "quadratic": QuadraticCost(operators, table),
+        "macs": MacCost(operators),
+    }
     print(_one_line(table.facts))
-    print(f"granule {table.granule} maps; noise floor {table.noise:.1%}, {table.noise_ms:.4f} ms")
-    print("\n| units | number | ms | share |\n|---|---|---|---|")
+    print(f"blocks of {table.block} maps; noise floor {table.noise:.1%}, {table.noise_ms:.4f} ms")
+    print("\n| operators | number | ms | share |\n|---|---|---|---|")
     for kind, count, time, share in shares(costs["table"], maps, rows=12):
         print(f"| {kind} | {count} | {time:.3f} | {share:.1%} |")
     print(f"\nin all {costs['table'].total(maps):.2f} ms; the quadratic says {costs['quadratic'].total(maps):.2f} ms")
     if config.networks:
-        from gaze.pruning.cost.foretelling import draw, validate
+        from gaze.pruning.cost.prediction_error import draw_errors, measure_errors
 
-        result = validate(
+        result = measure_errors(
             network, costs, engine, size, config.networks, config.multiple, config.rounds, config.seed
         )  # fmt: skip
         heading = (
@@ -91,7 +97,7 @@ def latency(config: LatencyConfig) -> None:
         write_atomic(config.out / "validation.md", f"{heading}\n\n{result.table()}\n".encode(), overwrite=True)
         content = {"facts": table.facts, "multiple": config.multiple, "seed": config.seed, **asdict(result)}
         write_atomic(config.out / "validation.json", (json.dumps(content, indent=1) + "\n").encode(), overwrite=True)
-        draw(
+        draw_errors(
             result,
             f"{network.config.name} on {config.engine}, {config.threads} thread(s)",
             config.out / "predicted.png",

@@ -29,7 +29,7 @@ def test_measures_prints_and_writes_table_errors_and_picture(tmp_path, capsys, m
     printed = capsys.readouterr().out
     assert "torch-cpu (torch " in printed
     assert "noise floor" in printed
-    assert "| units | number | ms | share |" in printed
+    assert "| operators | number | ms | share |" in printed
     assert "2 pruned networks" in printed
     stored = json.loads((tmp_path / "out/validation.json").read_text())
     assert set(stored["predicted"]) == {"table", "quadratic", "macs"}

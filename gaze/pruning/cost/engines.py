@@ -1,4 +1,4 @@
-"""Engines: what runs a network or a piece of it, and how long that takes."""
+"""Engines: what runs a network or a fused operator, and how long that takes."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ from gaze.errors import ConfigError
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
 from gaze.models.onnx import export_onnx
-from gaze.pruning.cost.onnx_sessions import exported, onnxruntime_module, open_session, profiled
+from gaze.pruning.cost.onnx_profile import cpu_session, exported, onnxruntime_module, profiled
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -71,27 +71,27 @@ class Engine:
     def load(self, module: nn.Module, *inputs: Tensor) -> Run:
         """Makes a module ready to run on these inputs; each call of the result runs it once, to the end."""
         if self.name == ONNXRUNTIME:
-            session = open_session(exported(module, inputs), self.threads)
+            session = cpu_session(exported(module, inputs), self.threads)
             return _on_session(session, {node.name: x for node, x in zip(session.get_inputs(), inputs, strict=True)})
         if self.name == TORCH_CUDA:
             return _on_cuda(module, inputs)
         return _on_cpu(module, inputs, self.threads)
 
-    def layer_time(self, piece: nn.Module, inputs: Sequence[Tensor], milliseconds: float, rounds: int) -> Timing:
-        """How long a piece of a network takes within one.
+    def operator_time(self, module: nn.Module, inputs: Sequence[Tensor], milliseconds: float, rounds: int) -> Timing:
+        """How long a fused operator takes within a network.
 
-        ONNX Runtime computes in blocks of maps and reorders tensors where a piece stands alone. So the piece is run
+        ONNX Runtime computes in blocks of maps and reorders tensors where an operator stands alone. So it is run
         between other layers and its own steps are timed by ONNX Runtime's profiler. Other engines are timed by clock.
 
         Args:
-            piece: maps in, maps out; `piece.alone` says that a convolution begins it, which needs no layer before it.
+            module: maps in, maps out; `module.alone` says that a convolution begins it, which needs no layer before it.
             inputs: random maps.
             milliseconds: to spend at least.
             rounds: at least.
         """
         if self.name == ONNXRUNTIME:
-            return Timing.of(profiled(piece, inputs, self.threads, milliseconds, rounds))
-        run = self.load(piece, *inputs)
+            return Timing.of(profiled(module, inputs, self.threads, milliseconds, rounds))
+        run = self.load(module, *inputs)
         start, times = time.perf_counter(), list[float]()
         while len(times) < rounds + 2 or 1000 * (time.perf_counter() - start) < milliseconds:
             times.append(_time(run, self.clock))
@@ -156,7 +156,7 @@ def network_runner(network: GazeNetwork, size: Size, engine: Engine) -> Run:
         return engine.load(network, image)
     with tempfile.TemporaryDirectory() as folder:
         export_onnx(network, Path(folder) / "network.onnx")
-        session = open_session((Path(folder) / "network.onnx").read_bytes(), engine.threads)
+        session = cpu_session((Path(folder) / "network.onnx").read_bytes(), engine.threads)
     return _on_session(session, {"image": image})
 
 

@@ -18,8 +18,8 @@ from gaze.pruning.cost.engines import (
     network_runner,
     noise_floor,
 )
-from gaze.pruning.cost.kernels import find_units
-from gaze.pruning.cost.onnx_sessions import _uninterrupted
+from gaze.pruning.cost.fused_operators import find_operators
+from gaze.pruning.cost.onnx_profile import _uninterrupted
 
 SIZE = Size(48, 32)
 HERE = [name for name in ENGINES if "cuda" not in name or torch.cuda.is_available()]
@@ -51,7 +51,7 @@ def test_the_noise_floor_is_what_a_second_measurement_differs_by():
 
 def test_what_the_processor_did_for_others_is_taken_out():
     spans = np.array([[5.0, 5.0], [9.0, 5.1], [9.0, 5.1]])  # wall and processor time: one run is free of interruption
-    counted, others = np.array([3.5, 7.6, 3.6]), np.array([1.0, 1.0, 5.0])  # interrupted within the piece, beside it
+    counted, others = np.array([3.5, 7.6, 3.6]), np.array([1.0, 1.0, 5.0])  # interrupted within the operator, beside it
     assert _uninterrupted(counted, others, spans) == pytest.approx([3.5, 5.1 - 1.0 - 0.4, 3.6])
 
 
@@ -62,25 +62,27 @@ def test_a_wrong_engine_is_one_clear_line(name, threads):
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_every_engine_runs_a_network_and_its_pieces(small_kind, name):
+def test_every_engine_runs_a_network_and_its_operators(small_kind, name):
     network, engine = small_kind("mobilenet"), Engine(name, 1)
     if name != ONNXRUNTIME:  # the export needs the network's own input rule
         network_runner(network, SIZE, engine)()
-    for unit in find_units(network, SIZE):
-        reads = unit.inputs[0].fixed or 8 * len(unit.inputs)
-        piece, inputs = unit.body.build(reads, (unit.writes.fixed or 8) if unit.dense else reads)
-        engine.load(piece, *inputs)()
-        timing = engine.layer_time(piece, inputs, milliseconds=0, rounds=2)
+    for operator in find_operators(network, SIZE):
+        reads = operator.inputs[0].fixed or 8 * len(operator.inputs)
+        module, inputs = operator.builder.build(reads, (operator.writes.fixed or 8) if operator.dense else reads)
+        engine.load(module, *inputs)()
+        timing = engine.operator_time(module, inputs, milliseconds=0, rounds=2)
         assert 0 <= timing.low <= timing.median <= timing.high
 
 
-def test_a_piece_is_timed_without_the_layers_around_it(small_kind):
-    units = {unit.name: unit for unit in find_units(small_kind("densenet"), Size(320, 240))}
-    unit = units["backbone.features.features_transition1.pool"]  # cheaper than the convolutions before and beside it
-    piece, inputs = unit.body.build(64, 64)
+def test_an_operator_is_timed_without_the_layers_around_it(small_kind):
+    operators = {operator.name: operator for operator in find_operators(small_kind("densenet"), Size(320, 240))}
+    operator = operators[
+        "backbone.features.features_transition1.pool"
+    ]  # cheaper than the convolutions before and beside it
+    module, inputs = operator.builder.build(64, 64)
     engine = Engine(ONNXRUNTIME, 1)
-    alone = engine.layer_time(piece, inputs, milliseconds=0, rounds=20)
-    piece.alone = True
+    alone = engine.operator_time(module, inputs, milliseconds=0, rounds=20)
+    module.alone = True
     assert alone.rounds >= 20
     assert alone.low > 0
-    assert engine.layer_time(piece, inputs, milliseconds=0, rounds=20).low > 0
+    assert engine.operator_time(module, inputs, milliseconds=0, rounds=20).low > 0

@@ -9,9 +9,9 @@ import pytest
 from gaze.geometry import Size
 from gaze.pruning import find_groups
 from gaze.pruning.cost.engines import TORCH_CPU, Engine
-from gaze.pruning.cost.kernels import find_units
-from gaze.pruning.cost.latency_table import Grid, LatencyTable, alignment, load_or_measure, rounded
-from gaze.pruning.cost.models import TableCost
+from gaze.pruning.cost.fused_operators import find_operators
+from gaze.pruning.cost.latency_table import Grid, LatencyTable, alignment, filled, load_or_measure
+from gaze.pruning.cost.models.table import TableCost
 
 SIZE = Size(48, 32)
 
@@ -51,11 +51,19 @@ def test_the_worst_input_decides_the_alignment(table):
     assert {alignment(width, 1) for width in range(1, 9)} == {0}
     assert table.alignment([16, 8]) == 0
     assert table.alignment([16, 7]) == 2
-    assert [rounded(width, 8) for width in (1, 8, 9)] == [8, 8, 16]
+    assert [filled(width, 8) for width in (1, 8, 9)] == [8, 8, 16]
 
 
 def test_what_is_saved_is_loaded(table, tmp_path):
     table.save(tmp_path / "latency.json")
+    assert LatencyTable.load(tmp_path / "latency.json") == table
+
+
+def test_a_table_that_called_its_blocks_granules_is_still_read(table, tmp_path):
+    table.save(tmp_path / "latency.json")
+    text = (tmp_path / "latency.json").read_text()
+    (tmp_path / "latency.json").write_text(text.replace('"block": 8', '"granule": 8'))
+    assert '"block"' not in (tmp_path / "latency.json").read_text()
     assert LatencyTable.load(tmp_path / "latency.json") == table
 
 
@@ -64,24 +72,24 @@ def test_a_small_network_is_measured_once_and_again_where_something_else_is_aske
 ):
     for name, little in (("PASSES", 1), ("ROUNDS", 2), ("MILLISECONDS", 0.0), ("SHARES", ((0.0, 1.0), (1.0,)))):
         monkeypatch.setattr(f"gaze.pruning.cost.latency_table.{name}", little)
-    monkeypatch.setattr("gaze.pruning.cost.latency_table.measure_granule", lambda engine: 8)
+    monkeypatch.setattr("gaze.pruning.cost.latency_table.measure_block", lambda engine: 8)
     network, path = small_kind("vgg_bn"), tmp_path / "latency.json"
-    units, maps = find_units(network, SIZE), {group.name: group.maps for group in find_groups(network)}
+    operators, maps = find_operators(network, SIZE), {group.name: group.maps for group in find_groups(network)}
     engine = Engine(TORCH_CPU, 1)
-    measured = load_or_measure(path, units, maps, engine, SIZE, progress=False)
-    assert measured.grids.keys() == {unit.kind for unit in units}
+    measured = load_or_measure(path, operators, maps, engine, SIZE, progress=False)
+    assert measured.grids.keys() == {operator.kind for operator in operators}
     assert all(
         np.all(np.diff([g.low, g.median, g.high], axis=0) >= 0) for k in measured.grids.values() for g in k.values()
     )
-    assert TableCost(units, measured).total(maps) > 0
+    assert TableCost(operators, measured).total(maps) > 0
     assert measured.facts["machine"]
     assert measured.facts["versions"]
-    assert load_or_measure(path, units, maps, engine, SIZE, progress=False) == measured
+    assert load_or_measure(path, operators, maps, engine, SIZE, progress=False) == measured
     assert capsys.readouterr().out == ""
     stale = replace(measured, facts={**measured.facts, "threads": 7})
     stale.save(path)
-    assert load_or_measure(path, units, maps, engine, SIZE, progress=False).facts == measured.facts
+    assert load_or_measure(path, operators, maps, engine, SIZE, progress=False).facts == measured.facts
     assert "another threads" in capsys.readouterr().out
     path.write_text(json.dumps({"grids": {}}))
-    load_or_measure(path, units, maps, engine, SIZE, progress=False)
+    load_or_measure(path, operators, maps, engine, SIZE, progress=False)
     assert "not a latency table" in capsys.readouterr().out

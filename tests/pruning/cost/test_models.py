@@ -2,25 +2,30 @@
 
 import pytest
 
+from gaze.errors import ConfigError
 from gaze.geometry import Size
 from gaze.pruning import find_groups, remove
-from gaze.pruning.cost.kernels import Unit, Width, find_units
+from gaze.pruning.cost.fused_operators import FusedOperator, Width, find_operators
 from gaze.pruning.cost.latency_table import Grid, LatencyTable
-from gaze.pruning.cost.models import MacCost, QuadraticCost, TableCost, UniformCost
+from gaze.pruning.cost.models import COSTS
+from gaze.pruning.cost.models.macs import MacCost
+from gaze.pruning.cost.models.quadratic import QuadraticCost
+from gaze.pruning.cost.models.table import TableCost
+from gaze.pruning.cost.models.uniform import UniformCost
 
 A = Width(0, (("a", 1),))
 B = Width(0, (("b", 1),))
 
 
-def unit(name, kind, inputs, writes, dense, kernel) -> Unit:
-    return Unit(name, kind, inputs, writes, dense, rows=2, columns=5, kernel=kernel, body=None)
+def operator(name, kind, inputs, writes, dense, kernel) -> FusedOperator:
+    return FusedOperator(name, kind, inputs, writes, dense, rows=2, columns=5, kernel=kernel, builder=None)
 
 
 CHAIN = [
-    unit("first", "stem", (Width(3),), A, True, 9),
-    unit("depthwise", "dw", (A,), A, False, 9),
-    unit("second", "conv", (A,), B, True, 1),
-    unit("joined", "cat", (A, B), Width(0, (("a", 1), ("b", 1))), False, 0),
+    operator("first", "stem", (Width(3),), A, True, 9),
+    operator("depthwise", "dw", (A,), A, False, 9),
+    operator("second", "conv", (A,), B, True, 1),
+    operator("joined", "cat", (A, B), Width(0, (("a", 1), ("b", 1))), False, 0),
 ]
 
 
@@ -29,7 +34,7 @@ def grid(reads, writes, time) -> Grid:
     return Grid(reads, writes, values, values, values)
 
 
-def table(granule: int = 8, noise: float = 0.01) -> LatencyTable:
+def table(block: int = 8, noise: float = 0.01) -> LatencyTable:
     """A machine on which inputs that fill no blocks take 10 ms more."""
     alignments = ((0, 0, 0), (1, 4, 10), (2, 1, 10))
     reads = [8, 32, 64]
@@ -40,7 +45,7 @@ def table(granule: int = 8, noise: float = 0.01) -> LatencyTable:
             for a, short, penalty in alignments
         }
 
-    return LatencyTable({}, granule, noise, 0.001, {
+    return LatencyTable({}, block, noise, 0.001, {
         "stem": {2: grid([3], reads, lambda i, o: 1 + 0.5 * o)},
         "dw": grids([], lambda i, o: 0.25 + 0.125 * i),
         "conv": grids(reads, lambda i, o: 2 + 0.5 * i + 0.25 * o + 0.0625 * i * o),
@@ -53,7 +58,7 @@ def chain_time(a: int, b: int) -> float:
 
 
 @pytest.mark.parametrize("model", [TableCost, QuadraticCost])
-def test_a_network_costs_the_sum_of_its_units(model):
+def test_a_network_costs_the_sum_of_its_operators(model):
     cost = model(CHAIN, table())
     assert cost.total({"a": 48, "b": 24}) == pytest.approx(chain_time(48, 24))
     assert cost.saving("a", 16, {"a": 48, "b": 24}) == pytest.approx(chain_time(48, 24) - chain_time(32, 24))
@@ -119,11 +124,11 @@ def test_calibration_scales_totals_and_savings_and_is_kept_in_the_state():
 
 def test_predictions_are_the_same_from_the_units_before_and_after_surgery(small):
     size = Size(48, 32)
-    before, maps = MacCost(find_units(small, size)), {g.name: g.maps for g in find_groups(small)}
+    before, maps = MacCost(find_operators(small, size)), {g.name: g.maps for g in find_groups(small)}
     gone = {name: range(0, count // 2) for name, count in maps.items()}
     left = {name: count - len(gone[name]) for name, count in maps.items()}
     remove(small, gone)
-    after = MacCost(find_units(small, size))
+    after = MacCost(find_operators(small, size))
     assert before.total(left) == after.total({g.name: g.maps for g in find_groups(small)})
     full = before.total(maps)
     assert before.total(left) == pytest.approx(full - sum_of_savings(before, maps, gone))
@@ -140,10 +145,29 @@ def sum_of_savings(cost, maps, gone) -> float:
 
 def test_savings_change_with_neighbours_alone(small):
     groups = {group.name: group.maps for group in find_groups(small)}
-    cost = MacCost(find_units(small, Size(64, 64)))
+    cost = MacCost(find_operators(small, Size(64, 64)))
     for name in groups:
         fewer = {**groups, name: groups[name] - 1}
         changed = {other for other in groups if other != name
                    and cost.saving(other, 1, groups) != cost.saving(other, 1, fewer)}  # fmt: skip
         assert changed <= cost.neighbours(name)
         assert name in cost.neighbours(name)
+
+
+@pytest.mark.parametrize("name", list(COSTS))
+def test_every_cost_model_is_made_of_units_and_a_table(name):
+    assert COSTS[name](CHAIN, table()).total({"a": 48, "b": 24}) > 0
+
+
+@pytest.mark.parametrize("name", ["quadratic", "table"])
+def test_a_cost_model_of_measured_times_asks_for_them(name):
+    with pytest.raises(ValueError, match="table: expected a latency table, got None"):
+        COSTS[name](CHAIN)
+
+
+def test_a_cost_model_is_a_name_and_a_wrong_name_lists_them():
+    assert {name: COSTS[name] for name in COSTS} == {
+        "macs": MacCost, "none": UniformCost, "quadratic": QuadraticCost, "table": TableCost,
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"pruner\.cost: expected one of macs, none, quadratic, table, got 'joules'"):
+        COSTS.get("joules", "pruner.cost")

@@ -15,7 +15,7 @@ from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import widths
 from gaze.pruning.cost.engines import Engine
-from gaze.pruning.cost.models import UniformCost
+from gaze.pruning.cost.models.uniform import UniformCost
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.information.fisher import Fisher
 from gaze.pruning.methods.fisher_pruning import FisherPruning, Rules

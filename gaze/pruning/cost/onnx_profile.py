@@ -1,4 +1,4 @@
-"""ONNX Runtime: sessions of modules, and how long a piece of a network takes within one."""
+"""ONNX Runtime: sessions of modules, and how long a fused operator takes within a network."""
 
 import io
 import json
@@ -24,7 +24,7 @@ REORDERS = ("ReorderInput", "ReorderOutput")
 """ONNX Runtime's steps between its blocked layout and the plain one."""
 
 NEIGHBOUR = 3
-"""Maps that the layers around a measured piece exchange with the outside: a number that no piece has itself."""
+"""Maps that the layers around a measured operator exchange with the outside: a number that no operator has itself."""
 
 
 def onnxruntime_module() -> Any:
@@ -35,7 +35,7 @@ def onnxruntime_module() -> Any:
     return onnxruntime
 
 
-def open_session(content: bytes, threads: int, profile: str | None = None) -> "InferenceSession":
+def cpu_session(content: bytes, threads: int, profile: str | None = None) -> "InferenceSession":
     """An ONNX model, ready to run; with `profile`, the prefix of the file that its steps' times are written to."""
     onnxruntime = onnxruntime_module()
     options = onnxruntime.SessionOptions()
@@ -61,29 +61,29 @@ def exported(module: nn.Module, inputs: Sequence[Tensor]) -> bytes:
 
 
 class _Between(nn.Module):
-    """A piece with layers before it that write its inputs, so that it finds them as it does in a network."""
+    """An operator with layers before it that write its inputs, so that it finds them as it does in a network."""
 
-    def __init__(self, piece: nn.Module, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, operator: nn.Module, inputs: Sequence[Tensor]) -> None:
         super().__init__()
-        self.piece = piece
+        self.operator = operator
         self.before = nn.ModuleList(nn.Conv2d(NEIGHBOUR, x.shape[1], 1) for x in inputs)
-        # a second reader keeps the layer before from being fused with the piece
+        # a second reader keeps the layer before from being fused with the operator
         self.beside = nn.ModuleList(nn.Conv2d(x.shape[1], NEIGHBOUR, 1) for x in inputs)
 
     def forward(self, *outside: Tensor) -> list[Tensor]:
-        """Maps from the outside, one tensor an input of the piece."""
+        """Maps from the outside, one tensor an input of the operator."""
         entering = [layer(x) for layer, x in zip(self.before, outside, strict=True)]
-        return [self.piece(*entering), *(layer(x) for layer, x in zip(self.beside, entering, strict=True))]
+        return [self.operator(*entering), *(layer(x) for layer, x in zip(self.beside, entering, strict=True))]
 
 
 def profiled(
-    piece: nn.Module, inputs: Sequence[Tensor], threads: int, milliseconds: float, rounds: int
+    operator: nn.Module, inputs: Sequence[Tensor], threads: int, milliseconds: float, rounds: int
 ) -> list[float]:  # fmt: skip
-    """Milliseconds of a piece in each of several runs, see `Engine.layer_time`; two runs before them are left out."""
-    if not piece.alone:
-        piece, inputs = _Between(piece, inputs), [x.new_zeros(1, NEIGHBOUR, *x.shape[2:]) for x in inputs]
+    """Milliseconds of an operator in each of several runs, but the first two; see `Engine.operator_time`."""
+    if not operator.alone:
+        operator, inputs = _Between(operator, inputs), [x.new_zeros(1, NEIGHBOUR, *x.shape[2:]) for x in inputs]
     with tempfile.TemporaryDirectory() as folder:
-        session = open_session(exported(piece, inputs), threads, f"{folder}/profile")
+        session = cpu_session(exported(operator, inputs), threads, f"{folder}/profile")
         feed = {node.name: x.numpy() for node, x in zip(session.get_inputs(), inputs, strict=True)}
         spans, start = list[tuple[float, float]](), time.perf_counter()
         while len(spans) < rounds + 2 or 1000 * (time.perf_counter() - start) < milliseconds:
@@ -98,7 +98,7 @@ def profiled(
 
 
 def _sums(events: Iterable[Mapping[str, Any]], runs: int, counted: bool) -> NDArray[np.float64]:
-    """Milliseconds of each run in the steps that belong to the piece, or in the others."""
+    """Milliseconds of each run in the steps that belong to the operator, or in the others."""
     times: dict[str, list[float]] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and _counts(event) == counted:
@@ -111,10 +111,10 @@ def _uninterrupted(
 ) -> NDArray[np.float64]:  # fmt: skip
     """Takes out of wall times what the processor did for others meanwhile.
 
-    Where a run was interrupted, it took the piece at most the run's processor time less what all else needs.
+    Where a run was interrupted, it took the operator at most the run's processor time less what all else needs.
 
     Args:
-        counted: wall time of the piece in each run.
+        counted: wall time of the operator in each run.
         others: of the other steps.
         spans: of each run, wall time and processor time.
     """
@@ -125,5 +125,5 @@ def _uninterrupted(
 
 
 def _counts(event: Mapping[str, Any]) -> bool:
-    """Whether a step of the profile belongs to the piece."""
+    """Whether a step of the profile belongs to the operator."""
     return event["args"]["op_name"] not in REORDERS and not event["name"].startswith(("/before", "/beside"))

@@ -1,4 +1,4 @@
-"""A unit of a network built again by itself, with other widths and random weights, to be timed."""
+"""A fused operator built again by itself, with other widths and random weights, to be timed."""
 
 import copy
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from gaze.models.widths import BatchNorm
 
 
 @dataclass(frozen=True)
-class Body:
-    """The operations of a unit, to be built again at other widths.
+class OperatorBuilder:
+    """The operations of a fused operator, to be built again at other widths.
 
     Attributes:
         nodes: in order; the first is the head.
@@ -24,42 +24,42 @@ class Body:
     root: nn.Module
     shapes: tuple[tuple[fx.Node, tuple[int, ...], torch.dtype], ...]
 
-    def build(self, reads: int, writes: int) -> tuple["Piece", list[Tensor]]:
-        """The unit with fresh layers for these widths, and random inputs of the network's sizes."""
+    def build(self, reads: int, writes: int) -> tuple["OperatorModule", list[Tensor]]:
+        """The operator with fresh layers for these widths, and random inputs of the network's sizes."""
         head = self.nodes[0]
         convolution = isinstance(layer_of(self.root, head), nn.Conv2d)
         parts = _split(reads, len(self.shapes)) if name_of(head) == "cat" else [reads] * len(self.shapes)
         if convolution:
             parts[1:] = [writes] * (len(parts) - 1)
         inputs = [_random(shape, dtype, part) for (_, shape, dtype), part in zip(self.shapes, parts, strict=True)]
-        return Piece(self, writes, reads, convolution), inputs
+        return OperatorModule(self, writes, reads, convolution), inputs
 
 
-class Piece(nn.Module):
-    """A unit as a module of its own, with random weights.
+class OperatorModule(nn.Module):
+    """An operator as a module of its own, with random weights.
 
     Attributes:
         alone: a convolution or the image begins it, so that it needs no layer before it to be as in the network.
     """
 
-    def __init__(self, body: Body, writes: int, reads: int, convolution: bool) -> None:
+    def __init__(self, builder: OperatorBuilder, writes: int, reads: int, convolution: bool) -> None:
         super().__init__()
         graph, copies = fx.Graph(), dict[fx.Node, Any]()
         self.holder = nn.Module()
-        for node, _, _ in body.shapes:
+        for node, _, _ in builder.shapes:
             copies[node] = graph.placeholder(node.name)
-        for node in body.nodes:
-            layer = layer_of(body.root, node)
+        for node in builder.nodes:
+            layer = layer_of(builder.root, node)
             if layer is not None:
                 self.holder.add_module(node.name, resized(layer, reads, writes if convolution else reads))
-            copies[node] = _copied(graph, node, copies, self.holder, body.root)
-        graph.output(copies[body.nodes[-1]])
+            copies[node] = _copied(graph, node, copies, self.holder, builder.root)
+        graph.output(copies[builder.nodes[-1]])
         self.inside = fx.GraphModule(self.holder, graph)
-        (_, shape, dtype), *others = body.shapes
+        (_, shape, dtype), *others = builder.shapes
         self.alone = not others and (convolution or len(shape) < 4 or dtype == torch.uint8)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """What the unit computes."""
+        """What the operator computes."""
         return self.inside(*inputs)
 
 
@@ -93,7 +93,7 @@ def name_of(node: fx.Node) -> str:
 def _copied(
     graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: nn.Module, root: nn.Module
 ) -> fx.Node:  # fmt: skip
-    """Adds a node to a unit's own graph; values that are no maps become constants."""
+    """Adds a node to an operator's own graph; values that are no maps become constants."""
 
     def operand(x: fx.Node) -> Any:
         if x in copies:

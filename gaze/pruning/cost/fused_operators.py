@@ -1,10 +1,9 @@
-"""Units: the pieces of a network that an engine runs as one, and their widths in terms of the groups' maps."""
+"""Fused operators: what of a network an engine runs as one, and its widths in terms of the groups' maps."""
 
 import copy
-import operator
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
 from gaze.models.padding import fix_padding
 from gaze.models.widths import BatchNorm
-from gaze.pruning.cost.kernel_modules import Body, layer_of, name_of
+from gaze.pruning.cost.operator_builder import OperatorBuilder, layer_of, name_of
 from gaze.pruning.structure.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
 
 FOLLOWERS = {"relu", "silu", "sigmoid", "hardswish", "hardsigmoid", "float", "to", "sub", "truediv", "getitem"}
@@ -36,18 +35,18 @@ class Width:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A piece of a network that an engine runs as one.
+class FusedOperator:
+    """Operations of a network that an engine runs as one.
 
     Attributes:
         name: of the layer or operation that begins it.
-        kind: all that decides its time but the widths; units of one kind share measurements.
+        kind: all that decides its time but the widths; operators of one kind share measurements.
         inputs: widths of the tensors that enter a concatenation; of anything else, of what enters first.
         writes: maps that leave what begins it. Images and densities count as 3 and 1 maps.
         dense: whether it is a convolution that mixes maps, so that both widths count; else `writes` follows `inputs`.
         rows, columns: of what leaves it.
         kernel: rows x columns of the convolution's kernel, 0 where there is none.
-        body: builds it.
+        builder: builds it.
     """
 
     name: str
@@ -58,7 +57,7 @@ class Unit:
     rows: int
     columns: int
     kernel: int
-    body: Body = field(compare=False, repr=False)
+    builder: OperatorBuilder = field(compare=False, repr=False)
 
     @property
     def reads(self) -> Width:
@@ -71,12 +70,12 @@ class Unit:
         return {name for width in (*self.inputs, self.writes) for name, _ in width.groups}
 
 
-def find_units(network: GazeNetwork, size: Size) -> list[Unit]:
-    """The units of a network on an image of `size`, in the order in which it computes them.
+def find_operators(network: GazeNetwork, size: Size) -> list[FusedOperator]:
+    """The operators of a network on an image of `size`, in the order in which it computes them.
 
-    A convolution, a BatchNorm behind a concatenation, a pooling, a product ... begins a unit. What follows and touches
-    each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing else
-    reads what lies between.
+    A convolution, a BatchNorm behind a concatenation, a pooling, a product ... begins an operator. What follows and
+    touches each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing
+    else reads what lies between.
     """
     network = copy.deepcopy(network)
     fix_padding(network)  # as in an exported one
@@ -86,7 +85,9 @@ def find_units(network: GazeNetwork, size: Size) -> list[Unit]:
     with torch.no_grad():
         recorder.run(image)
     widths = _Widths(trace, {group.name: group.maps for group in groups}, owners, recorder.values)
-    return [_unit(network, nodes, recorder.values, widths) for nodes in _pieces(trace.graph, network, recorder.values)]
+    return [
+        _operator(network, nodes, recorder.values, widths) for nodes in _parts(trace.graph, network, recorder.values)
+    ]
 
 
 class _Recorder(fx.Interpreter):
@@ -133,20 +134,20 @@ class _Widths:
         return Width(fixed, tuple(times.items()))
 
 
-def _pieces(graph: fx.Graph, root: nn.Module, values: Mapping[fx.Node, Any]) -> Iterable[tuple[fx.Node, ...]]:
-    """The nodes of each unit."""
-    pieces: list[list[fx.Node]] = []
+def _parts(graph: fx.Graph, root: nn.Module, values: Mapping[fx.Node, Any]) -> Iterable[tuple[fx.Node, ...]]:
+    """The nodes of each operator."""
+    parts: list[list[fx.Node]] = []
     home: dict[fx.Node, int] = {}
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr", "output") or not isinstance(values[node], _Tensor):
             continue
-        ends = [x for x in node.all_input_nodes if x in home and pieces[home[x]][-1] is x and _alone(x, values)]
-        joins = bool(ends) and _follows(root, node, pieces[max(home[x] for x in ends)][0])
-        home[node] = max(home[x] for x in ends) if joins else len(pieces)
+        ends = [x for x in node.all_input_nodes if x in home and parts[home[x]][-1] is x and _alone(x, values)]
+        joins = bool(ends) and _follows(root, node, parts[max(home[x] for x in ends)][0])
+        home[node] = max(home[x] for x in ends) if joins else len(parts)
         if not joins:
-            pieces.append([])
-        pieces[home[node]].append(node)
-    return [tuple(nodes) for nodes in pieces]
+            parts.append([])
+        parts[home[node]].append(node)
+    return [tuple(nodes) for nodes in parts]
 
 
 def _alone(node: fx.Node, values: Mapping[fx.Node, Any]) -> bool:
@@ -164,7 +165,9 @@ def _follows(root: nn.Module, node: fx.Node, head: fx.Node) -> bool:
     )
 
 
-def _unit(network: nn.Module, nodes: tuple[fx.Node, ...], values: Mapping[fx.Node, Any], widths: _Widths) -> Unit:
+def _operator(
+    network: nn.Module, nodes: tuple[fx.Node, ...], values: Mapping[fx.Node, Any], widths: _Widths
+) -> FusedOperator:
     head, tail = nodes[0], nodes[-1]
     layer = layer_of(network, head)
     entering = [x for node in nodes for x in node.all_input_nodes
@@ -173,17 +176,17 @@ def _unit(network: nn.Module, nodes: tuple[fx.Node, ...], values: Mapping[fx.Nod
         measured = [entering[0], entering[-1]] if len(set(entering)) > 1 else entering[:1]
     else:
         measured = list(dict.fromkeys(entering))
-    body = Body(nodes, network, tuple((x, values[x].shape, values[x].dtype) for x in measured))
+    builder = OperatorBuilder(nodes, network, tuple((x, values[x].shape, values[x].dtype) for x in measured))
     shape = values[tail].shape
     convolution = isinstance(layer, nn.Conv2d)
     dense = isinstance(layer, nn.Conv2d) and not (layer.groups > 1 and layer.groups == layer.in_channels)
     rows, columns = values[head].shape[-2:] if len(values[head].shape) == 4 else shape[-2:]
-    return Unit(
+    return FusedOperator(
         name=str(head.target) if layer is not None else head.name,
         kind=_kind(network, nodes, [values[x].shape for x in measured]),
         inputs=tuple(widths.of(x) for x in (entering if name_of(head) == "cat" else entering[:1])),
         writes=widths.of(head), dense=dense, rows=rows, columns=columns,
-        kernel=reduce(operator.mul, layer.kernel_size) if convolution else 0, body=body,  # type: ignore[union-attr, arg-type]
+        kernel=math.prod(layer.kernel_size) if convolution else 0, builder=builder,  # type: ignore[union-attr, arg-type]
     )  # fmt: skip
 
 
