@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from gaze.pruning.averaging import Averaging
+from gaze.training.averaging import Averaging
 from gaze.training.run import LAST, fit
 
 WALK = [3.0, -1.0, 4.0, 1.0, -5.0, 9.0]

@@ -20,8 +20,7 @@ from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.onnx import PARITY, export_onnx, parity
 from gaze.pruning.structure.groups import find_groups
 from gaze.training.config import PruneConfig
-from gaze.training.pruning_callback import timed_size
-from gaze.training.pruning_run import PRUNED, prune
+from gaze.training.pruning_run import PRUNED, prune, timed_size
 from gaze.training.run import fit
 from tests.models.conftest import small_config
 from tests.training.conftest import train_config  # noqa: F401
@@ -118,7 +117,13 @@ def test_single_weights_leave(prune_config, tmp_path):
         (["budget=1.5"], r"budget: expected a share .* between 0 and 1, got 1.5"),
         (["budget_ms=-1"], "budget_ms: expected milliseconds above 0"),
         (["budget=0.5", "pruner.signal=hunch"], "pruner.signal: expected one of fisher, .*got 'hunch'"),
-        (["budget=0.5", "pruner.cost=gut"], "pruner.cost: expected one of table, .*got 'gut'"),
+        (["budget=0.5", "pruner.cost=gut"], "pruner.cost: expected one of macs, none, quadratic, table.*got 'gut'"),
+        (["budget=0.5", "pruner.method=hunch"], "pruner.method: expected one of greedy, weights, got 'hunch'"),
+        (["budget=0.5", "pruner.granularity=atom"], "pruner.granularity: expected one of map, parameter or null, got"),
+        (["budget=0.5", "pruner.beta=-1"], "pruner.beta: expected at least 0 or null, got -1"),
+        (["budget=0.5", "pruner.exclude=[readuot]"], r"pruner.exclude: expected how .* begins: readout.*; got 'readuot'"),
+        (["budget=0.5", "pruner.exclude=[backbone.features.block.1]"], "begins: .*backbone.features.blocks.1"),
+        (["budget=0.5", "pruner.exclude=[x]"], r"pruner.exclude: .*backbone.*readout.*; got 'x'"),
         (["budget=0.5", "pruner.decay=0"], "pruner.decay: expected above 0"),
         (["budget=0.5", "pruner.multiple=0"], "pruner.multiple: expected at least 1"),
         (["budget=0.5", "distill.weight=2"], "distill.weight: expected 0 to 1"),

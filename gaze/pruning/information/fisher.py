@@ -2,9 +2,10 @@
 
 from torch import Tensor
 
-from gaze.pruning.information.signal import GradientSignal
+from gaze.pruning.information.signal import SIGNALS, GradientSignal
 
 
+@SIGNALS.register("fisher")
 class Fisher(GradientSignal):
     """Delta_k = 1 / (2N) sum_n g_nk^2: the pruning signal of Theis et al. 2018 (arXiv 1801.05787) for feature maps.
 

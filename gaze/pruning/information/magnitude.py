@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from gaze.pruning.information.signal import Signal, normalized
+from gaze.pruning.information.signal import SIGNALS, Signal, SignalOptions, normalized
 from gaze.pruning.structure.groups import Group, convolution
 
 
+@SIGNALS.register("magnitude")
 class Magnitude(Signal):
     """Mean squared weight of what writes a map, scaled to length 1 over each group.
 
@@ -18,6 +19,11 @@ class Magnitude(Signal):
     def __init__(self, network: nn.Module, groups: Iterable[Group]) -> None:
         super().__init__(groups)
         self.network = network
+
+    @classmethod
+    def make(cls, network: nn.Module, groups: Iterable[Group], options: SignalOptions) -> Signal:
+        """See `Signal.make`."""
+        return cls(network, groups)
 
     def values(self) -> dict[str, Tensor]:
         """See `Signal.values`."""

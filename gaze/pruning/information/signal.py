@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +11,20 @@ from torch import Tensor, nn
 from gaze.models.widths import take
 from gaze.pruning.information.attribution import Attribution
 from gaze.pruning.structure.groups import Group
+from gaze.registry import Registry
+
+
+@dataclass(frozen=True)
+class SignalOptions:
+    """What a configuration tells a signal; each takes what it needs.
+
+    Attributes:
+        decay: weight that an update's examples keep with each later update, above 0, at most 1.
+        seed: of everything random.
+    """
+
+    decay: float = 1.0
+    seed: int = 0
 
 
 class Signal(ABC):
@@ -23,6 +38,16 @@ class Signal(ABC):
     def __init__(self, groups: Iterable[Group]) -> None:
         self.groups = {group.name: group for group in groups}
         self.totals = {name: torch.zeros(group.maps) for name, group in self.groups.items()}
+
+    @classmethod
+    @abstractmethod
+    def make(cls, network: nn.Module, groups: Iterable[Group], options: SignalOptions) -> "Signal":
+        """The signal of a network and its groups."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to go by since the start or the last `restart`."""
+        return True
 
     def update(self, divisor: float) -> None:  # noqa: B027
         """Takes in what the last backward pass showed, if the signal depends on it.
@@ -74,6 +99,16 @@ class GradientSignal(Signal):
         super().__init__(groups)
         self.attribution, self.decay, self.examples = Attribution(network, self.groups.values()), decay, 0.0
 
+    @classmethod
+    def make(cls, network: nn.Module, groups: Iterable[Group], options: SignalOptions) -> "Signal":
+        """See `Signal.make`."""
+        return cls(network, groups, options.decay)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a backward pass was taken in; one that overflowed does not count."""
+        return self.examples > 0
+
     def update(self, divisor: float) -> None:
         """See `Signal.update`."""
         found = self.attribution.read(self.groups.values(), divisor)
@@ -114,3 +149,7 @@ class GradientSignal(Signal):
 def normalized(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The values scaled to length 1 over each group."""
     return {name: nn.functional.normalize(value, dim=0) for name, value in values.items()}
+
+
+SIGNALS: Registry[type[Signal]] = Registry("gaze.pruning.information", "signal")
+"""The signals of feature maps by their names in `pruner.signal`."""

@@ -2,9 +2,10 @@
 
 from torch import Tensor
 
-from gaze.pruning.information.signal import GradientSignal, normalized
+from gaze.pruning.information.signal import SIGNALS, GradientSignal, normalized
 
 
+@SIGNALS.register("taylor")
 class Taylor(GradientSignal):
     """mean_n |g_nk| scaled to length 1 over each group: Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from gaze.errors import DataError
 from gaze.images import write_atomic
 
+REMOVALS = "removals.csv"
+"""What a run calls its log."""
+
 COLUMNS = ("step", "layer", "count", "maps", "signal", "predicted_ms", "measured_ms", "maps_left", "loss",
            "information_gain")  # fmt: skip
 

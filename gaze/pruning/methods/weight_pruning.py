@@ -1,4 +1,4 @@
-"""The Lightning callback that sets single weights to zero while a network trains: `granularity=parameter`."""
+"""The Lightning callback that sets single weights to zero while a network trains: `method=weights`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from gaze.errors import ConfigError
 from gaze.models.widths import Replaced
 from gaze.pruning.information.weight_fisher import ParameterFisher
-from gaze.pruning.methods.base import PacedPruning
+from gaze.pruning.methods.base import METHODS, PacedPruning
+from gaze.pruning.methods.job import Job
+from gaze.pruning.methods.outcome import SparserOutcome
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure.groups import convolution
 
 
+@METHODS.register("weights")
 class WeightPruning(PacedPruning):
     """Masks the convolution weights with the least Delta_i = F_i theta_i^2 / 2 until a share of them is left.
 
@@ -35,6 +38,17 @@ class WeightPruning(PacedPruning):
         self.masks: dict[str, Tensor] = {}
         self.state: Any = None
 
+    @classmethod
+    def check(cls, job: Job) -> None:
+        """Refuses a budget of time."""
+        if job.budget is None:
+            raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")
+
+    @classmethod
+    def make(cls, job: Job) -> "WeightPruning":
+        """See `PacedPruning.make`."""
+        return cls(job.budget or 0, job.schedule, job.signal_options.decay)
+
     @property
     def share(self) -> float:
         """Of the convolution weights that are not masked."""
@@ -54,6 +68,7 @@ class WeightPruning(PacedPruning):
 
     def remove(self, trainer: pl.Trainer) -> None:
         """Masks down to this removal's share."""
+        self.expect(self.signal.ready)
         values = self.signal.values()
         signals = torch.cat([value.masked_fill(~self.masks[name], -1).flatten() for name, value in values.items()])
         share = self.keep ** (self.removals / self.schedule.removals)
@@ -72,6 +87,11 @@ class WeightPruning(PacedPruning):
     def shown(self) -> dict[str, float]:
         """The share of weights left and the one asked for."""
         return {"weights": self.share, "budget": self.keep}
+
+    def outcome(self, checkpoint: str, before_gain: float, after_gain: float) -> SparserOutcome:
+        """See `PacedPruning.outcome`."""
+        return SparserOutcome(checkpoint, self.finished is not None, before_gain, after_gain, self.removals, self.step,
+                              self.share)  # fmt: skip
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

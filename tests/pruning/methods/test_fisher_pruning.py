@@ -18,7 +18,8 @@ from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.models.uniform import UniformCost
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.information.fisher import Fisher
-from gaze.pruning.methods.fisher_pruning import FisherPruning, Rules
+from gaze.pruning.methods.candidates import Rules
+from gaze.pruning.methods.fisher_pruning import FisherPruning
 from gaze.pruning.methods.removal_log import RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure.groups import find_groups
