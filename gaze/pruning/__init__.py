@@ -14,8 +14,25 @@ from gaze.pruning.information.taylor import Taylor
 from gaze.pruning.information.weight_fisher import ParameterFisher
 from gaze.pruning.structure.followers import Follower, OptimizerFollower
 from gaze.pruning.structure.gates import Gates
-from gaze.pruning.structure.groups import Group, Member, find_groups
+from gaze.pruning.structure.groups import Group, Member, Pinned, find_groups, find_pinned
 from gaze.pruning.structure.surgery import Cut, apply, remove
 
-__all__ = ["Cut", "Fisher", "Follower", "Gates", "Group", "Magnitude", "Member", "OptimizerFollower",
-           "ParameterFisher", "Random", "Signal", "Taylor", "apply", "find_groups", "remove"]  # fmt: skip
+__all__ = [
+    "Cut",
+    "Fisher",
+    "Follower",
+    "Gates",
+    "Group",
+    "Magnitude",
+    "Member",
+    "OptimizerFollower",
+    "ParameterFisher",
+    "Pinned",
+    "Random",
+    "Signal",
+    "Taylor",
+    "apply",
+    "find_groups",
+    "find_pinned",
+    "remove",
+]

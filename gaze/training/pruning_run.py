@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ from gaze.pruning.methods.candidates import Rules
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome, Outcome
 from gaze.pruning.methods.removal_log import REMOVALS, read
+from gaze.pruning.structure.groups import find_pinned
 from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
@@ -71,6 +73,9 @@ def prune(config: PruneConfig) -> Outcome:
     unpruned = _unpruned(config)
     method, job = METHODS.get(config.pruner.method, "pruner.method"), _job(config, unpruned)
     method.check(job)
+    if pinned := find_pinned(unpruned):
+        kept = ", ".join(map(str, pinned))
+        print(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}", file=sys.stderr)
     data = _make_data(config, unpruned)
     distill = replace(config.distill, teacher=config.distill.teacher or config.checkpoint)
     teachers = make_teachers(distill, config.trainer.progress)

@@ -18,7 +18,7 @@ from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.onnx import PARITY, export_onnx, parity
-from gaze.pruning.structure.groups import find_groups
+from gaze.pruning.structure.groups import Pinned, find_groups
 from gaze.training.config import PruneConfig
 from gaze.training.pruning_run import PRUNED, prune, timed_size
 from gaze.training.run import fit
@@ -101,12 +101,15 @@ def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path, monk
     assert load_checkpoint(tmp_path / "run" / PRUNED).network.config.input.longer_side == 48
 
 
-def test_single_weights_leave(prune_config, tmp_path):
+def test_single_weights_leave_and_what_is_pinned_is_told_once(prune_config, tmp_path, monkeypatch, capsys):
+    found = [Pinned("Softmax", "backbone.mix", 8), Pinned("flip", "flip_1", 4)]
+    monkeypatch.setattr("gaze.training.pruning_run.find_pinned", lambda network: found)
     outcome = prune(prune_config("pruner=weights", "budget=0.5"))
     assert outcome.weights == pytest.approx(0.5, abs=1e-3)
     weights = [p for p in load_checkpoint(tmp_path / "run" / PRUNED).network.parameters() if p.ndim == 4]
     zeros = sum(int((p == 0).sum()) for p in weights) / sum(p.numel() for p in weights)
     assert zeros == pytest.approx(0.5, abs=0.01)
+    assert capsys.readouterr().err.count("Softmax (backbone.mix, 8 maps), flip (flip_1, 4 maps)") == 1
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_single_weights_leave(prune_config, tmp_path):
         (["budget=0.5", "pruner.method=hunch"], "pruner.method: expected one of greedy, weights, got 'hunch'"),
         (["budget=0.5", "pruner.granularity=atom"], "pruner.granularity: expected one of map, parameter or null, got"),
         (["budget=0.5", "pruner.beta=-1"], "pruner.beta: expected at least 0 or null, got -1"),
-        (["budget=0.5", "pruner.exclude=[readuot]"], r"pruner.exclude: expected how .* begins: readout.*; got 'readuot'"),
+        (["budget=0.5", "pruner.exclude=[readuot]"], r"pruner.exclude: .* begins: readout.*; got 'readuot'"),
         (["budget=0.5", "pruner.exclude=[backbone.features.block.1]"], "begins: .*backbone.features.blocks.1"),
         (["budget=0.5", "pruner.exclude=[x]"], r"pruner.exclude: .*backbone.*readout.*; got 'x'"),
         (["budget=0.5", "pruner.decay=0"], "pruner.decay: expected above 0"),

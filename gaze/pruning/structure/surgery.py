@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from gaze.errors import ModelError
-from gaze.models.network import GazeNetwork
 from gaze.models.widths import Kept, Replaced, select, widths
 from gaze.pruning.structure.groups import Group, find_groups
 
@@ -31,7 +30,7 @@ class Cut:
         apply(network, self.layers)
 
 
-def remove(network: GazeNetwork, maps: Mapping[str, Collection[int]]) -> Cut:
+def remove(network: nn.Module, maps: Mapping[str, Collection[int]]) -> Cut:
     """Removes feature maps, given by their indices in the groups of `find_groups`, in place.
 
     The parameters of the layers that change are new ones: optimisers and copies of the network (averaged weights) must
