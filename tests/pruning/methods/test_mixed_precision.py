@@ -37,7 +37,7 @@ def method(name: str, net: torch.nn.Module, folder):
 
 
 class Scaled(MixedPrecision):
-    """The scaler of 16-mixed around full precision, its scale doubling each time; the first backward passes overflow."""
+    """The scaler of 16-mixed around full precision; its scale doubles each time, and the first gradients overflow."""
 
     def __init__(self, overflows: int = 0):
         super().__init__("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1))
