@@ -2,9 +2,7 @@
 
 import copy
 import json
-import logging
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, check_settings
 from gaze.images import write_atomic
 from gaze.models import STRIDE, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
@@ -35,7 +33,7 @@ from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
 from gaze.training.pruning_callback import REMOVALS, make_pruning
 from gaze.training.pruning_outcome import FasterOutcome, Outcome, SparserOutcome
-from gaze.training.run import EXPECTED, LAST, make_teachers, resolve_precision
+from gaze.training.run import LAST, make_teachers, trainer_on
 
 PRUNED = "pruned.ckpt"
 
@@ -61,9 +59,6 @@ def prune(config: PruneConfig) -> Outcome:
         ModelError: the checkpoint is missing or damaged.
     """
     last = _check(config)
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     unpruned = _unpruned(config)
     data = _make_data(config, unpruned)
@@ -75,11 +70,8 @@ def prune(config: PruneConfig) -> Outcome:
     pruning = make_pruning(config, unpruned)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     trainer = _make_trainer(config, [*teachers, pruning])
-    with warnings.catch_warnings():
-        for message in EXPECTED:
-            warnings.filterwarnings("ignore", message)
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-        return _finish(config, module.network, pruning, unpruned, data)
+    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    return _finish(config, module.network, pruning, unpruned, data)
 
 
 def _unpruned(config: PruneConfig) -> GazeNetwork:
@@ -160,38 +152,18 @@ def _make_trainer(config: PruneConfig, others: Sequence[pl.Callback]) -> pl.Trai
     ]
     if settings.progress:
         callbacks.append(TQDMProgressBar(refresh_rate=1))
-    return pl.Trainer(
+    return trainer_on(
+        settings,
         max_epochs=-1,  # the pruning ends the training
-        accelerator=settings.accelerator,
         devices=1,
-        precision=resolve_precision(settings.precision),  # type: ignore[arg-type]
-        accumulate_grad_batches=settings.accumulate_grad_batches,
-        gradient_clip_val=settings.gradient_clip_val,
         callbacks=callbacks,
         logger=[TensorBoardLogger(config.out, name="", version=""), CSVLogger(config.out, name="metrics")],
-        enable_progress_bar=settings.progress,
-        enable_model_summary=False,
         log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
     )
 
 
 def _check(config: PruneConfig) -> Path | None:
-    if (config.budget is None) == (config.budget_ms is None):
-        raise ConfigError("budget: give budget_ms=MILLISECONDS or budget=SHARE of the unpruned time, one of the two")
-    if config.budget is not None and not 0 < config.budget < 1:
-        raise ConfigError(f"budget: expected a share of the unpruned time between 0 and 1, got {config.budget}")
-    if config.budget_ms is not None and config.budget_ms <= 0:
-        raise ConfigError(f"budget_ms: expected milliseconds above 0, got {config.budget_ms}")
-    if not config.sets:
-        raise ConfigError("data: name at least one set, for example data=osie")
-    config.pruner.check()
-    if config.pruner.granularity == "parameter" and config.budget is None:
-        raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")
-    config.schedule.check()
-    config.distill.check()
+    check_settings(config)
     last = config.out / LAST
     if config.resume and not last.is_file():
         raise ConfigError(f"resume=true: no run to continue in out={config.out} (expected {LAST})")

@@ -18,6 +18,9 @@ from gaze.training.losses import information_gain
 from gaze.training.run import fit
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
+from tests.training.conftest import QUIET
+
+pytestmark = QUIET
 
 
 @pytest.fixture
