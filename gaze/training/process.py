@@ -11,6 +11,7 @@ EXPECTED = (
     "Found .* in eval mode at the start of training",  # BatchNorm: see `Backbone.train`
     ".*LeafSpec.* is deprecated",  # of torch, for Lightning
     "The number of training batches .* is smaller than the logging interval",  # epochs are logged all the same
+    "Detected call of .lr_scheduler.step.* before .optimizer.step",  # the first update overflowed under 16-mixed
 )
 """Warnings of Lightning that tell nothing new here."""
 
