@@ -104,8 +104,8 @@ def help_text(name: str, schema: type, config: DictConfig) -> str:
     values: Any = OmegaConf.to_container(config)
     settings = [f"  {key}{value}" + f"\n      {words}" * bool(words) for key, value, words in _rows(schema, values)]
     several = "" if name == "prepare" else "; several sets: data=[NAME,NAME]"
-    return "\n".join([*usage, "", f"Groups, GROUP=CHOICE{several * ('data' in _groups(name))}:", *offered, "",
-                      "Settings, KEY=VALUE:", *settings])  # fmt: skip
+    groups = f"Groups, GROUP=CHOICE{several * ('data' in _groups(name))}:"
+    return "\n".join([*usage, "", groups, *offered, "", "Settings, KEY=VALUE:", *settings])
 
 
 def _or_exit(name: str, work: Callable[[], None]) -> None:

@@ -60,9 +60,13 @@ def expect(holds: bool, key: str, expected: str, came: object) -> None:
 
 
 def expect_number(
-    key: str, value: float | None, least: float = -math.inf, most: float = math.inf,
-    above: float = -math.inf, below: float = math.inf,
-) -> None:  # fmt: skip
+    key: str,
+    value: float | None,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> None:
     """Raises ConfigError where a number is not finite or out of its range: `least` and `most` are in it. None passes.
 
     Args:

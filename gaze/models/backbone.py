@@ -35,9 +35,10 @@ class Backbone(nn.Module):
         self.features = features
         self.register_buffer("mean", 255 * torch.tensor(mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1))
+        module: Any
         for module in self.modules():  # an in-place activation would overwrite the tap before it
             if hasattr(module, "inplace"):
-                module.inplace = False  # type: ignore[assignment]
+                module.inplace = False
         self.train()
 
     @property

@@ -55,8 +55,8 @@ class BackboneConfig:
         expect(bool(self.name), "model.backbone.name", "timm's name of a model", self.name)
         stages = all(isinstance(tap, int) and tap >= 0 for tap in self.taps)
         modules = all(isinstance(tap, str) and tap for tap in self.taps)
-        expect(bool(self.taps) and (stages or modules), "model.backbone.taps",
-               "timm's stage indices or names of modules, one at least", self.taps)  # fmt: skip
+        taps = "timm's stage indices or names of modules, one at least"
+        expect(bool(self.taps) and (stages or modules), "model.backbone.taps", taps, self.taps)
         expect(bool(self.weights), "model.backbone.weights", WEIGHTS, self.weights)
         expect(self.activation in (RELU, None), "model.backbone.activation", f"{RELU} or null", self.activation)
         expect(all(self.skip), "model.backbone.skip", "glob patterns of timm's names", self.skip)

@@ -14,8 +14,20 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 LARGEST_SEED = 2**32 - 1  # that Lightning and NumPy take
-OF_MAPS = ("pruner.signal", "pruner.cost", "pruner.beta", "pruner.exclude", "pruner.multiple", "engine", "threads",
-           "size", "rounds", "latency", "schedule.maps_per_removal", "schedule.removals_per_surgery")  # fmt: skip
+OF_MAPS = (
+    "pruner.signal",
+    "pruner.cost",
+    "pruner.beta",
+    "pruner.exclude",
+    "pruner.multiple",
+    "engine",
+    "threads",
+    "size",
+    "rounds",
+    "latency",
+    "schedule.maps_per_removal",
+    "schedule.removals_per_surgery",
+)
 """What only the pruning of whole maps asks for."""
 
 

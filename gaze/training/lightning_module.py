@@ -36,9 +36,14 @@ class GazeModule(pl.LightningModule):
     center_biases: Tensor
 
     def __init__(
-        self, network: GazeNetwork, optim: RatesConfig, names: list[str],
-        center_biases: list[NDArray[np.float32]], seed: int, trained_on: list[str] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        network: GazeNetwork,
+        optim: RatesConfig,
+        names: list[str],
+        center_biases: list[NDArray[np.float32]],
+        seed: int,
+        trained_on: list[str] | None = None,
+    ) -> None:
         super().__init__()
         self.network, self.optim, self.names, self.seed = network, optim, names, seed
         self.trained_on = names if trained_on is None else trained_on

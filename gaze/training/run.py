@@ -33,8 +33,14 @@ from gaze.training.panel import PanelCallback
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
-FIXED = ("backbone.taps", "backbone.reparameterize", "readout.reduce", "readout.channels",
-         "finalizer.sigma", "finalizer.center_bias")  # fmt: skip
+FIXED = (
+    "backbone.taps",
+    "backbone.reparameterize",
+    "readout.reduce",
+    "readout.channels",
+    "finalizer.sigma",
+    "finalizer.center_bias",
+)
 """What of a model a checkpoint has settled."""
 
 
@@ -93,7 +99,7 @@ def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule, others:
         ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
         EarlyStopping(MONITOR, mode="max", patience=config.patience),
         LearningRateMonitor("step"),
-    ]  # fmt: skip
+    ]
     if config.progress:
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     return trainer_on(
