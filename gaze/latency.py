@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gaze.config import verb
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, check_settings, expect, expect_number
 from gaze.geometry import Size
 from gaze.images import write_atomic
 from gaze.models.config import ModelConfig
@@ -44,6 +44,23 @@ class LatencyConfig:
     seed: int
     out: Path
 
+    def check(self) -> None:
+        """Raises ConfigError where a value makes no sense."""
+        if (self.network is None) == (self.model is None):
+            raise ConfigError("network: give either a checkpoint with network=PATH or an architecture with model=NAME")
+        size = len(self.size) == 2 and min(self.size) >= 1
+        expect(size, "size", "width and height in pixels, for example [320, 240]", self.size)
+        for key, least in (("networks", 0), ("multiple", 1), ("rounds", 15), ("seed", 0)):
+            expect_number(key, getattr(self, key), least=least)
+        from gaze.pruning.cost.engines import Engine  # torch takes seconds to import, a mistyped key should not
+
+        Engine(self.engine, self.threads)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        idle = {} if self.networks else dict.fromkeys(("multiple", "rounds", "seed"), "networks is 0")
+        return idle | ({"threads": "engine=torch-cuda has none"} if self.engine == "torch-cuda" else {})
+
 
 def latency(config: LatencyConfig) -> None:
     """Measures the table or finds it measured, prints what it says, and validates it.
@@ -63,7 +80,7 @@ def latency(config: LatencyConfig) -> None:
     from gaze.pruning.cost.prediction_error import shares
     from gaze.pruning.structure.groups import find_groups
 
-    _check(config)
+    check_settings(config)
     engine, size = Engine(config.engine, config.threads), Size(*config.size)
     network = load_network(config.network) if config.network else build_network(_model(config), load_weights=False)
     network = network.eval()
@@ -110,16 +127,6 @@ def _model(config: LatencyConfig) -> ModelConfig:
     return config.model
 
 
-def _check(config: LatencyConfig) -> None:
-    if (config.network is None) == (config.model is None):
-        raise ConfigError("network: give either a checkpoint with network=PATH or an architecture with model=NAME")
-    if len(config.size) != 2:
-        raise ConfigError(f"size={config.size}: expected width and height, for example [320,240]")
-    for key, least in (("networks", 0), ("multiple", 1), ("rounds", 15)):
-        if getattr(config, key) < least:
-            raise ConfigError(f"{key}: expected at least {least}, got {getattr(config, key)}")
-
-
 def _check_size(size: Size, multiple: int) -> None:
     if any(side < 1 or side % multiple for side in (size.width, size.height)):
         raise ConfigError(f"size=[{size.width},{size.height}]: expected multiples of {multiple}")
@@ -131,7 +138,14 @@ def _one_line(facts: dict) -> str:
     return f"{facts['machine']}, {facts['engine']} ({versions}), {facts['threads']} thread(s), {width}x{height} pixels"
 
 
-main = verb("latency", LatencyConfig)(latency)
+@verb("latency", LatencyConfig)
+def main(config: LatencyConfig) -> None:
+    """See `latency`."""
+    from gaze.training.process import prepare_process
+
+    prepare_process()
+    latency(config)
+
 
 if __name__ == "__main__":
     main()

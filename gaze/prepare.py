@@ -14,7 +14,7 @@ from gaze.data.densities import normalise
 from gaze.data.readers import READERS, Entry
 from gaze.data.splits import hashed_split, read_splits
 from gaze.data.store import StoreAttributes, write_store
-from gaze.errors import ConfigError, DataError, GazeError
+from gaze.errors import ConfigError, DataError, GazeError, check_settings, expect, expect_one_of
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
@@ -33,18 +33,45 @@ class DataConfig:
     root: str
     splits: str | None
 
+    def check(self) -> None:
+        """Raises ConfigError where a path is empty."""
+        expect(bool(self.root), "data.root", "a folder", self.root)
+        expect(self.splits != "", "data.splits", "a JSON file or null", self.splits)
+
 
 @dataclass
 class PrepareConfig:
-    """What `gaze.prepare` needs; `out` null means the `store` of the set."""
+    """All of `gaze/conf/prepare.yaml`.
+
+    Attributes:
+        data: where the set lies.
+        out: the store to write; null writes the `store` of the set.
+        sets: the one set, by name.
+    """
 
     data: DataConfig
     out: str | None
     sets: dict[str, DataSetConfig]
 
+    def check(self) -> None:
+        """Raises ConfigError where there is not one set with a reader."""
+        if len(self.sets) != 1:
+            raise ConfigError(f"data: prepare takes one set at a time, got {', '.join(self.sets) or 'none'}")
+        expect_one_of(f"sets.{self.dataset.name}.reader", self.dataset.reader, READERS)
+        expect(self.out != "", "out", "the store to write or null", self.out)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        return {} if self.out is None else {"sets.*.store": f"out={self.out} names the store"}
+
+    @property
+    def dataset(self) -> DataSetConfig:
+        """The one set."""
+        return next(iter(self.sets.values()))
+
 
 @dataclass
-class Report:
+class Omissions:
     """Counts what was kept and what was left out, and says each omission at once, by name."""
 
     images: Counter = field(default_factory=Counter)
@@ -66,14 +93,15 @@ class Report:
         )
 
 
-def prepare(config: PrepareConfig) -> Report:
+def prepare(config: PrepareConfig) -> Omissions:
     """Reads one data set and writes its store.
 
     Raises:
         ConfigError: not exactly one set, an unknown reader or an impossible sigma.
         DataError: the folder is not that set, not one image could be read, or the store cannot be written.
     """
-    dataset = _only_set(config)
+    check_settings(config)
+    dataset = config.dataset
     entries = READERS[dataset.reader](Path(config.data.root).expanduser())
     splits = read_splits(config.data.splits, dataset.name) if config.data.splits else None
     attributes = StoreAttributes(
@@ -84,7 +112,7 @@ def prepare(config: PrepareConfig) -> Report:
         dataset.pixels_per_degree,
         dataset.drop_first,
     )
-    report = Report()
+    report = Omissions()
     _report_missing(entries, splits, report)
     out = config.out or dataset.store
     try:
@@ -95,7 +123,7 @@ def prepare(config: PrepareConfig) -> Report:
     return report
 
 
-def read_stimuli(entries: Iterable[Entry], splits: dict[str, str] | None, report: Report) -> Iterator[Stimulus]:
+def read_stimuli(entries: Iterable[Entry], splits: dict[str, str] | None, report: Omissions) -> Iterator[Stimulus]:
     """Reads one stimulus after the other, leaving out and reporting what is bad."""
     for entry in entries:
         split = splits.get(entry.name) if splits is not None else entry.split or hashed_split(entry.name)
@@ -114,7 +142,7 @@ def read_stimuli(entries: Iterable[Entry], splits: dict[str, str] | None, report
         yield stimulus
 
 
-def _read_stimulus(entry: Entry, split: str, report: Report) -> Stimulus:
+def _read_stimulus(entry: Entry, split: str, report: Omissions) -> Stimulus:
     image = entry.image.read_bytes()
     height, width = decode(image).shape[:2]
     gaze = entry.gaze(Size(width, height))
@@ -130,19 +158,10 @@ def _read_stimulus(entry: Entry, split: str, report: Report) -> Stimulus:
     return Stimulus(entry.name, image, width, height, split, gaze.select(inside))
 
 
-def _report_missing(entries: list[Entry], splits: dict[str, str] | None, report: Report) -> None:
+def _report_missing(entries: list[Entry], splits: dict[str, str] | None, report: Omissions) -> None:
     for name in sorted(set(splits or ()) - {entry.name for entry in entries}):
         report.images["missing"] += 1
         report.say(name, "named in data.splits, but no such image")
-
-
-def _only_set(config: PrepareConfig) -> DataSetConfig:
-    if len(config.sets) != 1:
-        raise ConfigError(f"data: prepare takes one set at a time, got {', '.join(config.sets) or 'none'}")
-    dataset = next(iter(config.sets.values()))
-    if dataset.reader not in READERS:
-        raise ConfigError(f"sets.{dataset.name}.reader: expected one of {', '.join(READERS)}, got {dataset.reader!r}")
-    return dataset
 
 
 main = verb("prepare", PrepareConfig)(prepare)

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, expect, expect_number
+
+PREPARED = dict.fromkeys(
+    [f"sets.*.{key}" for key in ("reader", "license", "source", "drop_first", "sigma_*", "pixels_per_degree")],
+    "gaze.prepare settled it when it wrote the store",
+)
+"""What only `gaze.prepare` reads of a set, and why it does nothing elsewhere."""
 
 
 @dataclass
@@ -31,6 +37,15 @@ class DataSetConfig:
     sigma_pixels: float | None
     pixels_per_degree: float | None
 
+    def check(self, key: str | None = None) -> None:
+        """Raises ConfigError where a name is empty or `sigma` does; `key` of the set in the configuration."""
+        place = f"sets.{key or self.name}"
+        for name in ("name", "reader", "store"):
+            expect(bool(getattr(self, name)), f"{place}.{name}", "text", getattr(self, name))
+        for name in ("sigma_degrees", "sigma_pixels", "pixels_per_degree"):
+            expect_number(f"{place}.{name}", getattr(self, name), above=0)
+        self.sigma()
+
     def sigma(self) -> float:
         """The Gaussian of this set's densities in pixels of the stimulus.
 
@@ -44,8 +59,7 @@ class DataSetConfig:
         sigma = self.sigma_pixels
         if sigma is None:
             sigma = (self.sigma_degrees or 0.0) * (self.pixels_per_degree or 0.0)
-        if not sigma > 0:
-            raise ConfigError(f"sets.{self.name}: the sigma of the density must be above 0, got {sigma}")
+        expect_number(f"sets.{self.name}: the sigma of the density", sigma, above=0)
         return sigma
 
 
@@ -62,3 +76,10 @@ class LoaderConfig:
     batch_size: int
     workers: int
     weights: dict[str, float] | None
+
+    def check(self) -> None:
+        """Raises ConfigError where a number makes no sense."""
+        expect_number("loader.batch_size", self.batch_size, least=1)
+        expect_number("loader.workers", self.workers, least=0)
+        for name, weight in (self.weights or {}).items():
+            expect_number(f"loader.weights.{name}", weight, least=0)

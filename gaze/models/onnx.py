@@ -1,7 +1,6 @@
 """ONNX export of a gaze network, and the proof that the file computes what torch computes."""
 
 import copy
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,15 +67,13 @@ def export_onnx(network: GazeNetwork, path: Path) -> None:
     """
     side = 8 * network.config.input.multiple
     example = torch.zeros(1, side, side + network.config.input.multiple, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        # The TorchScript exporter: torch.export needs minutes to reason about padding that depends on the size.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            Exportable(network), (example,), str(path), dynamo=False, opset_version=OPSET,
-            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
-            input_names=["image"], output_names=["log_density"],
-            dynamic_axes={"image": {0: "n", 1: "height", 2: "width"}, "log_density": {0: "n", 1: "rows", 2: "columns"}},
-        )  # fmt: skip
+    # The TorchScript exporter: torch.export needs minutes to reason about padding that depends on the size.
+    torch.onnx.export(
+        Exportable(network), (example,), str(path), dynamo=False, opset_version=OPSET,
+        training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
+        input_names=["image"], output_names=["log_density"],
+        dynamic_axes={"image": {0: "n", 1: "height", 2: "width"}, "log_density": {0: "n", 1: "rows", 2: "columns"}},
+    )  # fmt: skip
     model = onnx.load(str(path))
     _store_halves(model)
     onnx.checker.check_model(model)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gaze.errors import ConfigError
+from gaze.errors import expect, expect_number
 
 GRANULARITIES = {"map": "greedy", "parameter": "weights"}
 
@@ -43,15 +43,10 @@ class PrunerConfig:
         from gaze.pruning.information.signal import SIGNALS
         from gaze.pruning.methods.base import METHODS
 
-        if self.granularity is not None:
-            known = ", ".join(GRANULARITIES)
-            raise ConfigError(f"pruner.granularity: expected one of {known} or null, got {self.granularity!r}")
+        expect(self.granularity is None, "pruner.granularity", f"{', '.join(GRANULARITIES)} or null", self.granularity)
         METHODS.get(self.method, "pruner.method")
         SIGNALS.get(self.signal, "pruner.signal")
         COSTS.get(self.cost, "pruner.cost")
-        if not 0 < self.decay <= 1:
-            raise ConfigError(f"pruner.decay: expected above 0, at most 1, got {self.decay}")
-        if self.beta is not None and not self.beta >= 0:
-            raise ConfigError(f"pruner.beta: expected at least 0 or null, got {self.beta}")
-        if self.multiple < 1:
-            raise ConfigError(f"pruner.multiple: expected at least 1, got {self.multiple}")
+        expect_number("pruner.decay", self.decay, above=0, most=1)
+        expect_number("pruner.beta", self.beta, least=0)
+        expect_number("pruner.multiple", self.multiple, least=1)

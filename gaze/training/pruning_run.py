@@ -2,10 +2,8 @@
 
 import copy
 import json
-import logging
 import math
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, check_settings
 from gaze.geometry import Size
 from gaze.images import write_atomic
 from gaze.models import STRIDE, load_network
@@ -39,7 +37,7 @@ from gaze.pruning.structure.groups import find_pinned
 from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
-from gaze.training.run import EXPECTED, LAST, make_teachers, resolve_precision
+from gaze.training.run import LAST, make_teachers, trainer_on
 
 PRUNED = "pruned.ckpt"
 SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
@@ -66,9 +64,6 @@ def prune(config: PruneConfig) -> Outcome:
         ModelError: the checkpoint is missing or damaged.
     """
     last = _check(config)
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     unpruned = _unpruned(config)
     method, job = METHODS.get(config.pruner.method, "pruner.method"), _job(config, unpruned)
@@ -85,11 +80,8 @@ def prune(config: PruneConfig) -> Outcome:
     pruning = method.make(job)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     trainer = _make_trainer(config, [*teachers, pruning])
-    with warnings.catch_warnings():
-        for message in EXPECTED:
-            warnings.filterwarnings("ignore", message)
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-        return _finish(config, module.network, pruning, unpruned, data)
+    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    return _finish(config, module.network, pruning, unpruned, data)
 
 
 def _unpruned(config: PruneConfig) -> GazeNetwork:
@@ -187,36 +179,18 @@ def _make_trainer(config: PruneConfig, others: Sequence[pl.Callback]) -> pl.Trai
     ]
     if settings.progress:
         callbacks.append(TQDMProgressBar(refresh_rate=1))
-    return pl.Trainer(
+    return trainer_on(
+        settings,
         max_epochs=-1,  # the pruning ends the training
-        accelerator=settings.accelerator,
         devices=1,
-        precision=resolve_precision(settings.precision),  # type: ignore[arg-type]
-        accumulate_grad_batches=settings.accumulate_grad_batches,
-        gradient_clip_val=settings.gradient_clip_val,
         callbacks=callbacks,
         logger=[TensorBoardLogger(config.out, name="", version=""), CSVLogger(config.out, name="metrics")],
-        enable_progress_bar=settings.progress,
-        enable_model_summary=False,
         log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
     )
 
 
 def _check(config: PruneConfig) -> Path | None:
-    if (config.budget is None) == (config.budget_ms is None):
-        raise ConfigError("budget: give budget_ms=MILLISECONDS or budget=SHARE of the unpruned time, one of the two")
-    if config.budget is not None and not 0 < config.budget < 1:
-        raise ConfigError(f"budget: expected a share of the unpruned time between 0 and 1, got {config.budget}")
-    if config.budget_ms is not None and config.budget_ms <= 0:
-        raise ConfigError(f"budget_ms: expected milliseconds above 0, got {config.budget_ms}")
-    if not config.sets:
-        raise ConfigError("data: name at least one set, for example data=osie")
-    config.pruner.check()
-    config.schedule.check()
-    config.distill.check()
+    check_settings(config)
     last = config.out / LAST
     if config.resume and not last.is_file():
         raise ConfigError(f"resume=true: no run to continue in out={config.out} (expected {LAST})")

@@ -9,6 +9,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from gaze.training.averaging import Averaging
 from gaze.training.run import LAST, fit
+from tests.training.conftest import QUIET
+
+pytestmark = QUIET
 
 WALK = [3.0, -1.0, 4.0, 1.0, -5.0, 9.0]
 

@@ -36,6 +36,9 @@ class PacedPruning(pl.Callback, ABC):
         losses: of the batches since the last removal: the mean over the examples of each, and how many these are.
     """
 
+    IDLE: Mapping[str, str] = {}
+    """Keys of the configuration (glob patterns) that the method does not ask for, and why."""
+
     def __init__(self, schedule: ScheduleConfig) -> None:
         schedule.check()
         self.schedule = schedule

@@ -30,6 +30,24 @@ class WeightPruning(PacedPruning):
         decay: of the signal, see `ParameterFisher`.
     """
 
+    IDLE = dict.fromkeys(
+        (
+            "pruner.signal",
+            "pruner.cost",
+            "pruner.beta",
+            "pruner.exclude",
+            "pruner.multiple",
+            "engine",
+            "threads",
+            "size",
+            "rounds",
+            "latency",
+            "schedule.maps_per_removal",
+            "schedule.removals_per_surgery",
+        ),
+        "pruner.method=weights prunes single weights",
+    )
+
     def __init__(self, keep: float, schedule: ScheduleConfig, decay: float = 1.0) -> None:
         if not 0 < keep < 1:
             raise ConfigError(f"budget: expected a share of the weights between 0 and 1, got {keep}")
