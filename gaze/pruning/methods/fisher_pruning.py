@@ -12,7 +12,7 @@ from gaze.pruning.methods.base import METHODS, TimedPruning
 from gaze.pruning.methods.candidates import Candidate, Choice, Rules, check_exclude
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome
-from gaze.pruning.methods.removal_log import Removal, RemovalLog
+from gaze.pruning.methods.removal_log import Removal, RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.gates import Gates
@@ -208,7 +208,7 @@ class FisherPruning(TimedPruning):
             met=self.met,
             before_gain=before_gain,
             after_gain=after_gain,
-            removals=self.removals,
+            removals=len({row.step for row in read(self.removal_log.path)}),
             updates=self.step,
             budget_ms=self.budget,
             before_ms=self.base,
