@@ -1,6 +1,9 @@
 """`gaze.prune` from a checkpoint to a smaller one."""
 
+import importlib
 import json
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,10 @@ from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.onnx import PARITY, export_onnx, parity
+from gaze.pruning.cost.models import COSTS
+from gaze.pruning.information.signal import SIGNALS
+from gaze.pruning.methods.base import METHODS
+from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import Pinned, find_groups
 from gaze.training.config import PruneConfig
 from gaze.training.pruning_run import PRUNED, prune, timed_size
@@ -92,6 +99,78 @@ def test_a_pruned_network_trains_on(prune_config, train_config, tmp_path):  # no
 def test_every_criterion_runs(prune_config, pruner):
     outcome = prune(prune_config(f"pruner={pruner}", "budget=0.9"))
     assert sum(outcome.after.values()) < sum(outcome.before.values())
+
+
+TOYS = {
+    SIGNALS: """
+        from gaze.pruning.information.signal import SIGNALS, Signal
+        import torch
+
+        @SIGNALS.register("toy")
+        class First(Signal):
+            '''The lower its number, the less a map is worth.'''
+
+            @classmethod
+            def make(cls, network, groups, options):
+                return cls(groups)
+
+            def values(self):
+                return {name: 1.0 + torch.arange(len(total)) for name, total in self.totals.items()}
+        """,
+    COSTS: """
+        from gaze.pruning.cost.models import COSTS
+        from gaze.pruning.cost.models.uniform import UniformCost
+
+        @COSTS.register("toy")
+        class Readout(UniformCost):
+            '''Nothing but the readout costs anything.'''
+
+            def _saving(self, name, n, maps):
+                return float(n) if name.startswith("readout") else 0.0
+        """,
+    METHODS: """
+        from gaze.pruning.methods.base import METHODS
+        from gaze.pruning.methods.fisher_pruning import FisherPruning
+
+        @METHODS.register("toy")
+        class Told(FisherPruning):
+            '''Says what it did.'''
+
+            def outcome(self, *arguments):
+                print("toys all the way down")
+                return super().outcome(*arguments)
+        """,
+}
+
+
+def test_a_signal_a_cost_and_a_method_are_a_file_each_and_a_name(prune_config, tmp_path, monkeypatch, capsys):
+    for registry, source in TOYS.items():
+        package = importlib.import_module(registry.package)
+        folder = tmp_path / registry.package
+        folder.mkdir()
+        (folder / f"toy_{registry.kind}.py").write_text(textwrap.dedent(source))
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+        monkeypatch.setattr(registry, "_complete", False)
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    try:
+        prune(prune_config("pruner={method: toy, signal: toy, cost: toy}", "budget=0.5", "rounds=1"))
+    finally:
+        for name in [name for name in sys.modules if ".toy_" in name]:
+            del sys.modules[name]
+    assert "toys all the way down" in capsys.readouterr().out
+    rows = read(tmp_path / "run" / "removals.csv")
+    assert {row.layer.split(".")[0] for row in rows} == {"readout"}
+    for layer in {row.layer for row in rows}:
+        maps = [k for row in rows if row.layer == layer for k in row.maps]
+        assert maps == list(range(len(maps)))
+
+
+@pytest.mark.parametrize("pruner", ["fisher", "weights"])
+def test_runs_under_bfloat16_with_a_teacher(prune_config, tmp_path, pruner):
+    config = prune_config(f"pruner={pruner}", "budget=0.9", "trainer.precision=bf16-mixed", "distill.weight=0.5")
+    assert prune(config).removals
+    weights = load_checkpoint(tmp_path / "run" / PRUNED).network.state_dict()
+    assert all(torch.isfinite(value).all() for value in weights.values())
 
 
 def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path, monkeypatch):
