@@ -74,7 +74,8 @@ def prepare(config: PrepareConfig) -> Report:
         DataError: the folder is not that set, not one image could be read, or the store cannot be written.
     """
     dataset = _only_set(config)
-    entries = READERS[dataset.reader](Path(config.data.root).expanduser())
+    read = READERS.get(dataset.reader, f"sets.{dataset.name}.reader")
+    entries = read(Path(config.data.root).expanduser())
     splits = read_splits(config.data.splits, dataset.name) if config.data.splits else None
     attributes = StoreAttributes(
         dataset.name,
@@ -139,10 +140,7 @@ def _report_missing(entries: list[Entry], splits: dict[str, str] | None, report:
 def _only_set(config: PrepareConfig) -> DataSetConfig:
     if len(config.sets) != 1:
         raise ConfigError(f"data: prepare takes one set at a time, got {', '.join(config.sets) or 'none'}")
-    dataset = next(iter(config.sets.values()))
-    if dataset.reader not in READERS:
-        raise ConfigError(f"sets.{dataset.name}.reader: expected one of {', '.join(READERS)}, got {dataset.reader!r}")
-    return dataset
+    return next(iter(config.sets.values()))
 
 
 main = verb("prepare", PrepareConfig)(prepare)

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from gaze.data.readers.entry import Entry, Gaze, is_image, require
+from gaze.data.readers.entry import READERS, Entry, Gaze, is_image, require
 from gaze.data.readers.maps import read_grey
 from gaze.data.readers.table import Columns, read_table, table_fixations
 from gaze.errors import DataError
@@ -15,6 +15,7 @@ LAYOUT = (
 )
 
 
+@READERS.register("folder")
 def read(root: Path) -> list[Entry]:
     """Lists the images, at any depth, with their rows of `fixations.csv` or, where they have none, their map.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gaze.data.readers.entry import Entry, images_in, require
+from gaze.data.readers.entry import READERS, Entry, images_in, require
 from gaze.data.readers.matlab import read_mat
 from gaze.errors import DataError
 from gaze.fixations import Fixations
@@ -15,6 +15,7 @@ from gaze.geometry import Size
 LAYOUT = "OSIE's stimuli/*.jpg and eye/fixations.mat"
 
 
+@READERS.register("osie")
 def read(root: Path) -> list[Entry]:
     """Lists the images in `stimuli/` with the fixations of `eye/fixations.mat`, held in memory (1 MB).
 
