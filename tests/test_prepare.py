@@ -188,9 +188,10 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.shared
 def test_the_salicon_sample_is_stored(shared, tmp_path):
-    config = settings("data=salicon", f"data.root={shared / 'data' / 'salicon'}", f"out={tmp_path / 's.h5'}")
-    report = prepare(config)
+    root = shared / "data" / "salicon"
+    report = prepare(settings("data=salicon", f"data.root={root}", f"out={tmp_path / 's.h5'}"))
     store = FixationStore(tmp_path / "s.h5")
-    assert report.images == {"kept": 61, "train": 61}
+    counts = {split: len(list((root / "images" / split).iterdir())) for split in ("train", "val")}
+    assert report.images == {"kept": sum(counts.values()), **counts}
     assert (store.sizes == (640, 480)).all()
-    assert all(len(store.fixations(i)) for i in range(61))
+    assert all(len(store.fixations(i)) for i in range(len(store)))
