@@ -9,12 +9,16 @@ import pytorch_lightning as pl
 import torch
 
 import gaze.training.run as fit_module
-from gaze.data.store import FixationStore
+from gaze.data.store import FixationStore, write_store
 from gaze.errors import ConfigError, DataError
+from gaze.evaluation.bench import Bench
+from gaze.evaluation.run import score_split
+from gaze.evaluation.sources import open_source
 from gaze.models import build_network, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import set_widths
 from gaze.training.run import BEST, LAST, fit, make_data, resolve_precision
+from tests.conftest import SPLITS, drawn_stimulus
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
 
@@ -131,6 +135,22 @@ def test_trains_on_sets_of_points_and_of_maps_together(train_config, make_store,
     fit(config)
     assert load_checkpoint(tmp_path / "run" / BEST).trained_on == ["folder", "maps"]
     assert column(tmp_path / "run", "val/maps")
+
+
+def test_a_photograph_of_only_first_fixations_is_left_out_of_training_and_evaluation(
+    train_config, small_store, bright_model, tmp_path, caplog
+):
+    old, gone = FixationStore(small_store), {"000.png", "004.png", "007.png"}
+    drawn = [drawn_stimulus(k, split) for k, split in enumerate(SPLITS)]
+    first = [replace(s, fixations=replace(s.fixations, order=0 * s.fixations.order)) for s in drawn]
+    stimuli = [b if a.name in gone else a for a, b in zip(drawn, first, strict=True)]
+    write_store(tmp_path / "store.h5", old.attributes, stimuli)
+    config = train_config("trainer.max_epochs=1", f"sets.folder.store={tmp_path / 'store.h5'}")
+    assert len(make_data(config).train_set) == 3
+    fit(config)
+    assert "left out, as there is no gaze on them: 000.png, 004.png, 007.png" in caplog.text
+    scores = score_split(Bench(FixationStore(tmp_path / "store.h5")), open_source(str(bright_model), None), "test", 8)
+    assert scores.names == ["008.png", "009.png", "010.png"]
 
 
 def test_a_network_learns_from_a_teacher_s_variations_beside_people(train_config, make_store, tmp_path):
