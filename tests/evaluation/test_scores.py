@@ -5,7 +5,7 @@ import scipy.ndimage
 from gaze import metrics
 from gaze.baselines import GoldModel
 from gaze.data.densities import blurred, fixation_density
-from gaze.evaluation.scores import METRICS, POINT_METRICS, MetricMaps, Target, blurred, gold_scores, score
+from gaze.evaluation.scores import METRICS, POINT_METRICS, MetricMaps, Target, gold_scores, score
 from gaze.fixations import Fixations
 from gaze.geometry import Size
 

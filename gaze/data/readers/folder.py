@@ -25,10 +25,15 @@ def read(root: Path) -> list[Entry]:
     Raises:
         DataError: there are no images or no gaze, or the table is not one of fixations.
     """
+    return read_folder(root, LAYOUT)
+
+
+def read_folder(root: Path, layout: str) -> list[Entry]:
+    """As `read`; where there are no images or no gaze, the message of the `DataError` gives `layout`."""
     folder = next((root / name for name in ("images", "stimuli") if (root / name).is_dir()), root)
     table, maps = root / "fixations.csv", root / "maps"
     images = [path for path in sorted(folder.rglob("*")) if is_image(path) and maps not in path.parents]
-    require(root, LAYOUT, images, [path for path in (table, maps) if path.exists()])
+    require(root, layout, images, [path for path in (table, maps) if path.exists()])
     rows = read_table(table) if table.exists() else {}
     drawn = {path.relative_to(maps).with_suffix(""): path for path in maps.rglob("*") if is_image(path)}
     entries = []
