@@ -177,6 +177,13 @@ def test_a_checkpoint_holds_the_averaged_weights(train_config, tmp_path):
     assert not torch.equal(network[key], checkpoint["current_model_state"][f"network.{key}"])
 
 
+@pytest.mark.parametrize("weight", [0, 0.01])
+def test_weights_that_leave_nothing_to_draw_are_refused(train_config, tmp_path, weight):
+    with pytest.raises(ConfigError, match=r"loader\.weights: no photograph is drawn"):
+        fit(train_config(f"loader.weights={{folder: {weight}}}"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_errors_come_before_anything_is_written(train_config, tmp_path):
     with pytest.raises(DataError, match="no such store"):
         fit(train_config("sets.folder.store=nowhere.h5"))
