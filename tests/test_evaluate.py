@@ -14,12 +14,12 @@ from PIL import Image
 
 import gaze
 from gaze.data.config import DataSetConfig
-from gaze.data.records import SPLITS
 from gaze.data.splits import shipped_splits
 from gaze.data.store import FixationStore, StoreAttributes, write_store
 from gaze.errors import ConfigError, DataError
 from gaze.evaluate import EvaluateConfig, evaluate, main
 from gaze.evaluation.scores import METRICS
+from gaze.fixations import SPLITS
 from tests.conftest import drawn_stimulus
 
 

@@ -15,10 +15,10 @@ from scipy.io import savemat
 from gaze.config import validate
 from gaze.data.config import DataSetConfig
 from gaze.data.readers import READERS
-from gaze.data.records import SPLITS
 from gaze.data.splits import shipped_splits
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, DataError
+from gaze.fixations import SPLITS
 from gaze.prepare import DataConfig, PrepareConfig, prepare
 from tests.data.conftest import cells
 

@@ -11,8 +11,8 @@ import torch
 
 import gaze
 from gaze.models import load_network
-from gaze.training.fit import BEST, make_data
-from gaze.training.module import MONITOR, GazeModule
+from gaze.training.lightning_module import MONITOR, GazeModule
+from gaze.training.run import BEST, make_data
 from tests.training.conftest import SMALL
 
 TWO = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=2", "trainer.threads=1"]
