@@ -1,7 +1,9 @@
-"""What README and docs/ tell one to type works as it stands, their links lead somewhere, their picture is drawn here."""
+"""What README and docs/ tell one to type works as it stands; links lead somewhere; the picture is drawn here."""
 
+import contextlib
 import importlib.util
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -20,7 +22,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md",
 LINES = 150
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 STUBS = """
-PATH= LOG=$1
+PATH=/nowhere LOG=$1
 python() { [[ $1 == -m ]] && printf '%s\\037' "${@:2}" >>"$LOG" && echo >>"$LOG"; }
 gaze-crop() { python -m gaze.crop "$@"; }
 command_not_found_handle() { :; }
@@ -31,6 +33,10 @@ INDEX = re.compile(r"pip install (?:-\S+ )*['\"]?gaze(?:-crop)?(?![\w./-])|(?<![
 """Takes the package from an index, where `gaze` belongs to somebody else, in place of the checkout."""
 
 
+MADE = ("docs/dog_1x1.jpg",)
+"""What the examples write."""
+
+
 def blocks(page: Path, language: str = "") -> list[str]:
     return [code for found, code in FENCED.findall(page.read_text(encoding="utf-8")) if found == language]
 
@@ -39,6 +45,7 @@ def typed(script: str, folder: Path) -> list[list[str]]:
     """The calls of gaze's commands in a script, as the shell hands them over: verb, then arguments."""
     log = folder / "typed"
     log.write_text("")
+    (folder / "thumbs").mkdir(exist_ok=True)  # the examples pipe into it
     subprocess.run(["bash", "-c", f"{STUBS}\n{script}", "bash", log], cwd=folder, capture_output=True, check=False)
     calls = [line.split("\037")[:-1] for line in log.read_text().splitlines()]
     return [[call[0].removeprefix("gaze."), *call[1:]] for call in calls if call[0].startswith("gaze.")]
@@ -78,6 +85,21 @@ def test_links_lead_somewhere(page):
         if not path.exists() or (anchor and anchor not in slugs):
             lost.append(f"{target}#{anchor}")
     assert not lost
+
+
+@pytest.mark.parametrize("page", PAGES[:-1], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_is_named_in_code_is_there(page):
+    named = re.findall(
+        r"`((?:gaze|tests|docs)(?:[./]\w+)+(?:\.\w+)?)`", FENCED.sub("", page.read_text(encoding="utf-8"))
+    )
+    lost = [name for name in named if not ((ROOT / name).exists() or name in MADE or _importable(name))]
+    assert not lost
+
+
+def _importable(name: str) -> bool:
+    with contextlib.suppress(ImportError, AttributeError, ValueError):
+        return bool(pkgutil.resolve_name(name))
+    return False
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
