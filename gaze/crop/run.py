@@ -5,13 +5,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from gaze.crop.folder.console import Report
+from gaze.crop.folder.backend import Backend, local
+from gaze.crop.folder.batch import run_folder
+from gaze.crop.folder.console import Console
+from gaze.crop.folder.ledger import OpenPage
 from gaze.crop.folder.listing import Task
 from gaze.crop.folder.manifest import pictures
 from gaze.crop.folder.processes import Failed, run_here
 from gaze.crop.folder.publishing import move
-from gaze.crop.folder.run import local, run_folder
-from gaze.crop.folder.settings import Run
+from gaze.crop.folder.settings import RunSettings
 from gaze.crop.folder.worker import Finished, Worker
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.request import Request
@@ -23,7 +25,7 @@ PIPE = "-"
 """Standard input or output."""
 
 
-def run(source: str, output: str | None, request: Request, settings: Run) -> int:
+def run(source: str, output: str | None, request: Request, settings: RunSettings) -> int:
     """Crops a photo, a folder or standard input and returns the exit code.
 
     Args:
@@ -41,17 +43,30 @@ def run(source: str, output: str | None, request: Request, settings: Run) -> int
     if settings.engine == "ray":
         from gaze.crop.cluster.ray_engine import cluster  # here, as the small install lacks what it needs
 
-        return run_folder(cluster(source, output, request, settings), request, settings)
+        return _run_folder(cluster(source, output, request, settings), request, settings)
     if "://" in source:
         raise ConfigError(f"{source}: expected a path; --engine ray takes URLs")
     if PIPE in (source, output):
         return _run_pipe(source, output, request, settings)
     if Path(source).is_dir():
-        return run_folder(local(Path(source).resolve(), output, request, settings), request, settings)
+        return _run_folder(local(Path(source).resolve(), output, request, settings), request, settings)
     return _run_photo(Path(source), output, request, settings)
 
 
-def _run_pipe(source: str, output: str | None, request: Request, settings: Run) -> int:
+def _run_folder(backend: Backend, request: Request, settings: RunSettings) -> int:
+    return run_folder(backend, request, settings, _page(backend, settings.report) if settings.report else None)
+
+
+def _page(backend: Backend, path: Path) -> OpenPage:
+    folder, root = backend.folder, backend.root
+    if isinstance(folder, str) or isinstance(root, str):
+        raise ConfigError("--report: expected photos and thumbnails on this machine's disks")
+    from gaze.crop.page.spool import PageSpool  # here, as most runs make no page
+
+    return lambda resume: PageSpool(path, resume, folder, root)
+
+
+def _run_pipe(source: str, output: str | None, request: Request, settings: RunSettings) -> int:
     _for_folders_only(settings)
     if output not in (None, PIPE):
         raise ConfigError(f"output {output}: a photo from standard input goes to standard output; redirect that")
@@ -64,14 +79,14 @@ def _run_pipe(source: str, output: str | None, request: Request, settings: Run) 
     try:
         cropped = cropper.crop(content, PurePosixPath(Path(source).name), settings.points(""))
     except ImageError as error:
-        Report(Path()).note(str(error))
+        Console(Path()).note(str(error))
         return 1
     sys.stdout.buffer.write(cropped.pictures[0].content)
     sys.stdout.buffer.flush()
     return 0
 
 
-def _run_photo(photo: Path, output: str | None, request: Request, settings: Run) -> int:
+def _run_photo(photo: Path, output: str | None, request: Request, settings: RunSettings) -> int:
     _for_folders_only(settings)
     photo = Path(os.path.abspath(photo))  # unlike resolve, it leaves the names of links as the user wrote them
     root, suffix = photo.parent if output is None else Path(os.path.abspath(output)), None
@@ -82,26 +97,26 @@ def _run_photo(photo: Path, output: str | None, request: Request, settings: Run)
         _check_suffix(output, suffix, request.encoding.format)
         heatmap = f"{stem}_heatmap{{ext}}" if request.heatmap else None
         request = replace(request, template=f"{stem}{{ext}}", heatmap=heatmap)
-    report = Report(root, settings.as_json, settings.quiet)
+    console = Console(root, settings.as_json, settings.quiet)
     worker = Worker(Cropper(request, Predictor(request.model)), root, suffix)
     task = Task(photo, photo.name)
     job = (task, settings.points(photo.name))
     for _, outcome in run_here(worker, iter([job]), stopped=lambda: False):
-        _finish(outcome, request, photo, root, report)
-    return report.exit_code
+        _finish(outcome, request, photo, root, console)
+    return console.exit_code
 
 
-def _finish(outcome: Finished | Failed, request: Request, photo: Path, root: Path, report: Report) -> None:
+def _finish(outcome: Finished | Failed, request: Request, photo: Path, root: Path, console: Console) -> None:
     if isinstance(outcome, Finished):
         try:
             move(outcome.parts, request.overwrite)
             for picture in pictures(outcome.record):
                 picture["path"] = str(root / picture["path"])
-            report.success({**outcome.record, "input": str(photo)})
+            console.success({**outcome.record, "input": str(photo)})
             return
         except OutputError as error:
             outcome = Failed(str(error))
-    report.failure({"input": str(photo), "error": one_line(outcome.reason)})
+    console.failure({"input": str(photo), "error": one_line(outcome.reason)})
 
 
 def _check_suffix(output: str, suffix: str, wanted: str | None) -> None:
@@ -113,6 +128,6 @@ def _check_suffix(output: str, suffix: str, wanted: str | None) -> None:
         raise ConfigError(f"output {output}: is named as {named}, but --format says {wanted}")
 
 
-def _for_folders_only(settings: Run) -> None:
+def _for_folders_only(settings: RunSettings) -> None:
     if settings.report:
         raise ConfigError("--report: expected a folder of photos")

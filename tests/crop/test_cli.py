@@ -316,6 +316,28 @@ def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]):
         assert code in out
 
 
+def modules_after(code: str) -> set[str]:
+    """What a new interpreter has loaded at the end."""
+    command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules, sep='\\n', file=sys.stderr)"]
+    environment = os.environ | {"PYTHONPATH": str(Path(gaze.__file__).parents[1])}
+    return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr.split())
+
+
+def test_help_and_a_wrong_option_load_nothing_that_predicts():
+    code = "from gaze.crop.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert modules_after(code) & {"numpy", "cv2", "PIL", "onnxruntime", "gaze.crop.run"} == set()
+
+
+def test_a_run_without_a_report_loads_no_page(draw: Draw, bright_model: Path):
+    photo = draw("photos/a.jpg")
+    code = f"from gaze.crop.cli import main\nmain([{str(photo)!r}, '--model', {str(bright_model)!r}])"
+    loaded = modules_after(code)
+    assert "gaze.crop.photo.cropper" in loaded
+    assert {
+        name for name in loaded if name.startswith(("gaze.crop.page", "gaze.crop.cluster", "ray", "pebble"))
+    } == set()
+
+
 def test_interrupt_is_one_line(
     crop: Crop, draw: Draw, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

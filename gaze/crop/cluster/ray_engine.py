@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from gaze.crop.cluster.stores import Far, FarManifest, FarWorker
+from gaze.crop.folder.backend import Backend, local_manifest, output_folder
 from gaze.crop.folder.listing import FOLDER, Selection, Tally, Task, walk
 from gaze.crop.folder.manifest import Journal, Manifest
 from gaze.crop.folder.processes import AHEAD, Crops, Job, Outcome, open_pool, run_pool
-from gaze.crop.folder.run import Engine, local_manifest, output_folder
-from gaze.crop.folder.settings import Run, Stop
+from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.worker import Worker
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.request import Request
@@ -29,7 +29,7 @@ STORE = 200_000_000
 """Bytes that Ray may hold of names and records, where there is no cluster yet."""
 
 
-def cluster(source: str, output: str | None, request: Request, settings: Run) -> Engine:
+def cluster(source: str, output: str | None, request: Request, settings: RunSettings) -> Backend:
     """A Ray cluster: the one that is running or that RAY_ADDRESS names, else one on this machine.
 
     Args:
@@ -47,7 +47,7 @@ def cluster(source: str, output: str | None, request: Request, settings: Run) ->
     root = _place(output or f"{source.rstrip('/')}/{FOLDER}")
     _check(folder, root)
     actor = (partial(_worker, request, folder, root), request.model, settings.timeout)
-    return Engine(
+    return Backend(
         folder=folder,
         root=root,
         tasks=lambda tally: _tasks(folder, root, settings.selection, tally),
@@ -108,7 +108,7 @@ def _tasks(folder: Path | str, root: Path | str, selection: Selection, tally: Ta
     return Far(folder).tasks(selection, tally, str(root))
 
 
-def _manifest(root: Path | str, settings: Run) -> Journal:
+def _manifest(root: Path | str, settings: RunSettings) -> Journal:
     if isinstance(root, Path):
         return local_manifest(root, settings)
     far = Far(root)

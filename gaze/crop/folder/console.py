@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-class Report:
+class Console:
     """Counts photos and prints a line for each: results to standard output, failures to standard error.
 
     Args:

@@ -8,7 +8,6 @@ JSON, which a run that resumes reads back. The browser makes rows and pictures o
 import base64
 import contextlib
 import html
-import io
 import json
 import os
 import re
@@ -20,45 +19,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-import cv2
-import numpy as np
-from PIL import Image
-
 from gaze.errors import ConfigError, OutputError
-from gaze.geometry import Size
-from gaze.images.color import opaque
 
-PHOTO_SIDE, THUMBNAIL_SIDE, DENSITY_SIDE = 240, 160, 40
-"""Pixels of the longer sides in the page; smaller pictures are not enlarged."""
-
-_QUALITY = 50
 _MARK, _HEAD = b'<meta name="generator" content="gaze.crop --report">', 4096
 """Every page has the mark in so many bytes from its beginning."""
 
 _LINE = '<script type="application/json" id="p{}">{}</script>\n'
 _LINE_READ = re.compile(rb'<script type="application/json" id="p\d+">(.+)</script>\n')
-
-
-def preview(image: Image.Image, density: np.ndarray, thumbnails: Sequence[Image.Image]) -> dict[str, Any]:
-    """Makes what the page shows of one photo, some 10 to 20 kB.
-
-    Args:
-        image: the upright photo, mode L, RGB or RGBA.
-        density: a map of the whole photo at any resolution, at least 0, with some mass.
-        thumbnails: the crops, in the order of the record's.
-
-    Returns:
-        Base64 text: `photo` and `thumbnails` (a list) are JPEG; `density` is a grey PNG, the root of the share of
-        the map's maximum as in `gaze.images.heatmap`, which the page colours.
-    """
-    size = Size(density.shape[1], density.shape[0]).within(DENSITY_SIDE)
-    coarse = cv2.resize(density.astype(np.float32), (size.width, size.height), interpolation=cv2.INTER_AREA)
-    grey = Image.fromarray((np.sqrt(coarse / coarse.max()) * 255).astype(np.uint8))
-    return {
-        "photo": _base64(_reduced(image, PHOTO_SIDE), "JPEG"),
-        "density": _base64(grey, "PNG"),
-        "thumbnails": [_base64(_reduced(thumbnail, THUMBNAIL_SIDE), "JPEG") for thumbnail in thumbnails],
-    }
 
 
 class PageSpool:
@@ -235,15 +202,3 @@ def _record(line: bytes) -> dict[str, Any]:
 def _json(value: Any) -> str:
     """JSON in ASCII that no HTML element ends in."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _reduced(image: Image.Image, longer_side: int) -> Image.Image:
-    size = Size(*image.size).within(longer_side)
-    small = image.resize((size.width, size.height), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return opaque(small).convert("RGB")
-
-
-def _base64(image: Image.Image, kind: str) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, quality=_QUALITY, optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -11,8 +11,11 @@ import numpy as np
 from PIL import Image
 
 from gaze.crop.photo.focus import FocusPoint
+from gaze.crop.photo.naming import file_name
+from gaze.crop.photo.preview import preview
 from gaze.crop.photo.rendering import reduction, thumbnail
-from gaze.crop.photo.request import Request, Shape, file_name
+from gaze.crop.photo.request import Request
+from gaze.crop.photo.shapes import Shape
 from gaze.framing.choice import Crop, choose, with_focus
 from gaze.geometry import Size
 from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, to_array
@@ -94,7 +97,9 @@ class Cropper:
             pictures.append(picture)
         clock.lap("encode")
         record["milliseconds"] = clock.laps
-        small = _preview(photo, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
+        small = (
+            preview(photo.image, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
+        )
         return Cropped(record, tuple(pictures), small)
 
     def _open(self, source: "str | os.PathLike[str] | bytes") -> Photo:
@@ -178,12 +183,6 @@ class _Clock:
         now = perf_counter()
         self.laps[name] = round(1e3 * (now - self._last), 2)
         self._last = now
-
-
-def _preview(photo: Photo, density: np.ndarray, thumbnails: list[Image.Image]) -> dict[str, Any]:
-    from gaze.crop.page.spool import preview  # here, as most runs make no page
-
-    return preview(photo.image, density, thumbnails)
 
 
 def _entry(found: _Found, output: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 import pytest
 
-from gaze.crop.photo.request import Request, Shape, file_name, shapes
+from gaze.crop.photo.naming import file_name
+from gaze.crop.photo.request import Request
+from gaze.crop.photo.shapes import Shape, shapes
 from gaze.errors import ConfigError
 from gaze.framing.choice import Framing
 from gaze.geometry import AspectRatio, Size
