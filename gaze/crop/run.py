@@ -10,12 +10,12 @@ from gaze.crop.folder.batch import run_folder
 from gaze.crop.folder.console import Console
 from gaze.crop.folder.ledger import OpenPage
 from gaze.crop.folder.listing import Task
-from gaze.crop.folder.manifest import pictures
 from gaze.crop.folder.processes import Failed, run_here
 from gaze.crop.folder.publishing import move
 from gaze.crop.folder.settings import RunSettings
 from gaze.crop.folder.worker import Finished, Worker
 from gaze.crop.photo.cropper import Cropper
+from gaze.crop.photo.record import CroppedRecord, FailedRecord, PictureRecord
 from gaze.crop.photo.request import Request
 from gaze.errors import ConfigError, ImageError, OutputError, one_line
 from gaze.images import output_format
@@ -110,13 +110,21 @@ def _finish(outcome: Finished | Failed, request: Request, photo: Path, root: Pat
     if isinstance(outcome, Finished):
         try:
             move(outcome.parts, request.overwrite)
-            for picture in pictures(outcome.record):
-                picture["path"] = str(root / picture["path"])
-            console.success({**outcome.record, "input": str(photo)})
+            console.success(_absolute(outcome.record, photo, root))
             return
         except OutputError as error:
             outcome = Failed(str(error))
-    console.failure({"input": str(photo), "error": one_line(outcome.reason)})
+    console.failure(FailedRecord(str(photo), one_line(outcome.reason)))
+
+
+def _absolute(record: CroppedRecord, photo: Path, root: Path) -> CroppedRecord:
+    def at(picture: PictureRecord) -> PictureRecord:
+        return replace(picture, path=str(root / picture.path))
+
+    made = record.photo
+    crops = tuple(replace(crop, output=at(crop.output)) for crop in made.crops)
+    heatmap = made.heatmap and at(made.heatmap)
+    return replace(record, input=str(photo), photo=replace(made, crops=crops, heatmap=heatmap))
 
 
 def _check_suffix(output: str, suffix: str, wanted: str | None) -> None:

@@ -1,6 +1,5 @@
 """Folders beyond this machine: whatever fsspec reaches by a URL, such as s3://bucket/photos."""
 
-import json
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gaze.crop.folder.listing import Selection, Shard, Tally, Task, matches
-from gaze.crop.folder.manifest import finished, manifest_name, parse_records
+from gaze.crop.folder.manifest import finished, line_of, manifest_name, parse_records
 from gaze.crop.folder.publishing import Part, discard, write_part
 from gaze.crop.folder.worker import Finished, file_stamp
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.focus import FocusPoint
+from gaze.crop.photo.record import CroppedRecord, Record, Stamp
 from gaze.errors import ImageError, OutputError, one_line
 
 EVERY = 500
@@ -85,7 +85,7 @@ class Far:
             elif matches(name, selection.exclude) or not selection.takes(name):
                 tally.others += 1
             elif selection.shard.holds(name):
-                yield Task(f"{self.url}/{name}", name, (entry["size"] or 0, _changed(entry)))
+                yield Task(f"{self.url}/{name}", name, Stamp(entry["size"] or 0, _changed(entry)))
         for name in folders:
             if name != output and not matches(name, selection.exclude):
                 yield from self._tasks(f"{name}/", selection, tally, output)
@@ -143,7 +143,7 @@ class FarWorker:
         except OutputError as error:
             discard(parts)
             raise OutputError(f"{task.source}: {error}", error.fatal) from error
-        record = {"input": task.name, **file_stamp(task), "request": self.cropper.fingerprint, **cropped.record}
+        record = CroppedRecord(task.name, file_stamp(task), self.cropper.fingerprint, cropped.record)
         return Finished(record, tuple(parts), cropped.preview)
 
     def _write(self, task: Task, path: PurePosixPath, content: bytes) -> list[Part]:
@@ -171,13 +171,13 @@ class FarManifest:
         self._kept = [name for name in root.names(depth=1) if fnmatchcase(name, "gaze-manifest*.jsonl")]
         self._number = len(self._kept)
 
-    def append(self, record: dict[str, Any]) -> None:
+    def append(self, record: Record) -> None:
         """Adds a record; every so many are written."""
-        self._lines.append(json.dumps(record).encode() + b"\n")
+        self._lines.append(line_of(record))
         if len(self._lines) >= EVERY:
             self.close()
 
-    def finished(self, fingerprint: str) -> dict[str, tuple[int, int]]:
+    def finished(self, fingerprint: str) -> dict[str, Stamp]:
         """See `manifest.finished`."""
         if not self._kept:
             return {}

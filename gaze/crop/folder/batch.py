@@ -11,6 +11,7 @@ from gaze.crop.folder.console import Console
 from gaze.crop.folder.ledger import Ledger, OpenPage
 from gaze.crop.folder.listing import Tally
 from gaze.crop.folder.settings import RunSettings, Stop
+from gaze.crop.photo.record import FailedRecord
 from gaze.crop.photo.request import Request
 from gaze.errors import one_line
 from gaze.weights import find_model
@@ -30,7 +31,7 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
     total = sum(1 for _ in backend.tasks(tally))
     stop, console = Stop(), Console(backend.root, settings.as_json, settings.quiet, total)
     for reason in tally.unreadable:
-        console.failure({"input": str(backend.folder), "error": one_line(reason)})
+        console.failure(FailedRecord(str(backend.folder), one_line(reason)))
     if total:
         ledger = Ledger(backend.manifest(), open_page, request, card, settings, console, stop)
         jobs = ((task, settings.points(task.name)) for task in backend.tasks(Tally()) if not ledger.skips(task))

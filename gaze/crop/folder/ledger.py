@@ -3,16 +3,18 @@
 import os
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 from gaze.card import ModelCard
 from gaze.crop.folder.console import Console
 from gaze.crop.folder.listing import Task
-from gaze.crop.folder.manifest import Journal, pictures
+from gaze.crop.folder.manifest import Journal
 from gaze.crop.folder.processes import Failed, Outcome
 from gaze.crop.folder.publishing import discard, move
 from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.worker import Finished, file_stamp
+from gaze.crop.photo.preview import Preview
+from gaze.crop.photo.record import FailedRecord, ModelRecord, Record
 from gaze.crop.photo.request import Request
 from gaze.errors import OutputError, one_line
 
@@ -20,11 +22,11 @@ from gaze.errors import OutputError, one_line
 class Page(Protocol):
     """What is told of every photo beside the manifest, such as an HTML report."""
 
-    def add(self, record: dict[str, Any], preview: dict[str, Any] | None) -> None:
+    def add(self, record: Record, preview: Preview | None) -> None:
         """Takes the record of one photo and its small pictures; may raise OutputError."""
 
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Told at the end, with the model and how many photos a second were cropped; may raise OutputError."""
+    def finish(self, model: ModelRecord, rate: float) -> None:
+        """Told at the end, with how many photos a second were cropped; may raise OutputError."""
 
 
 OpenPage = Callable[[bool], Page]
@@ -58,7 +60,7 @@ class Ledger:
     def skips(self, task: Task) -> bool:
         """Whether an earlier run did this photo, and it is still the same."""
         stamp = self._done.get(task.name)
-        if stamp is None or stamp != tuple(file_stamp(task).values()):
+        if stamp is None or stamp != file_stamp(task):
             return False
         self.console.skip()
         return True
@@ -72,8 +74,8 @@ class Ledger:
         finally:
             self.manifest.close()
         if self._page:
-            model = {"name": self.card.name, "version": self.card.version}
-            self._page.finish({"model": model, "rate": self.console.done / (perf_counter() - start)})
+            rate = self.console.done / (perf_counter() - start)
+            self._page.finish(ModelRecord(self.card.name, self.card.version), rate)
 
     def _keep(self, task: Task, outcome: Finished | Failed) -> None:
         if isinstance(outcome, Finished):
@@ -87,8 +89,7 @@ class Ledger:
             self.stop.reason = self.stop.reason or one_line(outcome.reason)
             self.console.failed += 1
             return
-        record = {"input": task.name, **file_stamp(task), "request": self.fingerprint}
-        record["error"] = one_line(outcome.reason)
+        record = FailedRecord(task.name, one_line(outcome.reason), file_stamp(task), self.fingerprint)
         try:
             self.manifest.append(record)
         except OutputError as error:
@@ -100,7 +101,7 @@ class Ledger:
             self.stop.reason = self.stop.reason or "a photo failed (--fail-fast)"
 
     def _place(self, task: Task, finished: Finished) -> Finished | Failed:
-        places = {hash(picture["path"]): picture["path"] for picture in pictures(finished.record)}
+        places = {hash(picture.path): picture.path for picture in finished.record.photo.pictures}
         taken = [place for key, place in places.items() if key in self._placed]
         try:
             if taken:

@@ -1,8 +1,8 @@
 """The page of a run: one HTML file with every photo, its boxes, its predicted gaze and its crops.
 
-What a photo adds to the page is made where the photo is at hand (`preview`) and waits in a file beside the page until
-the run ends: memory stays flat, and a run that is killed loses no photo. In the page too every photo is a line of
-JSON, which a run that resumes reads back. The browser makes rows and pictures only of what is near the reader.
+What a photo adds to the page is made where the photo is at hand (`gaze.crop.photo.preview`) and waits in a file beside
+the page until the run ends: memory stays flat, and a run that is killed loses no photo. In the page too every photo is
+a line of JSON, which a run that resumes reads back. The browser makes rows and pictures only of what is near.
 """
 
 import base64
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from gaze.crop.photo.preview import Preview
+from gaze.crop.photo.record import CroppedRecord, ModelRecord, Record, parse_record
 from gaze.errors import ConfigError, OutputError
 
 _MARK, _HEAD = b'<meta name="generator" content="gaze.crop --report">', 4096
@@ -60,28 +62,31 @@ class PageSpool:
                 with _replacing(self._spool) as spool:
                     spool.writelines(_lines_of(self._path) if resume else [])
 
-    def add(self, record: dict[str, Any], preview: dict[str, Any] | None) -> None:
+    def add(self, record: Record, preview: Preview | None) -> None:
         """Takes the manifest's record of one photo; a photo's last record replaces its earlier ones.
 
         Args:
-            record: `input` and either `error` or `width`, `height` and `crops`.
-            preview: what `preview` made; None for a failure.
+            record: of the manifest.
+            preview: None for a failure.
         """
         with _writing(self._path), self._spool.open("ab") as file:
-            file.write(f"[{_json(record)},\t{_json(preview)}]\n".encode())
+            file.write(f"[{_json(record.to_json())},\t{_json(preview and vars(preview))}]\n".encode())
 
-    def finish(self, summary: dict[str, Any]) -> None:
+    def finish(self, model: ModelRecord | None = None, rate: float | None = None) -> None:
         """Writes the page, whole or not at all, and removes the spool.
 
         Args:
-            summary: `model`, a dict of `name` and `version`, and `rate`, photos a second, each where known.
+            model: that predicted, where known.
+            rate: photos a second likewise.
         """
         with _writing(self._path):
             with _replacing(self._path) as file:
-                file.writelines(text.encode("utf-8", "xmlcharrefreplace") for text in self._page(summary))
+                file.writelines(
+                    text.encode("utf-8", "xmlcharrefreplace") for text in self._page(_subtitle(model, rate))
+                )
             self._spool.unlink()
 
-    def _page(self, summary: dict[str, Any]) -> Iterator[str]:
+    def _page(self, subtitle: str) -> Iterator[str]:
         template, style, script = (_part(suffix) for suffix in (".html", ".css", ".js"))
         offsets = self._offsets()
         counts = self._counts(offsets)
@@ -90,7 +95,7 @@ class PageSpool:
             "style": [style],
             "script": [script],
             "photos": [f"{counts['photos']:,}"],
-            "model": [html.escape(_subtitle(summary))],
+            "model": [html.escape(subtitle)],
             "counts": [f"<div><dt>{term}<dd>{count:,}</div>" for term, count in counts.items()],
             "records": self._records(offsets),
             "entries": (_LINE.format(index, line.decode()[:-1]) for index, line in enumerate(self._lines(offsets))),
@@ -103,7 +108,8 @@ class PageSpool:
         last, offset = {}, 0
         with self._spool.open("rb") as file:
             for line in file:
-                last[_record(line)["input"]] = offset
+                if record := _record(line):
+                    last[record.input] = offset
                 offset += len(line)
         return [last[name] for name in sorted(last)]
 
@@ -113,22 +119,25 @@ class PageSpool:
                 file.seek(offset)
                 yield file.readline()
 
+    def _kept(self, offsets: Iterable[int]) -> Iterator[Record]:
+        yield from filter(None, map(_record, self._lines(offsets)))
+
     def _counts(self, offsets: Sequence[int]) -> Counter[str]:
         counts = Counter(photos=0, cropped=0, failed=0, crops=0, centred=0)
-        for record in map(_record, self._lines(offsets)):
-            crops = record.get("crops", [])
+        for record in self._kept(offsets):
+            crops = record.photo.crops if isinstance(record, CroppedRecord) else ()
             counts["photos"] += 1
-            counts["failed" if "error" in record else "cropped"] += 1
+            counts["cropped" if isinstance(record, CroppedRecord) else "failed"] += 1
             counts["crops"] += len(crops)
-            counts["centred"] += sum(bool(crop.get("centered")) for crop in crops)
+            counts["centred"] += sum(crop.centered for crop in crops)
         return counts
 
     def _records(self, offsets: Iterable[int]) -> Iterator[str]:
-        for index, record in enumerate(map(_record, self._lines(offsets))):
-            record["href"] = self._link(self._photos / record["input"])
-            for crop in record.get("crops", []):
+        for index, record in enumerate(self._kept(offsets)):
+            entry = {**record.to_json(), "href": self._link(self._photos / record.input)}
+            for crop in entry.get("crops", []):
                 crop["output"]["href"] = self._link(self._thumbnails / crop["output"]["path"])
-            yield (",\n" if index else "") + _json(record)
+            yield (",\n" if index else "") + _json(entry)
 
     def _link(self, path: Path) -> str:
         """The way from the page to a file, as a URL, so that both can move together."""
@@ -188,15 +197,14 @@ def _policy(style: str, script: str) -> str:
     return f"default-src 'none'; {inside}; base-uri 'none'; form-action 'none'"
 
 
-def _subtitle(summary: dict[str, Any]) -> str:
-    model, rate = summary.get("model"), summary.get("rate")
-    parts = [f"model {model['name']} {model['version']}"] if model else []
+def _subtitle(model: ModelRecord | None, rate: float | None) -> str:
+    parts = [f"model {model.name} {model.version}"] if model else []
     return ", ".join([*parts, f"{rate:.3g} photos a second"] if rate else parts)
 
 
-def _record(line: bytes) -> dict[str, Any]:
+def _record(line: bytes) -> Record | None:
     """The record in a line of the spool, `[record,<tab>preview]`; the pictures, most of the line, are not parsed."""
-    return json.loads(line[1 : line.index(b",\t")])
+    return parse_record(line[1:].partition(b",\t")[0])
 
 
 def _json(value: Any) -> str:

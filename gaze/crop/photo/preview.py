@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,26 +18,34 @@ PHOTO_SIDE, THUMBNAIL_SIDE, DENSITY_SIDE = 240, 160, 40
 _QUALITY = 50
 
 
-def preview(image: Image.Image, density: np.ndarray, thumbnails: Sequence[Image.Image]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Preview:
+    """The small pictures, as Base64 text; its fields stand in the order of JSON."""
+
+    photo: str
+    """JPEG."""
+    density: str
+    """Grey PNG, the root of the share of the map's maximum as in `gaze.images.heatmap`, which the page colors."""
+    thumbnails: tuple[str, ...]
+    """JPEG, in the order of the record's crops."""
+
+
+def preview(image: Image.Image, density: np.ndarray, thumbnails: Sequence[Image.Image]) -> Preview:
     """Makes what the page shows of one photo, some 10 to 20 kB.
 
     Args:
         image: the upright photo, mode L, RGB or RGBA.
         density: a map of the whole photo at any resolution, at least 0, with some mass.
         thumbnails: the crops, in the order of the record's.
-
-    Returns:
-        Base64 text: `photo` and `thumbnails` (a list) are JPEG; `density` is a grey PNG, the root of the share of
-        the map's maximum as in `gaze.images.heatmap`, which the page colours.
     """
     size = Size(density.shape[1], density.shape[0]).within(DENSITY_SIDE)
     coarse = cv2.resize(density.astype(np.float32), (size.width, size.height), interpolation=cv2.INTER_AREA)
     grey = Image.fromarray((np.sqrt(coarse / coarse.max()) * 255).astype(np.uint8))
-    return {
-        "photo": _base64(_reduced(image, PHOTO_SIDE), "JPEG"),
-        "density": _base64(grey, "PNG"),
-        "thumbnails": [_base64(_reduced(thumbnail, THUMBNAIL_SIDE), "JPEG") for thumbnail in thumbnails],
-    }
+    return Preview(
+        photo=_base64(_reduced(image, PHOTO_SIDE), "JPEG"),
+        density=_base64(grey, "PNG"),
+        thumbnails=tuple(_base64(_reduced(thumbnail, THUMBNAIL_SIDE), "JPEG") for thumbnail in thumbnails),
+    )
 
 
 def _reduced(image: Image.Image, longer_side: int) -> Image.Image:

@@ -9,7 +9,9 @@ from gaze.crop.cli import main
 from gaze.crop.cluster.ray_engine import _check, _place
 from gaze.crop.cluster.stores import Far, FarManifest
 from gaze.crop.folder.listing import Selection, Shard, Tally, walk
+from gaze.crop.photo.record import CroppedRecord, CropRecord, ModelRecord, PhotoRecord, PictureRecord, Stamp
 from gaze.errors import ConfigError, OutputError
+from gaze.geometry import Box
 
 fsspec = pytest.importorskip("fsspec", reason="pip install 'gaze[ray]' brings fsspec")
 
@@ -24,6 +26,12 @@ FILES = (
     ".git/e.jpg",
     "out/f.jpg",
 )
+
+
+def record(name: str) -> CroppedRecord:
+    crop = CropRecord("1:1", 1, Box(0, 0, 4, 4), 0.5, 0.5, 0.0, False, PictureRecord(f"sub/{name}.out", 4, 4))
+    photo = PhotoRecord(4, 4, "PNG", ModelRecord("bright", "7"), (crop,), None, {})
+    return CroppedRecord(name, Stamp(3, 5), "same", photo)
 
 
 @pytest.fixture
@@ -84,8 +92,7 @@ def test_manifest_goes_on_in_new_files(store: Far, monkeypatch: pytest.MonkeyPat
         manifest = FarManifest(store, Shard())
         for name in names:
             store.put(f"sub/{name}.out", b"", False)
-            crops = [{"output": {"path": f"sub/{name}.out"}}]
-            manifest.append({"input": name, "bytes": 3, "mtime_ns": 5, "request": "same", "crops": crops})
+            manifest.append(record(name))
         manifest.close()
     assert store.names(depth=1) == [f"gaze-manifest-{number:06}.jsonl" for number in (1, 2, 3)]
     store.files.rm("/photos/sub/b.out")
