@@ -13,6 +13,7 @@ from gaze.crop.folder.processes import Failed, Outcome
 from gaze.crop.folder.publishing import discard, move
 from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.worker import Finished, file_stamp
+from gaze.crop.photo.fingerprint import fingerprint
 from gaze.crop.photo.preview import Preview
 from gaze.crop.photo.record import FailedRecord, ModelRecord, Record
 from gaze.crop.photo.request import Request
@@ -52,7 +53,7 @@ class Ledger:
     ) -> None:  # fmt: skip
         self.manifest, self.request, self.card = manifest, request, card
         self.settings, self.console, self.stop = settings, console, stop
-        self.fingerprint = request.fingerprint(card.sha256)
+        self.fingerprint = fingerprint(request, card.sha256)
         self._done = {} if request.overwrite else manifest.finished(self.fingerprint)
         self._placed: set[int] = set()
         self._page = open_page(bool(self._done)) if open_page else None

@@ -9,6 +9,7 @@ from time import perf_counter
 import numpy as np
 from PIL import Image
 
+from gaze.crop.photo.fingerprint import fingerprint
 from gaze.crop.photo.focus import FocusPoint
 from gaze.crop.photo.naming import file_name
 from gaze.crop.photo.preview import Preview, preview
@@ -57,7 +58,7 @@ class Cropper:
     def __init__(self, request: Request, predictor: Predictor) -> None:
         self.request, self.predictor = request, predictor
         self.model = ModelRecord(predictor.card.name, predictor.card.version)
-        self.fingerprint = request.fingerprint(predictor.card.sha256)
+        self.fingerprint = fingerprint(request, predictor.card.sha256)
         accept(request.limits)
 
     def crop(

@@ -1,7 +1,6 @@
-"""What a user wants of every photo: plain values, sent to workers and told apart by a fingerprint."""
+"""What a user wants of every photo: plain values, sent to workers."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gaze.crop.photo.naming import TEMPLATE, check_template
 from gaze.crop.photo.shapes import Shape
@@ -48,8 +47,3 @@ class Request:
     def check(self) -> None:
         """Raises ConfigError where the template is unknown, leaves the folder, or gives two thumbnails one name."""
         check_template(self.template, self.shapes, self.framing.candidates)
-
-    def fingerprint(self, model: str) -> str:
-        """Tells runs whose thumbnails could differ apart: 16 hexadecimal digits; `model` is the sha256 of the model."""
-        seen = replace(self, model=model, overwrite=False, preview=False)
-        return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
