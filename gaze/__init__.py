@@ -44,6 +44,9 @@ _LATER = {
     "saliency": "gaze.predictor",
 }
 
+for _public in (AspectRatio, Box, ConfigError, DataError, GazeError, ImageError, ModelError, Point, Size):
+    _public.__module__ = __name__  # what loads later says so where it stands
+
 
 def __getattr__(name: str) -> object:
     if name == "crop":  # the package is itself callable: see gaze/crop/__init__.py
@@ -51,7 +54,8 @@ def __getattr__(name: str) -> object:
     if name == "__version__":
         return _version()
     if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
+        globals()[name] = getattr(import_module(_LATER[name]), name)
+        return globals()[name]
     raise AttributeError(f"module 'gaze' has no attribute {name!r}")
 
 

@@ -87,6 +87,8 @@ class Predictor:
             network is another kind.
     """
 
+    __module__ = "gaze"
+
     def __init__(self, model: str | Path | None = None, threads: int = 1):
         self.path = find_model(model)
         self.card = ModelCard.load(self.path.with_suffix(".json"))
@@ -170,6 +172,9 @@ def saliency(image: ImageLike, predictor: Predictor | None = None, model: str | 
         ModelError: the model is missing or damaged.
     """
     return np.exp(choose_predictor(predictor, model).log_density(as_rgb(image)))
+
+
+saliency.__module__ = "gaze"
 
 
 def _verified(path: Path, card: ModelCard) -> bytes:
