@@ -117,8 +117,12 @@ def _start(make: Callable[[], Crops]) -> None:
     _worker = make()
 
 
-def _crop(task: Task, points: tuple[FocusPoint, ...]) -> Finished:
-    return _worker.crop(task, points)
+def _crop(task: Task, points: tuple[FocusPoint, ...]) -> Finished | Failed:
+    """Crops one photo; an error of the worker's own, perhaps a `TimeoutError`, is told apart here from the pool's."""
+    try:
+        return _worker.crop(task, points)
+    except Exception as error:
+        return failure(task, error)
 
 
 def _put(done: "SimpleQueue[tuple[Task, Future]]", task: Task, future: Future) -> None:
