@@ -4,7 +4,7 @@ What predicts is imported by those functions alone that need it, so that `--help
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ def _choosing(group: Any) -> None:
     add("--focus", str, "X,Y", "crop around this place, in pixels of the upright photo or as X%%,Y%%", **again)
     add("--focus-file", Path, "CSV", "rows photo,x,y: focus points of the photos of a folder, by relative path")
     weight = "how much focus points count: 1 overrides the model (default), less pulls it"
-    add("--focus-weight", _share("focus-weight"), "W", weight, default=1.0)
+    add("--focus-weight", _share("focus-weight"), "W", weight)
     add("--candidates", _count("candidates"), "N", "write the N best crops of a ratio that overlap little", default=1)
     add(
         "--min-confidence",
@@ -134,6 +134,44 @@ def _running(group: Any) -> None:
     add("--manifest", type=Path, metavar="PATH", help="where the manifest goes (default: into the output folder)")
 
 
+FOR_FOLDERS = ("include", "exclude", "follow_symlinks", "shard", "jobs", "fail_fast", "manifest", "report")
+"""Options of which one photo makes no use."""
+
+NOT_PIPED = ("template", "overwrite", "json", "heatmap")
+"""Options of which standard output makes no use: it holds one thumbnail, which has no name."""
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuses options that would do nothing.
+
+    Raises:
+        ConfigError: names the first of them.
+    """
+    source, piped = options.input, "-" in (options.input, options.output)
+    one = options.engine == "local" and "://" not in source and (source == "-" or not Path(source).is_dir())
+    for name in _named(options, FOR_FOLDERS if one else ()):
+        raise ConfigError(f"{name}: expected a folder of photos, got {source}")
+    for name in _named(options, NOT_PIPED if one and piped else ()):
+        raise ConfigError(f"{name}: standard output holds one thumbnail and nothing else")
+    if one and piped and options.candidates > 1:
+        raise ConfigError("--candidates: standard output holds one thumbnail and nothing else")
+    if options.focus_file and source == "-":
+        raise ConfigError("--focus-file: a photo from standard input has no name; --focus says where")
+    if options.focus_weight is not None and not (options.focus or options.focus_file):
+        raise ConfigError("--focus-weight: weighs focus points, so it needs --focus or --focus-file")
+    if options.min_confidence is not None and options.focus:
+        raise ConfigError("--min-confidence: says when to stay in the centre, where --focus never leaves a crop")
+    if options.upscale and not options.size:
+        raise ConfigError("--upscale: enlarges up to a size, so it needs --size")
+    if options.keep and options.fill is None:
+        raise ConfigError("--keep: shows more than the ratio holds, so it needs --fill COLOR")
+
+
+def _named(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Those that were given, as they are written."""
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) not in (None, False, [])]
+
+
 def request(options: argparse.Namespace) -> "Request":
     """What the options want of every photo.
 
@@ -147,8 +185,6 @@ def request(options: argparse.Namespace) -> "Request":
 
     if options.fill is not None:
         _check_color(options.fill)
-    if options.keep and options.fill is None:
-        raise ConfigError("--keep: shows more than the ratio holds, so it needs --fill COLOR")
     return Request(
         shapes=shapes(options.ratio or [], options.size or []),
         framing=_framing(options),
@@ -165,7 +201,7 @@ def request(options: argparse.Namespace) -> "Request":
         upscale=options.upscale,
         fill=options.fill,
         frames=None if options.frames == "all" else 1,
-        focus_weight=options.focus_weight,
+        focus_weight=1.0 if options.focus_weight is None else options.focus_weight,
         heatmap="{stem}_heatmap{ext}" if options.heatmap else None,
         overwrite=options.overwrite,
         preview=options.report is not None,

@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from gaze.crop.folder.backend import Backend, local
+from gaze.crop.folder.backend import Backend, check_writable, local
 from gaze.crop.folder.batch import run_folder
 from gaze.crop.folder.console import Console
 from gaze.crop.folder.ledger import OpenPage
@@ -15,6 +15,7 @@ from gaze.crop.folder.publishing import move
 from gaze.crop.folder.settings import RunSettings
 from gaze.crop.folder.worker import Finished, Worker
 from gaze.crop.photo.cropper import Cropper
+from gaze.crop.photo.naming import TEMPLATE
 from gaze.crop.photo.record import CroppedRecord, FailedRecord, PictureRecord
 from gaze.crop.photo.request import Request
 from gaze.errors import ConfigError, ImageError, OutputError, one_line
@@ -67,17 +68,17 @@ def _page(backend: Backend, path: Path) -> OpenPage:
 
 
 def _run_pipe(source: str, output: str | None, request: Request, settings: RunSettings) -> int:
-    _for_folders_only(settings)
     if output not in (None, PIPE):
         raise ConfigError(f"output {output}: a photo from standard input goes to standard output; redirect that")
-    if len(request.shapes) * request.framing.candidates > 1 or request.heatmap or settings.as_json:
+    if len(request.shapes) * request.framing.candidates > 1:
         raise ConfigError("output -: standard output holds one thumbnail and nothing else")
     if source != PIPE and Path(source).is_dir():
         raise ConfigError("output -: expected a folder, as the photos come from one")
     cropper = Cropper(request, Predictor(request.model))
     content = sys.stdin.buffer.read() if source == PIPE else Path(source)
+    name = "" if source == PIPE else Path(source).name
     try:
-        cropped = cropper.crop(content, PurePosixPath(Path(source).name), settings.points(""))
+        cropped = cropper.crop(content, PurePosixPath(name or PIPE), settings.points(name))
     except ImageError as error:
         Console(Path()).note(str(error))
         return 1
@@ -87,14 +88,15 @@ def _run_pipe(source: str, output: str | None, request: Request, settings: RunSe
 
 
 def _run_photo(photo: Path, output: str | None, request: Request, settings: RunSettings) -> int:
-    _for_folders_only(settings)
     photo = Path(os.path.abspath(photo))  # unlike resolve, it leaves the names of links as the user wrote them
+    if output is None and photo.exists():
+        check_writable(photo.parent)
     root, suffix = photo.parent if output is None else Path(os.path.abspath(output)), None
     if output is not None and root.suffix and not root.is_dir():  # the exact name of the thumbnail
         if len(request.shapes) * request.framing.candidates > 1:
             raise ConfigError(f"output {output}: expected a folder, as there are several thumbnails")
         stem, suffix, root = root.stem.replace("{", "{{").replace("}", "}}"), root.suffix, root.parent
-        _check_suffix(output, suffix, request.encoding.format)
+        _check_name(output, suffix, request)
         heatmap = f"{stem}_heatmap{{ext}}" if request.heatmap else None
         request = replace(request, template=f"{stem}{{ext}}", heatmap=heatmap)
     console = Console(root, settings.as_json, settings.quiet)
@@ -127,15 +129,14 @@ def _absolute(record: CroppedRecord, photo: Path, root: Path) -> CroppedRecord:
     return replace(record, input=str(photo), photo=replace(made, crops=crops, heatmap=heatmap))
 
 
-def _check_suffix(output: str, suffix: str, wanted: str | None) -> None:
+def _check_name(output: str, suffix: str, request: Request) -> None:
     try:
         named = output_format(suffix)
     except ImageError as error:
         raise ConfigError(f"output {output}: {error}") from error
-    if wanted not in (None, named):
-        raise ConfigError(f"output {output}: is named as {named}, but --format says {wanted}")
+    if request.encoding.format not in (None, named):
+        raise ConfigError(f"output {output}: is named as {named}, but --format says {request.encoding.format}")
+    if request.template != TEMPLATE:
+        raise ConfigError(f"--template: expected a folder to write to, as output {output} is a name already")
 
-
-def _for_folders_only(settings: RunSettings) -> None:
-    if settings.report:
-        raise ConfigError("--report: expected a folder of photos")
+    request.check_encoding(named)

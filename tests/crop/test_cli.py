@@ -246,11 +246,12 @@ def test_what_nobody_foresaw_is_one_line_too(
         (["a.jpg", "--fill", "blurple"], "--fill: expected a colour"),
         (["a.jpg", "--keep", "0.5"], "--keep: shows more than the ratio holds, so it needs --fill"),
         (["a.jpg", "--template", "{stem}{exp}"], "{exp} is unknown"),
-        (["a.jpg", "--shard", "3/2"], "shard: expected I/N"),
+        (["folder", "--shard", "3/2"], "shard: expected I/N"),
         (["a.jpg", "--report", "r.html"], "--report: expected a folder of photos"),
         (["a.jpg", "-", "--json"], "standard output holds one thumbnail and nothing else"),
         (["-", "b.jpg"], "goes to standard output"),
         (["folder", "-"], "expected a folder, as the photos come from one"),
+        (["folder", "-", "--fail-fast", "--overwrite"], "expected a folder, as the photos come from one"),
         (["a.jpg", "b.txt"], "output b.txt: .txt: gaze writes .jpg .png"),
         (
             ["a.jpg", "b.jpg", "--ratio", "1:1", "--ratio", "2"],

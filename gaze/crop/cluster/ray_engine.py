@@ -42,10 +42,10 @@ def cluster(source: str, output: str | None, request: Request, settings: RunSett
         ConfigError: the arguments do not fit together.
         GazeError: Ray is not installed, or its cluster not reached.
     """
-    _connect()
     folder = _place(source)
     root = _place(output or f"{source.rstrip('/')}/{FOLDER}")
-    _check(folder, root)
+    _check(folder, root, output, settings.selection)
+    _connect()
     actor = (partial(_worker, request, folder, root), request.model, settings.timeout)
     return Backend(
         folder=folder,
@@ -93,11 +93,15 @@ def _place(text: str) -> Path | str:
     return url.rstrip("/") if "://" in url or "::" in url else Path(url).resolve()
 
 
-def _check(folder: Path | str, root: Path | str) -> None:
+def _check(folder: Path | str, root: Path | str, output: str | None, selection: Selection) -> None:
     if isinstance(folder, Path) and not folder.is_dir():
         raise ConfigError(f"{folder}: expected a folder of photos, as --engine ray crops no single ones")
+    if output == "-":
+        raise ConfigError("output -: expected a folder, as the photos come from one")
+    if isinstance(folder, str) and selection.follow_symlinks:
+        raise ConfigError(f"--follow-symlinks: expected a folder on a disk, got {folder}")
     if isinstance(folder, Path) and isinstance(root, Path):
-        output_folder(folder, str(root))
+        output_folder(folder, output and str(root))
     elif f"{folder}/".startswith(f"{root}/"):
         raise ConfigError(f"output {root}: expected a folder that does not hold the photos themselves")
 

@@ -68,11 +68,19 @@ def output_folder(folder: Path, output: str | None) -> Path:
     """Where the thumbnails go.
 
     Raises:
-        ConfigError: among the photos, or to a file.
+        ConfigError: among the photos, to a file, or by default into a folder that cannot be written to.
     """
     root = Path(output).resolve() if output else folder / FOLDER
     if root == folder or root in folder.parents:
         raise ConfigError(f"output {output}: expected a folder that does not hold the photos themselves")
     if root.exists() and not root.is_dir():
         raise ConfigError(f"output {output}: expected a folder, as the photos come from one")
+    if output is None:
+        check_writable(root if root.exists() else folder)
     return root
+
+
+def check_writable(folder: Path) -> None:
+    """Raises ConfigError, which asks for an output, where thumbnails cannot go beside their photos."""
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"OUT: expected an output folder, as {folder} cannot be written to")

@@ -4,8 +4,12 @@ from dataclasses import dataclass
 
 from gaze.crop.photo.naming import TEMPLATE, check_template
 from gaze.crop.photo.shapes import Shape
+from gaze.errors import ConfigError
 from gaze.framing.choice import Framing
 from gaze.images import Encoding, Keep, Limits
+
+HEEDED = {"quality": ("JPEG", "WEBP", "AVIF"), "progressive": ("JPEG",), "chroma": ("JPEG", "AVIF")}
+"""The formats that heed these fields of `Encoding`; those of a folder may differ from photo to photo."""
 
 
 @dataclass(frozen=True)
@@ -45,5 +49,18 @@ class Request:
     preview: bool = False
 
     def check(self) -> None:
-        """Raises ConfigError where the template is unknown, leaves the folder, or gives two thumbnails one name."""
+        """Refuses what does not fit together.
+
+        Raises:
+            ConfigError: the template is unknown, leaves the folder, or gives two thumbnails one name, or an option does
+                nothing in the format that is asked for.
+        """
         check_template(self.template, self.shapes, self.framing.candidates)
+        if self.encoding.format is not None:
+            self.check_encoding(self.encoding.format)
+
+    def check_encoding(self, kind: str) -> None:
+        """Raises ConfigError where the encoding says what pictures of this format do not heed."""
+        for name, kinds in HEEDED.items():
+            if getattr(self.encoding, name) and kind not in kinds:
+                raise ConfigError(f"--{name}: is for {' '.join(kinds)}, but {kind} is written")

@@ -172,9 +172,13 @@ def test_paths_and_urls(tmp_path: Path):
     assert _place(f"file://{tmp_path}/a") == tmp_path / "a"
     assert _place("s3://bucket/photos/") == "s3://bucket/photos"
     with pytest.raises(ConfigError, match="does not hold the photos themselves"):
-        _check("s3://bucket/photos", "s3://bucket")
+        _check("s3://bucket/photos", "s3://bucket", "s3://bucket", Selection())
     with pytest.raises(ConfigError, match="expected a folder of photos"):
-        _check(tmp_path / "a.jpg", tmp_path)
+        _check(tmp_path / "a.jpg", tmp_path, None, Selection())
+    with pytest.raises(ConfigError, match="output -: expected a folder"):
+        _check(tmp_path, tmp_path / "-", "-", Selection())
+    with pytest.raises(ConfigError, match="--follow-symlinks: expected a folder on a disk, got s3://bucket"):
+        _check("s3://bucket", "s3://out", "s3://out", Selection(follow_symlinks=True))
 
 
 def test_urls_need_the_engine(capsys: pytest.CaptureFixture[str]):

@@ -199,6 +199,45 @@ def test_full_disk_names_itself_and_loses_nothing(
     assert f"{len(done)} done before" in capsys.readouterr().err
 
 
+@pytest.fixture
+def read_only(photos: Path) -> Iterator[Path]:
+    """The photos, where nothing can be written."""
+    if os.geteuid():
+        folders = [photos, *(path for path in photos.iterdir() if path.is_dir())]
+        for folder in folders:
+            folder.chmod(0o555)
+        yield photos
+        for folder in folders:
+            folder.chmod(0o755)
+        return
+    mount = ["mount", "--bind", "-o", "ro", str(photos), str(photos)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mount refuses a read-only folder")
+    yield photos
+    subprocess.run(["umount", "-l", str(photos)], check=True)
+
+
+@pytest.mark.parametrize("name", ["", "0/0.jpg"])
+def test_photos_that_lie_read_only_need_a_place_for_the_thumbnails(
+    crop: Crop, read_only: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    with pytest.raises(SystemExit) as raised:
+        crop(read_only / name)
+    assert raised.value.code == 2
+    place = (read_only / name).parent if name else read_only
+    expected = f"error: OUT: expected an output folder, as {place} cannot be written to"
+    assert capsys.readouterr().err.splitlines()[-1].endswith(expected)
+    assert crop(read_only / name, tmp_path / "out") == 0
+    assert crop(read_only / "missing.jpg") == 1
+    assert "missing.jpg: cannot be read (No such file or directory)" in capsys.readouterr().err
+
+
+def test_default_folder_that_can_be_written_is_enough(crop: Crop, photos: Path, monkeypatch: pytest.MonkeyPatch):
+    (photos / "thumbnails").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != photos)
+    assert crop(photos, "--exclude", "[12]") == 0
+
+
 def test_names_of_every_kind(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     names = ["-dash.jpg", "new\nline.jpg", "Mädchen 猫.jpg", "{stem}.jpg", "a%sb.jpg", os.fsdecode(b"bad\xff.jpg")]
     source = draw("one.jpg")
