@@ -29,7 +29,7 @@ def manifest_name(shard: Shard) -> str:
 
 
 class Journal(Protocol):
-    """What the books of a run are kept in."""
+    """What keeps the records of a run: a manifest on a disk, or one in a remote store."""
 
     def append(self, record: Record) -> None:
         """Adds a record; may raise OutputError."""
@@ -109,7 +109,7 @@ def line_of(record: Record) -> bytes:
 
 
 def finished(records: Iterable[Record], fingerprint: str, exists: Callable[[str], bool]) -> dict[str, Stamp]:
-    """The photos that earlier runs with the same wishes finished, whose thumbnails are all there.
+    """The photos that earlier runs with the same request finished, whose thumbnails are all there.
 
     Returns:
         Name of each photo -> its stamp as it was.
