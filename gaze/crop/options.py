@@ -148,19 +148,23 @@ def check(options: argparse.Namespace) -> None:
         ConfigError: names the first of them.
     """
     source, piped = options.input, "-" in (options.input, options.output)
-    one = options.engine == "local" and "://" not in source and (source == "-" or not Path(source).is_dir())
-    for name in _named(options, FOR_FOLDERS if one else ()):
-        raise ConfigError(f"{name}: expected a folder of photos, got {source}")
-    for name in _named(options, NOT_PIPED if one and piped else ()):
-        raise ConfigError(f"{name}: standard output holds one thumbnail and nothing else")
-    if one and piped and options.candidates > 1:
-        raise ConfigError("--candidates: standard output holds one thumbnail and nothing else")
-    if options.focus_file and source == "-":
-        raise ConfigError("--focus-file: a photo from standard input has no name; --focus says where")
+    if options.engine == "local" and "://" not in source and (source == "-" or not Path(source).is_dir()):
+        for name in _named(options, FOR_FOLDERS):
+            raise ConfigError(f"{name}: expected a folder of photos, got {source}")
+        several = ["--candidates"] if options.candidates > 1 else []
+        for name in [*_named(options, NOT_PIPED), *several] if piped else []:
+            raise ConfigError(f"{name}: standard output holds one thumbnail and nothing else")
+        if options.focus_file and source == "-":
+            raise ConfigError("--focus-file: a photo from standard input has no name; --focus says where")
+    _check_pairs(options)
+
+
+def _check_pairs(options: argparse.Namespace) -> None:
+    """The same of those that do nothing without another, or beside it."""
     if options.focus_weight is not None and not (options.focus or options.focus_file):
         raise ConfigError("--focus-weight: weighs focus points, so it needs --focus or --focus-file")
     if options.min_confidence is not None and options.focus:
-        raise ConfigError("--min-confidence: says when to stay in the centre, where --focus never leaves a crop")
+        raise ConfigError("--min-confidence: says when a crop stays in the centre, which with --focus it never does")
     if options.upscale and not options.size:
         raise ConfigError("--upscale: enlarges up to a size, so it needs --size")
     if options.keep and options.fill is None:
