@@ -23,7 +23,8 @@ from gaze.evaluation.picture import Example, draw
 from gaze.evaluation.run import SetScores, score_split, summarize
 from gaze.evaluation.scores import METRICS
 from gaze.evaluation.sources import Source, open_source
-from gaze.images import decode, write_atomic
+from gaze.files import write_atomic
+from gaze.images import decode
 
 
 @dataclass

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gaze.config import verb
 from gaze.errors import ConfigError
+from gaze.files import write_atomic
 from gaze.geometry import Size
-from gaze.images import write_atomic
 from gaze.models.config import ModelConfig
 
 

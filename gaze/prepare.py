@@ -87,7 +87,8 @@ def prepare(config: PrepareConfig) -> Report:
 
     Raises:
         ConfigError: not exactly one set, an unknown reader or an impossible sigma.
-        DataError: the folder is not that set, not one image could be read, or the store cannot be written.
+        DataError: the folder is not that set, or not one image could be read.
+        OutputError: the store cannot be written.
     """
     dataset = _only_set(config)
     read = READERS.get(dataset.reader, f"sets.{dataset.name}.reader")

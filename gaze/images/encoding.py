@@ -1,11 +1,7 @@
-"""Images out: encoding and atomic writing."""
+"""Images out: encoding."""
 
-import contextlib
 import io
-import os
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, PngImagePlugin
@@ -114,23 +110,3 @@ def _palette(image: Image.Image) -> Image.Image:
         colours.paste(255, mask=clear)
         colours.info["transparency"] = 255
     return colours
-
-
-def write_atomic(path: Path, content: bytes, overwrite: bool = False) -> None:
-    """Writes a file so that nobody ever sees half of it; makes its folder.
-
-    Raises:
-        ImageError: the file exists and `overwrite` is False, or the system refuses; nothing is left behind.
-    """
-    scratch = path.with_name(f".gaze-{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(content)
-        if not overwrite and path.exists():
-            raise ImageError(f"{one_line(path)}: exists already")
-        os.replace(scratch, path)
-    except OSError as error:
-        raise ImageError(f"{one_line(path)}: cannot be written ({error.strerror or one_line(error)})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink()

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from gaze.data.layout import FORMAT_VERSION
 from gaze.data.store import FixationStore, StoreAttributes, write_store
-from gaze.errors import DataError
+from gaze.errors import DataError, OutputError
 from gaze.fixations import FIELDS, Fixations, Stimulus
 
 ATTRIBUTES = StoreAttributes("toy", "MIT", "drawn", 5.0, None, drop_first=True)
@@ -159,7 +159,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path, stimuli, message):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"toy\.h5: cannot write"):
+    with pytest.raises(OutputError, match=r"toy\.h5: cannot be written \(File exists\)"):
         write_store(tmp_path / "file" / "toy.h5", ATTRIBUTES, [make_stimulus(0)])
 
 

@@ -11,17 +11,17 @@ import html
 import json
 import os
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 from gaze.crop.photo.preview import Preview
 from gaze.crop.photo.record import CroppedRecord, ModelRecord, Record, parse_record
 from gaze.errors import ConfigError, OutputError
+from gaze.files import replacing
 
 _MARK, _HEAD = b'<meta name="generator" content="gaze.crop --report">', 4096
 """Every page has the mark in so many bytes from its beginning."""
@@ -56,10 +56,10 @@ class PageSpool:
                     f"--report {path}: expected an earlier report or no file yet; that one stays as it is"
                 )
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            if resume and self._spool.exists():
+            if resume and self._spool.exists() and not self._spool.is_symlink():
                 _drop_torn_line(self._spool)
             else:
-                with _replacing(self._spool) as spool:
+                with replacing(self._spool) as spool:
                     spool.writelines(_lines_of(self._path) if resume else [])
 
     def add(self, record: Record, preview: Preview | None) -> None:
@@ -80,7 +80,7 @@ class PageSpool:
             rate: photos a second likewise.
         """
         with _writing(self._path):
-            with _replacing(self._path) as file:
+            with replacing(self._path) as file:
                 file.writelines(
                     text.encode("utf-8", "xmlcharrefreplace") for text in self._page(_subtitle(model, rate))
                 )
@@ -150,18 +150,6 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError.of(path, error) from error
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is whole."""
-    scratch = path.with_name(f".gaze-{uuid.uuid4().hex}.part")
-    try:
-        with scratch.open("wb") as file:
-            yield file
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _may_replace(page: Path) -> bool:

@@ -199,6 +199,20 @@ def test_resumed_run_keeps_what_a_killed_one_left(tmp_path: Path, pictures: Prev
     assert [row["input"] for row in rows(path)] == ["a.jpg", "b.jpg"]
 
 
+def test_a_link_where_the_photos_wait_is_not_followed(tmp_path: Path, pictures: Preview):
+    path, secret = tmp_path / "report.html", tmp_path / "secret"
+    PageSpool(path, resume=False)
+    (left,) = tmp_path.iterdir()
+    left.unlink()
+    secret.write_bytes(b"half a line")
+    left.symlink_to(secret)
+    spool = PageSpool(path, resume=True)
+    spool.add(record("b.jpg", 0.8), pictures)
+    spool.finish(*SUMMARY)
+    assert secret.read_bytes() == b"half a line"
+    assert [row["input"] for row in rows(path)] == ["b.jpg"]
+
+
 def test_resumed_run_keeps_what_the_page_holds(tmp_path: Path, pictures: Preview):
     path = tmp_path / "report.html"
     for name in HOSTILE:
