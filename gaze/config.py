@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gaze.errors import ConfigError, GazeError
+from gaze.images.diagnostics import silence_pillow
 
 Schema = TypeVar("Schema")
 
@@ -55,6 +56,7 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
         def composed(config: DictConfig) -> None:
             nonlocal started
             started = True
+            silence_pillow()
             try:
                 run(validate(config, schema))
             except GazeError as error:

@@ -26,6 +26,7 @@ from fuzz_files import damaged
 from gaze.errors import ImageError
 from gaze.geometry import Box, Size
 from gaze.images import Encoding, Keep, Limits, Photo, cut, encode, open_photo
+from gaze.images.diagnostics import silence_pillow
 
 LIMITS = Limits(pixels=20_000_000)
 
@@ -81,6 +82,7 @@ def run(folder: Path, bound: float, seed: int, number: int) -> Outcome:
     before, start = held(), time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        silence_pillow()
         read, finding = attempt(path)
     seconds, after = time.perf_counter() - start, held()
     path.unlink()

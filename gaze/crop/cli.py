@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 
 from gaze.crop.options import check, parser, request, settings
@@ -15,11 +14,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is, whatever its bytes
-    warnings.filterwarnings("ignore", module="PIL")  # a file that cannot be used is an error, the rest is noise
     try:
         check(options)
         from gaze.crop.run import run  # here, so that --help and a wrong option need not load what predicts
+        from gaze.images.diagnostics import silence_pillow
 
+        silence_pillow()
         return run(options.input, options.output, request(options), settings(options))
     except ConfigError as error:
         parser().error(str(error))

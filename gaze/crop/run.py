@@ -20,6 +20,7 @@ from gaze.crop.photo.record import CroppedRecord, FailedRecord, PictureRecord
 from gaze.crop.photo.request import Request
 from gaze.errors import ConfigError, ImageError, OutputError, one_line
 from gaze.images import output_format
+from gaze.images.diagnostics import without_stderr
 from gaze.predictor import Predictor
 
 PIPE = "-"
@@ -78,7 +79,8 @@ def _run_pipe(source: str, output: str | None, request: Request, settings: RunSe
     content = sys.stdin.buffer.read() if source == PIPE else Path(source)
     name = "" if source == PIPE else Path(source).name
     try:
-        cropped = cropper.crop(content, PurePosixPath(name or PIPE), settings.points(name))
+        with without_stderr():
+            cropped = cropper.crop(content, PurePosixPath(name or PIPE), settings.points(name))
     except ImageError as error:
         Console(Path()).note(str(error))
         return 1

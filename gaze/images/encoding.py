@@ -12,7 +12,6 @@ from gaze.images.color import opaque, to_srgb
 from gaze.images.decoding import Photo
 from gaze.images.formats import ANIMATED, SUFFIXES, Encoding
 from gaze.images.frames import Frame
-from gaze.images.quiet import quiet
 
 _QUALITY = {"JPEG": 90, "WEBP": 90, "AVIF": 80}
 _XMP_IN_TIFF = 700
@@ -50,8 +49,9 @@ def encode(
         options |= _animation(kind, images, [frame.milliseconds for frame in frames], photo.loop if photo else 0)
     buffer = io.BytesIO()
     try:
-        with quiet():
-            images[0].save(buffer, kind, **options)
+        images[0].save(buffer, kind, **options)
+    except Warning:  # which the caller wants as an error, see `open_photo`
+        raise
     except Exception as error:  # encoders refuse sizes and metadata with many types
         raise ImageError(f"cannot encode {Size(*images[0].size)} as {kind} ({one_line(error)})") from error
     return buffer.getvalue()

@@ -4,7 +4,6 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from gaze.crop.folder.worker import Worker
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.request import Request
 from gaze.errors import ConfigError, GazeError, one_line
+from gaze.images.diagnostics import without_stderr
 from gaze.predictor import Predictor
 from gaze.weights import find_model
 
@@ -67,25 +67,13 @@ def _connect() -> None:
     if ray.is_initialized():
         return
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
-    with _without_stderr():  # it tells that its log level was set
+    with without_stderr():  # it tells that its log level was set
         try:
             ray.init("auto", **quiet)
         except ConnectionError as error:
             if os.environ.get("RAY_ADDRESS"):
                 raise GazeError(f"--engine ray: {one_line(error)}") from error
             ray.init("local", include_dashboard=False, object_store_memory=STORE, **quiet)
-
-
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _place(text: str) -> Path | str:
