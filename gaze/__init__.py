@@ -63,7 +63,7 @@ def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version("gaze")
+        return version("gaze-crop")  # `gaze` on the package index is another project
     except PackageNotFoundError:  # a source tree that was never installed
         return "0+unknown"
 

@@ -61,7 +61,7 @@ def _connect() -> None:
     try:
         import ray.data
     except ImportError as error:
-        raise GazeError("--engine ray: Ray is not installed; pip install 'gaze[ray]'") from error
+        raise GazeError("--engine ray: Ray is not installed; pip install 'ray[data]' fsspec") from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     ray.data.DataContext.get_current().enable_progress_bars = False
     if ray.is_initialized():

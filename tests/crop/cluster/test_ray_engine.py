@@ -12,8 +12,8 @@ import pytest
 import gaze
 from gaze.crop.cli import main
 
-fsspec = pytest.importorskip("fsspec", reason="pip install 'gaze[ray]' brings Ray")
-ray: Any = pytest.importorskip("ray", reason="pip install 'gaze[ray]' brings Ray", exc_type=ImportError)
+fsspec = pytest.importorskip("fsspec", reason="pip install fsspec")
+ray: Any = pytest.importorskip("ray", reason="pip install 'ray[data]'", exc_type=ImportError)
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Ray leaves files open and warns of itself
 
@@ -149,4 +149,4 @@ def test_without_ray_one_line_says_what_to_install(
 ):
     monkeypatch.setitem(sys.modules, "ray.data", None)
     assert crop(photos, "--engine", "ray") == 1
-    assert capfd.readouterr().err == "gaze.crop: --engine ray: Ray is not installed; pip install 'gaze[ray]'\n"
+    assert capfd.readouterr().err == "gaze.crop: --engine ray: Ray is not installed; pip install 'ray[data]' fsspec\n"

@@ -21,7 +21,7 @@ from gaze.geometry import Box
 from gaze.images import Limits
 from gaze.predictor import Predictor
 
-fsspec = pytest.importorskip("fsspec", reason="pip install 'gaze[ray]' brings fsspec")
+fsspec = pytest.importorskip("fsspec", reason="pip install fsspec")
 
 FILES = (
     "b.jpg",
