@@ -21,6 +21,18 @@ def write_atomic(path: Path, content: bytes, overwrite: bool = False) -> None:
         file.write(content)
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those that it lies in, where they are missing.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError.of(path, error) from error
+
+
 @contextlib.contextmanager
 def replacing(path: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A file, open to write and read, that takes the place of `path` once it is whole; makes its folder.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gaze.config import verb
 from gaze.errors import ConfigError
-from gaze.files import write_atomic
+from gaze.files import make_folder, write_atomic
 from gaze.geometry import Size
 from gaze.models.config import ModelConfig
 
@@ -67,7 +67,7 @@ def latency(config: LatencyConfig) -> None:
     network = network.eval()
     _check_size(size, network.config.input.multiple)
     units, maps = find_units(network, size), {group.name: group.maps for group in find_groups(network)}
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
     table = load_or_measure(config.out / "latency.json", units, maps, engine, size)
     costs = {"table": TableCost(units, table), "quadratic": QuadraticCost(units, table), "macs": MacCost(units)}
     print(_one_line(table.facts))

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,10 @@ from PIL import Image
 
 import gaze
 from gaze.data.config import DataSetConfig
-from gaze.data.splits import shipped_splits
-from gaze.data.store import FixationStore, StoreAttributes, write_store
-from gaze.errors import ConfigError, DataError
+from gaze.data.store import FixationStore
+from gaze.errors import ConfigError, DataError, OutputError
 from gaze.evaluate import EvaluateConfig, evaluate, main
 from gaze.evaluation.scores import METRICS
-from gaze.fixations import SPLITS
-from tests.conftest import drawn_stimulus
 
 
 def a_set(store: Path, name: str = "small") -> DataSetConfig:
@@ -40,6 +35,12 @@ def config(store: Path, out: Path, **changes) -> EvaluateConfig:
         "seed": 1,
     }
     return EvaluateConfig(**{**values, **changes})
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(small_store, bright_model, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"^\S*/file/\S*: cannot be written \(File exists\)$"):
+        evaluate(config(small_store, tmp_path / "file", network=str(bright_model)))
 
 
 def test_writes_a_table_json_markdown_and_a_picture_for_each_set(small_store, bright_model, tmp_path, capsys):
@@ -87,52 +88,6 @@ def test_maps_of_the_truth_are_hard_to_beat(small_store, tmp_path, capsys):
     assert model["kl"].mean == pytest.approx(0, abs=1e-5)
     assert model["nss"].mean > summary["inter_observer"]["nss"].mean
     assert np.isnan(scores.values["model"]["information_gain"]).all()
-
-
-@pytest.fixture
-def trained_model(bright_model, tmp_path) -> Path:
-    """The bright model with a card that says it was trained on osie."""
-    path = tmp_path / "trained.onnx"
-    shutil.copy(bright_model, path)
-    card = json.loads(bright_model.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps({**card, "trained_on": ["osie"]}))
-    return path
-
-
-def a_store(path: Path, dataset: str, named: dict[str, str]) -> Path:
-    """Drawn stimuli of those names and splits."""
-    attributes = StoreAttributes(dataset, "MIT", "drawn", 4.0, None, True)
-    numbered = enumerate(named.items())
-    write_store(path, attributes, (replace(drawn_stimulus(k, split), name=name) for k, (name, split) in numbered))
-    return path
-
-
-def by_the_lists(count: int = 4) -> dict[str, str]:
-    shipped = shipped_splits("osie")
-    return {n: s for split in SPLITS for n, s in [pair for pair in shipped.items() if pair[1] == split][:count]}
-
-
-@pytest.mark.parametrize(
-    ("dataset", "moved", "told"),
-    [
-        ("osie", {}, 0),
-        ("osie", {"1001.jpg": "test"}, 1),  # of train
-        ("osie", {"1005.jpg": "train", "1017.jpg": "test"}, 2),  # of test and val
-        ("osie", {"stranger.jpg": "train"}, 0),
-        ("osie", {"stranger.jpg": "test"}, 1),
-        ("small", {"1001.jpg": "test"}, 0),  # a set that has no lists
-        ("eyecrowd", {"001.jpg": "test"}, 0),  # one that the model was not trained on
-    ],
-)
-def test_a_split_in_which_the_model_may_know_the_test_is_told_in_a_line(
-    trained_model, tmp_path, capsys, dataset, moved, told
-):
-    store = a_store(tmp_path / "store.h5", dataset, {**by_the_lists(), **moved})
-    evaluate(config(store, tmp_path / "out", network=str(trained_model)))
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gaze.evaluate: ")]
-    assert len(lines) == bool(told)
-    assert all(f"has {told} of" in line for line in lines)
-    assert all("bright was trained on osie" in line and str(store) in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -15,13 +14,11 @@ from pictures import AVIF, corners, stored
 from PIL import Image
 
 import gaze
-from gaze.config import verb
 from gaze.crop.cli import main
 from gaze.errors import ImageError
 from gaze.images import Keep, as_rgb, decode, open_photo
 from gaze.images.diagnostics import silence_pillow, without_stderr
 from gaze.predictor import Predictor
-from gaze.teach import TeachConfig
 
 BROKEN_EXIF = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 20
 
@@ -143,10 +140,3 @@ def test_crop_says_nothing_besides_its_error(
         assert code == len(expected)
         assert [line.partition(" (")[0] for line in told][:1] == expected
         assert len(told) == (2 if expected and source.is_dir() else len(expected))  # the last counts
-
-
-def test_a_verb_says_nothing_of_damaged_metadata(monkeypatch: pytest.MonkeyPatch):
-    shapes: list[tuple[int, ...]] = []
-    monkeypatch.setattr(sys, "argv", ["teach", "data=osie", "hydra.run.dir=.", "hydra.output_subdir=null"])
-    verb("teach", TeachConfig)(lambda config: shapes.append(decode(broken_exif()).shape))()
-    assert shapes == [(32, 48, 3)]
