@@ -158,8 +158,8 @@ def saliency(image: ImageLike, predictor: Predictor | None = None, model: str | 
     """Predicts where people look.
 
     Args:
-        image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL
-            image is taken as it lies.
+        image: a path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB array. A file is turned
+            upright first; a PIL image is taken as it lies.
         predictor: a loaded model.
         model: instead of it, the name of a shipped model or an `.onnx` file, loaded once; None takes the default one.
 

@@ -1,4 +1,7 @@
-"""Image files in and out: orientation, colour, limits before decoding, animations, cutting, encoding."""
+"""Images in and out: limits before decoding, orientation, colour, animations, cutting, encoding, the heat map.
+
+Nothing here writes a file or changes the process, but for `accept` and what `diagnostics` has for commands.
+"""
 
 from gaze.images.arrays import ImageLike, as_rgb, check_rgb, decode, to_array
 from gaze.images.cutting import cut

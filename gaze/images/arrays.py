@@ -47,7 +47,8 @@ def as_rgb(image: ImageLike) -> np.ndarray:
             raise ImageError(f"image: cannot convert mode {image.mode} ({one_line(error)})") from error
     if isinstance(image, str | os.PathLike | bytes):
         return decode(image)
-    raise ImageError(f"image: expected a path, a PIL image or an H x W x 3 uint8 array, got {type(image).__name__}")
+    expected = "a path, a file's bytes, a PIL image or an H x W x 3 uint8 array"
+    raise ImageError(f"image: expected {expected}, got {type(image).__name__}")
 
 
 def check_rgb(image: np.ndarray) -> None:

@@ -102,7 +102,7 @@ def open_photo(
         with _open(source, limits) as file:
             kind, image = _identify(file, limits)
             try:
-                return _decode(image, kind, shrink, limits, frames, keep)
+                return _photo(image, kind, shrink, limits, frames, keep)
             except (ImageError, Image.DecompressionBombError, Warning):
                 raise
             except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
@@ -117,7 +117,7 @@ def _name(source: Source) -> str:
     return "image" if isinstance(source, bytes) else one_line(os.fspath(source))
 
 
-def _decode(
+def _photo(
     image: Image.Image,
     kind: str,
     shrink: Callable[[Size], float] | None,
@@ -157,7 +157,7 @@ def _reduce(image: Image.Image, factor: float) -> int:
     """
     scale = next((scale for scale in (8, 4, 2) if scale <= factor), 1)
     if scale > 1:
-        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))  # type: ignore[attr-defined]
+        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
     return scale
 
 
