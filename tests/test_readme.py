@@ -29,9 +29,6 @@ command_not_found_handle() { :; }
 """
 """For bash: what is typed is written down, an argument after the other, and nothing is run."""
 
-INDEX = re.compile(r"pip install (?:-\S+ )*['\"]?gaze(?:-crop)?(?![\w./-])|(?<![\w-])gaze\[[a-z]+[],]")
-"""Takes the package from an index, where `gaze` belongs to somebody else, in place of the checkout."""
-
 
 MADE = ("docs/dog_1x1.jpg",)
 """What the examples write."""
@@ -150,23 +147,6 @@ def test_every_extra_stands_in_the_table_of_installs():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     rows = re.findall(r"^\| `pip install '\.\[(\w+)\]'`", README.read_text(encoding="utf-8"), re.M)
     assert sorted(rows) == sorted(project["optional-dependencies"])
-
-
-def test_nothing_tells_to_install_from_an_index():
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-    texts = [ROOT / name for name in names if name.endswith((".py", ".md", ".toml", ".ipynb", ".yaml", "file", "run"))]
-    found = {path.name: INDEX.findall(path.read_text(encoding="utf-8")) for path in texts if path.is_file()}
-    assert not {name: lines for name, lines in found.items() if lines}
-
-
-@pytest.mark.parametrize("text", ["pip install {}", "pip install -U '{}[heif]'", "'{}[ray]'", "{}[heif,ray]"])
-def test_an_install_from_an_index_is_seen(text):
-    assert INDEX.search(text.format("gaze"))
-
-
-@pytest.mark.parametrize("text", ["pip install .", "pip install '.[heif]'", "gaze-crop[heif,ray,train]", "gaze[0]"])
-def test_an_install_from_the_checkout_is_none(text):
-    assert not INDEX.search(text)
 
 
 @pytest.fixture(scope="module")

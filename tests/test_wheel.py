@@ -75,7 +75,7 @@ def test_the_tools_of_development_bring_our_own_extras():
     assert own == [f"{project()['name']}[heif,ray,train]"]
 
 
-FOREIGN = re.compile(r"""pip3? install[^\n`]*?(?<![\w./-])['"]?gaze(?![\w-])(?!\.)""")
+FOREIGN = re.compile(r"""pip3? install[^\n`]*?(?<![\w./-])['"]?gaze(?![\w-])(?!\\?\.)""")
 """A command that fetches `gaze` from the package index, where that is another project."""
 
 
