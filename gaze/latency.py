@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gaze.config import verb
 from gaze.errors import ConfigError, check_settings, expect, expect_number
+from gaze.files import make_folder, write_atomic
 from gaze.geometry import Size
-from gaze.images import write_atomic
 from gaze.models.config import ModelConfig
 
 
@@ -84,7 +84,7 @@ def latency(config: LatencyConfig) -> None:
     network = network.eval()
     _check_size(size, network.config.input.multiple)
     units, maps = find_units(network, size), {group.name: group.maps for group in find_groups(network)}
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
     table = load_or_measure(config.out / "latency.json", units, maps, engine, size)
     costs = {"table": TableCost(units, table), "quadratic": QuadraticCost(units, table), "macs": MacCost(units)}
     print(_one_line(table.facts))
@@ -132,14 +132,7 @@ def _one_line(facts: dict) -> str:
     return f"{facts['machine']}, {facts['engine']} ({versions}), {facts['threads']} thread(s), {width}x{height} pixels"
 
 
-@verb("latency", LatencyConfig)
-def main(config: LatencyConfig) -> None:
-    """See `latency`."""
-    from gaze.training.process import prepare_process
-
-    prepare_process()
-    latency(config)
-
+main = verb("latency", LatencyConfig)(latency)
 
 if __name__ == "__main__":
     main()

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from gaze.files import write_atomic
 from gaze.geometry import Size
-from gaze.images import write_atomic
 from gaze.pruning.cost.channel_block import alignment, measure_granule, rounded
 from gaze.pruning.cost.engines import Engine, Timing, noise_floor
 from gaze.pruning.cost.kernels import Unit
