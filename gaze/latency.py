@@ -54,7 +54,7 @@ def latency(config: LatencyConfig) -> None:
     """
     # torch takes seconds to import, a mistyped key should not
     from gaze.models import build_network, load_network
-    from gaze.pruning.cost.engines import Engine
+    from gaze.pruning.cost.engines import ENGINES
     from gaze.pruning.cost.fused_operators import find_operators
     from gaze.pruning.cost.latency_table import load_or_measure
     from gaze.pruning.cost.models.macs import MacCost
@@ -64,7 +64,7 @@ def latency(config: LatencyConfig) -> None:
     from gaze.pruning.structure.groups import find_groups
 
     _check(config)
-    engine, size = Engine(config.engine, config.threads), Size(*config.size)
+    engine, size = ENGINES.get(config.engine, "engine")(config.threads), Size(*config.size)
     network = load_network(config.network) if config.network else build_network(_model(config), load_weights=False)
     network = network.eval()
     _check_size(size, network.config.input.multiple)

@@ -7,7 +7,7 @@ from gaze.errors import ConfigError
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
 from gaze.predictor import network_size
-from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines import ENGINES
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.latency_table import load_or_measure
 from gaze.pruning.cost.models import COSTS
@@ -33,7 +33,7 @@ def make_pruning(config: PruneConfig, unpruned: GazeNetwork) -> FisherPruning | 
 
 def _make_fisher_pruning(config: PruneConfig, unpruned: GazeNetwork) -> FisherPruning:
     size = timed_size(config.size, unpruned)
-    engine = Engine(config.engine, config.threads)
+    engine = ENGINES.get(config.engine, "engine")(config.threads)
     operators, maps = find_operators(unpruned, size), {group.name: group.maps for group in find_groups(unpruned)}
     stored = config.latency or config.out / "latency.json"
     table = load_or_measure(stored, operators, maps, engine, size, config.trainer.progress)

@@ -16,6 +16,9 @@ from gaze.models.widths import BatchNorm
 from gaze.pruning.cost.operator_builder import OperatorBuilder, layer_of, name_of
 from gaze.pruning.structure.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
 
+DEVICE = "cpu"
+"""Where operators are built, wherever the network is; an engine takes them to its own."""
+
 FOLLOWERS = {"relu", "silu", "sigmoid", "hardswish", "hardsigmoid", "float", "to", "sub", "truediv", "getitem"}
 """Functions that an engine fuses with what comes before, or that cost next to nothing."""
 
@@ -77,11 +80,11 @@ def find_operators(network: GazeNetwork, size: Size) -> list[FusedOperator]:
     touches each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing
     else reads what lies between.
     """
-    network = copy.deepcopy(network)
+    network = copy.deepcopy(network).to(DEVICE)
     fix_padding(network)  # as in an exported one
     trace, groups, owners = trace_groups(network)
     recorder = _Recorder(network, trace.graph)
-    image = torch.zeros(1, size.height, size.width, 3, dtype=torch.uint8, device=next(network.parameters()).device)
+    image = torch.zeros(1, size.height, size.width, 3, dtype=torch.uint8, device=DEVICE)
     with torch.no_grad():
         recorder.run(image)
     widths = _Widths(trace, {group.name: group.maps for group in groups}, owners, recorder.values)

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from gaze.geometry import Size
 from gaze.images import write_atomic
 from gaze.pruning.cost.channel_block import alignment, filled, measure_block
-from gaze.pruning.cost.engines import Engine, Timing, noise_floor
+from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines.timing import Timing, noise_floor
 from gaze.pruning.cost.fused_operators import FusedOperator
 
 FORMAT = 1

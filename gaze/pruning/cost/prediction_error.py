@@ -13,7 +13,8 @@ from tqdm import tqdm
 from gaze.geometry import Size
 from gaze.images import write_atomic
 from gaze.models.network import GazeNetwork
-from gaze.pruning.cost.engines import Engine, measure, network_runner
+from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines.timing import measure
 from gaze.pruning.cost.models import Cost
 from gaze.pruning.structure.groups import find_groups
 from gaze.pruning.structure.surgery import remove
@@ -102,10 +103,10 @@ def measure_errors(
     full = {group.name: group.maps for group in find_groups(network)}
     generator = np.random.default_rng(seed)
     widths = [random_widths(full, multiple, generator) for _ in range(networks)]
-    whole, ratios = network_runner(network, size, engine), []
+    whole, ratios = engine.load_network(network, size), []
     wholes = []
     for maps in tqdm(widths, desc="pruned networks", disable=not progress):
-        pruned = network_runner(narrowed(network, maps), size, engine)
+        pruned = engine.load_network(narrowed(network, maps), size)
         times = measure({"whole": whole, "pruned": pruned}, rounds, clock=engine.clock)
         wholes.append(times["whole"].low)
         ratios.append(times["pruned"].low / times["whole"].low)

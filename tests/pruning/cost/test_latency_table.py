@@ -8,7 +8,7 @@ import pytest
 
 from gaze.geometry import Size
 from gaze.pruning import find_groups
-from gaze.pruning.cost.engines import TORCH_CPU, Engine
+from gaze.pruning.cost.engines.torch_cpu import TorchCpu
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.latency_table import Grid, LatencyTable, alignment, filled, load_or_measure
 from gaze.pruning.cost.models.table import TableCost
@@ -75,7 +75,7 @@ def test_a_small_network_is_measured_once_and_again_where_something_else_is_aske
     monkeypatch.setattr("gaze.pruning.cost.latency_table.measure_block", lambda engine: 8)
     network, path = small_kind("vgg_bn"), tmp_path / "latency.json"
     operators, maps = find_operators(network, SIZE), {group.name: group.maps for group in find_groups(network)}
-    engine = Engine(TORCH_CPU, 1)
+    engine = TorchCpu(1)
     measured = load_or_measure(path, operators, maps, engine, SIZE, progress=False)
     assert measured.grids.keys() == {operator.kind for operator in operators}
     assert all(
