@@ -102,9 +102,14 @@ class _Sliced(torch.autograd.Function):
 def slice_strides(network: GazeNetwork) -> None:
     """Puts a `SlicedConv2d` wherever padding is computed from the size and that can do without."""
     for name, layer in list(network.named_modules()):
-        if isinstance(layer, Conv2dSame) and SlicedConv2d.fits(layer):
+        if (form := exported_layer(layer)) is not layer:
             parent, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent), child, SlicedConv2d(layer))
+            setattr(network.get_submodule(parent), child, form)
+
+
+def exported_layer(layer: nn.Module) -> nn.Module:
+    """What is exported in place of a layer, after `fix_padding`: a `SlicedConv2d` where that fits, else the layer."""
+    return SlicedConv2d(layer) if isinstance(layer, Conv2dSame) and SlicedConv2d.fits(layer) else layer
 
 
 @torch.no_grad()
