@@ -23,7 +23,7 @@ def config(out, **changes) -> LatencyConfig:
 
 
 def test_measures_prints_and_writes_table_errors_and_picture(tmp_path, capsys, monkeypatch):
-    for name, little in (("PASSES", 1), ("ROUNDS", 2), ("MILLISECONDS", 0.0), ("SHARES", ((0.0, 1.0), (1.0,)))):
+    for name, little in (("PASSES", 1), ("ROUNDS", 2), ("MILLISECONDS", 0.0), ("SHARES", ((0.0, 1.0), (0.0, 1.0)))):
         monkeypatch.setattr(f"gaze.pruning.cost.latency_table.{name}", little)
     latency(config(tmp_path / "out"))
     printed = capsys.readouterr().out

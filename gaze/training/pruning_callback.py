@@ -36,7 +36,9 @@ def _make_fisher_pruning(config: PruneConfig, unpruned: GazeNetwork) -> FisherPr
     engine = ENGINES.get(config.engine, "engine")(config.threads)
     operators, maps = find_operators(unpruned, size), {group.name: group.maps for group in find_groups(unpruned)}
     stored = config.latency or config.out / "latency.json"
-    table = load_or_measure(stored, operators, maps, engine, size, config.trainer.progress)
+    table = load_or_measure(
+        stored, operators, maps, engine, size, config.trainer.progress, named=config.latency is not None
+    )
     clock = TableCost(operators, table)
     cost = COSTS.get(config.pruner.cost, "pruner.cost")(operators, table)
     stopwatch = Stopwatch(unpruned, size, engine, config.rounds, relative=config.budget_ms is None)
