@@ -7,18 +7,32 @@ import pytest
 from PIL import Image
 
 from gaze.errors import ConfigError
-from gaze.latency import LatencyConfig, latency, main
+from gaze.latency import latency, main
 from gaze.models.config import BackboneConfig, FinalizerConfig, InputConfig, ModelConfig, ReadoutConfig
+from gaze.pruning.cost.config import LatencyConfig
 
 MODEL = ModelConfig(
-    "small", InputConfig(64, 16), BackboneConfig("lcnet_035", [1, 2], "none", False, None, []),
-    ReadoutConfig(8, [4, 1]), FinalizerConfig(1.0, [3, 4]),
-)  # fmt: skip
+    "small",
+    InputConfig(64, 16),
+    BackboneConfig("lcnet_035", [1, 2], "none", False, None, []),
+    ReadoutConfig(8, [4, 1]),
+    FinalizerConfig(1.0, [3, 4]),
+)
 
 
 def config(out, **changes) -> LatencyConfig:
-    values = {"network": None, "model": MODEL, "engine": "torch-cpu", "threads": 1, "size": [64, 48], "networks": 2,
-              "multiple": 4, "rounds": 15, "seed": 1, "out": out}  # fmt: skip
+    values = {
+        "network": None,
+        "model": MODEL,
+        "engine": "torch-cpu",
+        "threads": 1,
+        "size": [64, 48],
+        "networks": 2,
+        "multiple": 4,
+        "rounds": 15,
+        "seed": 1,
+        "out": out,
+    }
     return LatencyConfig(**{**values, **changes})
 
 
@@ -47,7 +61,12 @@ def test_measures_prints_and_writes_table_errors_and_picture(tmp_path, capsys, m
     [
         ({"model": None}, "network: give either"),
         ({"engine": "tensorrt"}, "engine: expected one of onnxruntime, torch-cpu, torch-cuda, got 'tensorrt'"),
-        ({"size": [64]}, "expected width and height"),
+        ({"network": "best.ckpt"}, "network: give either .* got both"),
+        ({"size": [64]}, r"size: expected \[width, height\], for example .* got \[64\]"),
+        ({"size": [64, 0]}, r"size: expected multiples of 16, got \[64, 0\]"),
+        ({"threads": 0}, "threads: expected at least 1, got 0"),
+        ({"networks": -1}, "networks: expected at least 0, got -1"),
+        ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"size": [64, 40]}, "expected multiples of 16"),
         ({"multiple": 0}, "multiple: expected at least 1, got 0"),
         ({"rounds": 3}, "rounds: expected at least 15, got 3"),

@@ -119,7 +119,7 @@ class _Widths:
 
     def __init__(
         self, trace: Trace, maps: Mapping[str, int], owners: Mapping[int, str], values: Mapping[fx.Node, Any]
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.trace, self.maps, self.owners, self.values = trace, maps, owners, values
 
     def of(self, node: fx.Node) -> Width:
@@ -173,8 +173,12 @@ def _operator(
 ) -> FusedOperator:
     head, tail = nodes[0], nodes[-1]
     layer = layer_of(network, head)
-    entering = [x for node in nodes for x in node.all_input_nodes
-                if x not in nodes and x.op != "get_attr" and isinstance(values[x], _Tensor)]  # fmt: skip
+    entering = [
+        x
+        for node in nodes
+        for x in node.all_input_nodes
+        if x not in nodes and x.op != "get_attr" and isinstance(values[x], _Tensor)
+    ]
     if name_of(head) == "cat":  # a concatenation of many is measured as one of two
         measured = [entering[0], entering[-1]] if len(set(entering)) > 1 else entering[:1]
     else:

@@ -132,9 +132,13 @@ class LatencyTable:
 def facts(engine: Engine, size: Size) -> dict[str, Any]:
     """What must match for a table to be used again."""
     return {
-        "format": FORMAT, "engine": engine.name, "threads": engine.threads, "machine": engine.machine(),
-        "versions": engine.versions(), "size": [size.width, size.height],
-    }  # fmt: skip
+        "format": FORMAT,
+        "engine": engine.name,
+        "threads": engine.threads,
+        "machine": engine.machine(),
+        "versions": engine.versions(),
+        "size": [size.width, size.height],
+    }
 
 
 def load_or_measure(
@@ -195,8 +199,12 @@ def measure_table(
     tops = _tops(operators, maps)
     builders = {operator.kind: operator.builder for operator in operators}
     plans = {kind: _plan(top, block) for kind, top in tops.items()}
-    todo = [(kind, a, *point) for kind, plan in plans.items() for a, axes in plan.items()
-            for point in product(axes[0], axes[1] or [0])]  # fmt: skip
+    todo = [
+        (kind, a, *point)
+        for kind, plan in plans.items()
+        for a, axes in plan.items()
+        for point in product(axes[0], axes[1] or [0])
+    ]
 
     def timed(kind: str, aligned: int, reads: int, writes: int) -> Timing:
         module, inputs = builders[kind].build(reads, writes or reads)
@@ -208,11 +216,14 @@ def measure_table(
         for found, point in product(passes, todo):
             found[point] = timed(*point)
             bar.update()
-    middle = {point: sorted((found[point] for found in passes), key=lambda timing: timing.low)[PASSES // 2]
-              for point in todo}  # fmt: skip
+    middle = {
+        point: sorted((found[point] for found in passes), key=lambda timing: timing.low)[PASSES // 2] for point in todo
+    }
     noise = noise_floor(list(passes[0].values()), list(passes[-1].values()))
-    grids = {kind: {a: _grid(axes, partial(_look_up, middle, kind, a)) for a, axes in plan.items()}
-             for kind, plan in plans.items()}  # fmt: skip
+    grids = {
+        kind: {a: _grid(axes, partial(_look_up, middle, kind, a)) for a, axes in plan.items()}
+        for kind, plan in plans.items()
+    }
     return LatencyTable(facts(engine, size), block, *noise, grids)
 
 
@@ -280,8 +291,11 @@ def _look_up(found: Mapping[Point, Timing], kind: str, aligned: int, reads: int,
 def _grid(axes: Axes, time: Any) -> Grid:
     reads, writes = axes
     times = [[time(i, o) for o in writes or [0]] for i in reads]
-    return Grid(reads, writes, *([[round(getattr(t, which), 6) for t in row] for row in times]
-                                 for which in ("low", "median", "high")))  # fmt: skip
+    return Grid(
+        reads,
+        writes,
+        *([[round(getattr(t, which), 6) for t in row] for row in times] for which in ("low", "median", "high")),
+    )
 
 
 def _between(at: Sequence[int], values: NDArray[np.float64], x: int) -> float:

@@ -97,9 +97,7 @@ def name_of(node: fx.Node) -> str:
     return str(getattr(node.target, "__name__", node.target)) if node.op != "call_module" else ""
 
 
-def _copied(
-    graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: nn.Module, root: nn.Module
-) -> fx.Node:  # fmt: skip
+def _copied(graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: nn.Module, root: nn.Module) -> fx.Node:
     """Adds a node to an operator's own graph; values that are no maps become constants."""
 
     def operand(x: fx.Node) -> Any:

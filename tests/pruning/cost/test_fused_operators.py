@@ -82,8 +82,14 @@ def test_a_growth_map_of_a_densenet_enters_many_operators(small_kind):
     operators = find_operators(small_kind("densenet"), SIZE)
     growth = "backbone.features.features_denseblock1.denselayer1.conv2"
     assert [operator.kind.split(" @")[0] for operator in operators if growth in operator.groups] == [
-        "conv 3x3/1", "cat bn ReLU", "conv 1x1/1 bn ReLU", "cat", "bn ReLU", "conv 1x1/1", "conv 1x1/1",
-    ]  # fmt: skip
+        "conv 3x3/1",
+        "cat bn ReLU",
+        "conv 1x1/1 bn ReLU",
+        "cat",
+        "bn ReLU",
+        "conv 1x1/1",
+        "conv 1x1/1",
+    ]
 
 
 @pytest.mark.parametrize(("kind", "ends"), [("mobilenet", "bn add"), ("vgg_bn", "bn ReLU")])
@@ -106,8 +112,11 @@ def test_what_is_timed_is_what_is_exported(multiple, sliced, tmp_path):
     config.input = InputConfig(320, multiple)
     network = live(build_network(config))
     export_onnx(network, tmp_path / "network.onnx")
-    operators = [operator for operator in find_operators(network, Size(4 * multiple, 3 * multiple))
-                 if operator.name.startswith("backbone")]  # fmt: skip
+    operators = [
+        operator
+        for operator in find_operators(network, Size(4 * multiple, 3 * multiple))
+        if operator.name.startswith("backbone")
+    ]
     timed, maps = Counter(), maps_of(network)
     for operator in operators:
         module, inputs = operator.builder.build(operator.reads.at(maps), operator.writes.at(maps))

@@ -15,7 +15,6 @@ from gaze.pruning.cost.prediction_error import (
     measure_errors,
     narrowed,
     random_widths,
-    shares,
 )
 
 FULL = {"a": 64, "b": 20, "c": 3}
@@ -53,14 +52,3 @@ def test_predictions_are_scaled_to_the_unpruned_network_alone(small_kind):
     assert cost.total(full) == pytest.approx(result.whole)
     assert result.predicted["macs"] == pytest.approx([cost.total(maps) for maps in result.maps])
     assert len(result.measured) == 2
-
-
-def test_the_kinds_that_cost_most_come_first(small_kind):
-    network = small_kind("vgg_bn")
-    cost, full = MacCost(find_operators(network, Size(48, 32))), {g.name: g.maps for g in find_groups(network)}
-    rows = shares(cost, full, rows=2)
-    assert [row[0] for row in rows][-1] == "the rest"
-    assert rows[0][2] >= rows[1][2]
-    assert sum(row[2] for row in rows) == pytest.approx(cost.total(full))
-    assert sum(row[3] for row in rows) == pytest.approx(1)
-    assert sum(row[1] for row in rows) == len(cost.operators)

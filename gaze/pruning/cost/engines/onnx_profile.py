@@ -98,7 +98,7 @@ def _sums(events: Iterable[Mapping[str, Any]], runs: int, counted: bool) -> NDAr
 
 def _uninterrupted(
     counted: NDArray[np.float64], others: NDArray[np.float64], spans: NDArray[np.float64]
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     """Takes out of wall times what the processor did for others meanwhile.
 
     Where a run was interrupted, it took the operator at most the run's processor time less what all else needs.

@@ -38,8 +38,10 @@ def devices(*things) -> set[str]:
 
 def test_an_engine_is_a_name_and_a_wrong_name_lists_them():
     assert {name: ENGINES[name] for name in ENGINES} == {
-        "onnxruntime": OnnxRuntime, "torch-cpu": TorchCpu, "torch-cuda": TorchCuda,
-    }  # fmt: skip
+        "onnxruntime": OnnxRuntime,
+        "torch-cpu": TorchCpu,
+        "torch-cuda": TorchCuda,
+    }
     assert all(ENGINES[name].name == name for name in ENGINES)
     with pytest.raises(ConfigError, match="engine: expected one of onnxruntime, torch-cpu, torch-cuda, got 'tensorrt'"):
         ENGINES.get("tensorrt", "engine")

@@ -49,12 +49,18 @@ def table(block: int = 8, noise: float = 0.01) -> LatencyTable:
             for a, short, penalty in alignments
         }
 
-    return LatencyTable({}, block, noise, 0.001, {
-        "stem": {2: grid([3], reads, lambda i, o: 1 + 0.5 * o)},
-        "dw": grids([], lambda i, o: 0.25 + 0.125 * i),
-        "conv": grids(reads, lambda i, o: 2 + 0.5 * i + 0.25 * o + 0.0625 * i * o),
-        "cat": grids([], lambda i, o: 0.5 * i),
-    })  # fmt: skip
+    return LatencyTable(
+        {},
+        block,
+        noise,
+        0.001,
+        {
+            "stem": {2: grid([3], reads, lambda i, o: 1 + 0.5 * o)},
+            "dw": grids([], lambda i, o: 0.25 + 0.125 * i),
+            "conv": grids(reads, lambda i, o: 2 + 0.5 * i + 0.25 * o + 0.0625 * i * o),
+            "cat": grids([], lambda i, o: 0.5 * i),
+        },
+    )
 
 
 def chain_time(a: int, b: int) -> float:
@@ -113,10 +119,15 @@ class Mixed(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.ReLU(),
-            nn.Conv2d(8, 12, 3, groups=4, padding=1), nn.Conv2d(12, 24, 5, groups=12), nn.BatchNorm2d(24),
-            nn.Conv2d(24, 6, (1, 3), dilation=2), nn.Conv2d(6, 1, 1),
-        )  # fmt: skip
+            nn.Conv2d(3, 8, 3, stride=2, padding=1),
+            nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(8, 12, 3, groups=4, padding=1),
+            nn.Conv2d(12, 24, 5, groups=12),
+            nn.BatchNorm2d(24),
+            nn.Conv2d(24, 6, (1, 3), dilation=2),
+            nn.Conv2d(6, 1, 1),
+        )
 
     def forward(self, images):
         return self.layers(images.permute(0, 3, 1, 2).float())
@@ -191,8 +202,9 @@ def test_savings_change_with_neighbours_alone(small):
     cost = MacCost(find_operators(small, Size(64, 64)))
     for name in groups:
         fewer = {**groups, name: groups[name] - 1}
-        changed = {other for other in groups if other != name
-                   and cost.saving(other, 1, groups) != cost.saving(other, 1, fewer)}  # fmt: skip
+        changed = {
+            other for other in groups if other != name and cost.saving(other, 1, groups) != cost.saving(other, 1, fewer)
+        }
         assert changed <= cost.neighbours(name)
         assert name in cost.neighbours(name)
 
@@ -210,7 +222,10 @@ def test_a_cost_model_of_measured_times_asks_for_them(name):
 
 def test_a_cost_model_is_a_name_and_a_wrong_name_lists_them():
     assert {name: COSTS[name] for name in COSTS} == {
-        "macs": MacCost, "none": UniformCost, "quadratic": QuadraticCost, "table": TableCost,
-    }  # fmt: skip
+        "macs": MacCost,
+        "none": UniformCost,
+        "quadratic": QuadraticCost,
+        "table": TableCost,
+    }
     with pytest.raises(ConfigError, match=r"pruner\.cost: expected one of macs, none, quadratic, table, got 'joules'"):
         COSTS.get("joules", "pruner.cost")
