@@ -3,6 +3,6 @@
 Here lives what runs a network or a fused operator on one machine, and what times such runs.
 """
 
-from gaze.pruning.cost.engines.base import ENGINES, Engine, Run
+from gaze.pruning.cost.engines.base import ENGINES, Engine
 
-__all__ = ["ENGINES", "Engine", "Run"]
+__all__ = ["ENGINES", "Engine"]
