@@ -5,6 +5,7 @@ dataclass does not know, a missing value or a wrong type is one line that names 
 """
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
@@ -14,8 +15,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gaze.errors import ConfigError, GazeError
+from gaze.images.diagnostics import silence_pillow
 
 Schema = TypeVar("Schema")
+
+_EXPECTED = (
+    "You are using the legacy TorchScript-based ONNX export",  # as is meant, see `gaze.models.onnx`
+    "The feature will be removed. Please remove usage of this function",
+    "Constant folding - Only steps=1 can be constant folded",
+)
+"""Warnings of torch's exporter that tell a command's user nothing."""
 
 
 def validate(config: DictConfig, schema: type[Schema]) -> Schema:
@@ -55,6 +64,7 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
         def composed(config: DictConfig) -> None:
             nonlocal started
             started = True
+            _silence()
             try:
                 run(validate(config, schema))
             except GazeError as error:
@@ -70,3 +80,10 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
         return main
 
     return decorate
+
+
+def _silence() -> None:
+    """Keeps from a command's user what libraries warn of; a verb has its process to itself."""
+    silence_pillow()
+    for message in _EXPECTED:
+        warnings.filterwarnings("ignore", message)

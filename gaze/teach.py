@@ -56,8 +56,9 @@ def teach(config: TeachConfig) -> int:
 
     Raises:
         ConfigError: there is no such model, or less than one view is asked for.
-        DataError: a store is missing or damaged, or `out` cannot be written.
+        DataError: a store is missing or damaged.
         ModelError: the model is damaged.
+        OutputError: `out` cannot be written.
     """
     if config.views < 1:
         raise ConfigError(f"views: expected at least 1, got {config.views}")

@@ -2,15 +2,19 @@
 
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
+from pictures import corners, stored
 
-from gaze.config import validate
-from gaze.errors import ConfigError
+from gaze.config import validate, verb
+from gaze.errors import ConfigError, OutputError
 from gaze.evaluate import EvaluateConfig
+from gaze.images import decode
 from gaze.models.config import ExportConfig
 from gaze.prepare import PrepareConfig
 from gaze.teach import TeachConfig
@@ -84,3 +88,33 @@ def test_a_failure_exits_with_1_and_one_line(tmp_path):
     assert result.returncode == 1
     assert [line for line in result.stderr.splitlines() if line.startswith("gaze.train: nowhere.h5: no such store")]
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def _teach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["teach", "data=osie", "hydra.run.dir=.", "hydra.output_subdir=null"])
+
+
+@pytest.mark.usefixtures("_teach")
+def test_a_verb_says_nothing_of_damaged_metadata_or_of_the_exporters_age():
+    def run(config: TeachConfig) -> None:
+        decode(stored(corners(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 20))
+        warnings.warn("You are using the legacy TorchScript-based ONNX export.", DeprecationWarning, stacklevel=1)
+        with pytest.raises(UserWarning, match="heard"):
+            warnings.warn("heard", stacklevel=1)
+        done.append(config)
+
+    done: list[TeachConfig] = []
+    verb("teach", TeachConfig)(run)()
+    assert len(done) == 1
+
+
+@pytest.mark.usefixtures("_teach")
+def test_what_cannot_be_written_exits_with_1_and_one_line(capsys: pytest.CaptureFixture[str]):
+    def run(config: TeachConfig) -> None:
+        raise OutputError.of(Path("a\nb"), OSError(28, "No space left on device"))
+
+    with pytest.raises(SystemExit) as stop:
+        verb("teach", TeachConfig)(run)()
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "gaze.teach: a\\nb: cannot be written (No space left on device)\n"

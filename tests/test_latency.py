@@ -6,7 +6,7 @@ import sys
 import pytest
 from PIL import Image
 
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, OutputError
 from gaze.latency import latency, main
 from gaze.models.config import BackboneConfig, FinalizerConfig, InputConfig, ModelConfig, ReadoutConfig
 from gaze.pruning.cost.config import LatencyConfig
@@ -54,6 +54,12 @@ def test_measures_prints_and_writes_table_errors_and_picture(tmp_path, capsys, m
     before = (tmp_path / "out/latency.json").read_bytes()
     latency(config(tmp_path / "out", networks=0))
     assert (tmp_path / "out/latency.json").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_before_anything_is_measured(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/out: cannot be written \(Not a directory\)$"):
+        latency(config(tmp_path / "file" / "out"))
 
 
 @pytest.mark.parametrize(

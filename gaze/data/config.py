@@ -19,6 +19,7 @@ class DataSetConfig:
         sigma_degrees: Gaussian of the density in degrees of visual angle; needs `pixels_per_degree`.
         sigma_pixels: the same in pixels of the stimulus, for sets that do not state their visual angle.
         pixels_per_degree: pixels of the stimulus in one degree of visual angle.
+        sigma_width: width in pixels of the stimuli that `sigma_pixels` holds for, where the set comes in several sizes.
     """
 
     name: str
@@ -30,9 +31,13 @@ class DataSetConfig:
     sigma_degrees: float | None
     sigma_pixels: float | None
     pixels_per_degree: float | None
+    sigma_width: int | None = None
 
-    def sigma(self) -> float:
+    def sigma(self, width: int | None = None) -> float:
         """The Gaussian of this set's densities in pixels of the stimulus.
+
+        Args:
+            width: of the stimuli in pixels; where `sigma_width` is given, sigma is scaled to it, to a tenth of a pixel.
 
         Raises:
             ConfigError: not exactly one of the two sigmas, degrees without `pixels_per_degree`, or not > 0.
@@ -46,7 +51,11 @@ class DataSetConfig:
             sigma = (self.sigma_degrees or 0.0) * (self.pixels_per_degree or 0.0)
         if not sigma > 0:
             raise ConfigError(f"sets.{self.name}: the sigma of the density must be above 0, got {sigma}")
-        return sigma
+        if self.sigma_width is not None and self.sigma_width < 1:
+            raise ConfigError(f"sets.{self.name}.sigma_width: expected pixels above 0, got {self.sigma_width}")
+        if width is None or self.sigma_width is None:
+            return sigma
+        return round(sigma * width / self.sigma_width, 1)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaze.errors import DataError
-from gaze.images import write_atomic
+from gaze.files import write_atomic
 
 COLUMNS = ("step", "layer", "count", "maps", "signal", "predicted_ms", "measured_ms", "maps_left", "loss",
            "information_gain")  # fmt: skip

@@ -20,7 +20,7 @@ from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError
-from gaze.images import write_atomic
+from gaze.files import write_atomic
 from gaze.models import STRIDE, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.config import resized

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from gaze.errors import ConfigError
-from gaze.images import write_atomic
+from gaze.files import make_folder, write_atomic
 from gaze.models import GazeNetwork, build_network, load_network
 from gaze.pruning.cost.config import LatencyConfig
 from gaze.pruning.cost.engines import ENGINES
@@ -38,7 +38,7 @@ class LatencyReport:
         self.size = config.timed_size(self.network.config.input.multiple)
         operators = find_operators(self.network, self.size)
         self.maps = {group.name: group.maps for group in find_groups(self.network)}
-        config.out.mkdir(parents=True, exist_ok=True)
+        make_folder(config.out)
         self.table = load_or_measure(config.out / "latency.json", operators, self.maps, self.engine, self.size)
         self.costs = {name: COSTS[name](operators, self.table) for name in COMPARED}
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gaze.errors import ConfigError
+from gaze.files import write_atomic
 from gaze.geometry import Size
-from gaze.images import write_atomic
 from gaze.pruning.cost.channel_block import alignment, filled, measure_block
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.engines.timing import Timing, noise_floor

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from gaze.files import write_atomic
 from gaze.geometry import Size
-from gaze.images import write_atomic
 from gaze.models.network import GazeNetwork
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.engines.timing import measure
