@@ -22,9 +22,9 @@ from gaze.config import verb as as_verb
 from gaze.errors import ConfigError, OutputError
 from gaze.evaluate import EvaluateConfig
 from gaze.images import decode
-from gaze.latency import LatencyConfig
 from gaze.models.config import ExportConfig
 from gaze.prepare import PrepareConfig
+from gaze.pruning.cost.config import LatencyConfig
 from gaze.teach import TeachConfig
 from gaze.training.config import PruneConfig, TrainConfig
 

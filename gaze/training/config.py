@@ -247,9 +247,10 @@ class PruneConfig:
         size = self.size is None or (len(self.size) == 2 and min(self.size) >= 1)
         expect(size, "size", "[width, height] in pixels, or null", self.size)
         expect_number("seed", self.seed, least=0, most=LARGEST_SEED)
-        from gaze.pruning.cost.engines import Engine  # torch takes seconds to import, a mistyped key should not
+        from gaze.pruning.cost.engines import ENGINES  # torch takes seconds to import, a mistyped key should not
 
-        Engine(self.engine, self.threads)
+        ENGINES.get(self.engine, "engine")
+        expect_number("threads", self.threads, least=1)
 
     def _check_budget(self) -> None:
         if (self.budget is None) == (self.budget_ms is None):

@@ -7,10 +7,11 @@ from gaze.errors import ConfigError
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
 from gaze.predictor import network_size
-from gaze.pruning.cost.engines import Engine
-from gaze.pruning.cost.kernels import find_units
+from gaze.pruning.cost.engines import ENGINES
+from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.latency_table import load_or_measure
-from gaze.pruning.cost.models import Cost, MacCost, QuadraticCost, TableCost, UniformCost
+from gaze.pruning.cost.models import COSTS
+from gaze.pruning.cost.models.table import TableCost
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.information.signal import Fisher, Magnitude, Random, Signal, Taylor
 from gaze.pruning.methods.fisher_pruning import FisherPruning, Rules
@@ -32,18 +33,14 @@ def make_pruning(config: PruneConfig, unpruned: GazeNetwork) -> FisherPruning | 
 
 def _make_fisher_pruning(config: PruneConfig, unpruned: GazeNetwork) -> FisherPruning:
     size = timed_size(config.size, unpruned)
-    engine = Engine(config.engine, config.threads)
-    units, maps = find_units(unpruned, size), {group.name: group.maps for group in find_groups(unpruned)}
+    engine = ENGINES.get(config.engine, "engine")(config.threads)
+    operators, maps = find_operators(unpruned, size), {group.name: group.maps for group in find_groups(unpruned)}
     stored = config.latency or config.out / "latency.json"
-    table = load_or_measure(stored, units, maps, engine, size, config.trainer.progress)
-    clock = TableCost(units, table)
-    costs: dict[str, Any] = {
-        "table": lambda: clock,
-        "quadratic": lambda: QuadraticCost(units, table),
-        "macs": lambda: MacCost(units),
-        "none": UniformCost,
-    }
-    cost: Cost = costs[config.pruner.cost]()
+    table = load_or_measure(
+        stored, operators, maps, engine, size, config.trainer.progress, named=config.latency is not None
+    )
+    clock = TableCost(operators, table)
+    cost = COSTS.get(config.pruner.cost, "pruner.cost")(operators, table)
     stopwatch = Stopwatch(unpruned, size, engine, config.rounds, relative=config.budget_ms is None)
     budget = config.budget_ms if config.budget_ms is not None else (config.budget or 0) * stopwatch.base
     rules = Rules(config.pruner.beta, tuple(config.pruner.exclude), config.pruner.multiple)
