@@ -1,8 +1,8 @@
 """Where people look in a photograph, and the crop that keeps it.
 
-`gaze.saliency(image)` predicts, `gaze.crop(image, ratio="1:1")` chooses the box; an image is a path, a PIL
-image or an H x W x 3 uint8 RGB array. What needs numpy, OpenCV or ONNX Runtime loads on first use, so that
-`import gaze` is quick.
+`gaze.saliency(image)` predicts, `gaze.crop(image, ratio="1:1")` chooses the box; an image is a path, the bytes of an
+encoded file, a PIL image or an H x W x 3 uint8 RGB array. What needs numpy, OpenCV or ONNX Runtime loads on first use,
+so that `import gaze` is quick.
 """
 
 from importlib import import_module
@@ -44,6 +44,9 @@ _LATER = {
     "saliency": "gaze.predictor",
 }
 
+for _public in (AspectRatio, Box, ConfigError, DataError, GazeError, ImageError, ModelError, Point, Size):
+    _public.__module__ = __name__  # what loads later says so where it stands
+
 
 def __getattr__(name: str) -> object:
     if name == "crop":  # the package is itself callable: see gaze/crop/__init__.py
@@ -51,7 +54,8 @@ def __getattr__(name: str) -> object:
     if name == "__version__":
         return _version()
     if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
+        globals()[name] = getattr(import_module(_LATER[name]), name)
+        return globals()[name]
     raise AttributeError(f"module 'gaze' has no attribute {name!r}")
 
 
@@ -59,7 +63,7 @@ def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version("gaze")
+        return version("gaze-crop")  # `gaze` on the package index is another project
     except PackageNotFoundError:  # a source tree that was never installed
         return "0+unknown"
 

@@ -26,6 +26,8 @@ class InputRule:
 class ModelCard:
     """What stands in `<name>.json` beside `<name>.onnx`."""
 
+    __module__ = "gaze"
+
     name: str
     version: str
     sha256: str

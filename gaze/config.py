@@ -11,6 +11,7 @@ them on the command line is told so.
 import re
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from fnmatch import fnmatchcase
@@ -27,6 +28,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gaze.errors import ConfigError, GazeError, check_settings, one_line, shown
+from gaze.images.diagnostics import silence_pillow
 
 Schema = TypeVar("Schema")
 
@@ -35,6 +37,13 @@ HELP = {"-h", "--help"}
 FILLED_BY = {"sets": "data"}
 """The group that fills a key, where it is not called so."""
 PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+
+_EXPECTED = (
+    "You are using the legacy TorchScript-based ONNX export",  # as is meant, see `gaze.models.onnx`
+    "The feature will be removed. Please remove usage of this function",
+    "Constant folding - Only steps=1 can be constant folded",
+)
+"""Warnings of torch's exporter that tell a command's user nothing."""
 
 
 def validate(config: DictConfig, schema: type[Schema]) -> Schema:
@@ -71,6 +80,7 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
         def work(config: DictConfig, overrides: Sequence[str]) -> None:
             settings = validate(config, schema)
             _refuse_idle(settings, overrides)
+            _silence()
             run(settings)
 
         @hydra.main(config_path="pkg://gaze.conf", config_name=name, version_base="1.3")
@@ -251,3 +261,10 @@ def _meaning(schema: type) -> dict[str, str]:
         for name, words in re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE):
             found[name] = " ".join(words.split())
     return found
+
+
+def _silence() -> None:
+    """Keeps from a command's user what libraries warn of; a verb has its process to itself."""
+    silence_pillow()
+    for message in _EXPECTED:
+        warnings.filterwarnings("ignore", message)

@@ -15,7 +15,7 @@ class GazeError(Exception):
 
 
 class ImageError(GazeError):
-    """A file or an array is not an image that gaze can read, or an image cannot be written."""
+    """A file or an array is not an image that gaze can read, or a format cannot hold an image."""
 
 
 class ModelError(GazeError):
@@ -31,7 +31,7 @@ class ConfigError(GazeError):
 
 
 class OutputError(GazeError):
-    """A picture or a manifest cannot be written; `fatal` where no other could be either, as on a full disk."""
+    """A file cannot be written; `fatal` where no other could be either, as on a full disk."""
 
     def __init__(self, message: str, fatal: bool = False) -> None:
         super().__init__(message, fatal)
@@ -44,7 +44,7 @@ class OutputError(GazeError):
     def of(cls, path: object, error: OSError) -> "OutputError":
         """What the system said of `path`, in one line."""
         fatal = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-        return cls(f"{path}: cannot be written ({error.strerror or error})", fatal)
+        return cls(f"{one_line(path)}: cannot be written ({error.strerror or one_line(error)})", fatal)
 
 
 def one_line(text: object) -> str:

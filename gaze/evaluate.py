@@ -6,6 +6,7 @@ done, 1 when a file or a model cannot be used, 2 when a setting is wrong.
 """
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from gaze.config import verb
 from gaze.data.config import PREPARED, DataSetConfig
+from gaze.data.splits import split_otherwise
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, check_settings, expect, expect_number, expect_one_of
 from gaze.evaluation import report
@@ -21,8 +23,9 @@ from gaze.evaluation.picture import Example, draw
 from gaze.evaluation.run import SetScores, score_split, summarize
 from gaze.evaluation.scores import METRICS
 from gaze.evaluation.sources import Source, open_source
+from gaze.files import write_atomic
 from gaze.fixations import SPLITS
-from gaze.images import decode, write_atomic
+from gaze.images import decode
 
 
 @dataclass
@@ -82,6 +85,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
     results = {}
     for name, entry in config.sets.items():
         bench = Bench(FixationStore(entry.store))
+        _tell_other_split(name, bench.store, source)
         scores = score_split(bench, source, config.split, config.batch)
         results[name] = scores, summarize(scores, config.resamples, config.seed)
         print(f"\n{report.title(name, scores)}\n{report.terminal_table(results[name][1], source.name)}")
@@ -92,6 +96,19 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
     _write(config.out / "evaluation.md", report.markdown(results, source.name))
     print(f"written to {config.out}")
     return results
+
+
+def _tell_other_split(name: str, store: FixationStore, source: Source) -> None:
+    """Says in one line that a score may be of photographs that were learnt."""
+    dataset = store.attributes.name
+    others = split_otherwise(dataset, store.names, store.splits) if dataset in source.trained_on else []
+    if others:
+        print(
+            f"gaze.evaluate: {name}: {source.name} was trained on {dataset}, and {store.path} has {len(others)} of "
+            f"{len(store)} photographs in another split than the lists that ship with gaze, so the model may have "
+            "learnt some that are scored here; gaze.prepare without data.splits splits by the lists",
+            file=sys.stderr,
+        )
 
 
 def _write_picture(path: Path, bench: Bench, source: Source, scores: SetScores, metric: str) -> None:

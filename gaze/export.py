@@ -8,9 +8,7 @@ from gaze.models.config import ExportConfig
 def main(config: ExportConfig) -> None:
     """Exports, compares with torch, and prints what was written."""
     from gaze.models.bundle import write_bundle  # torch takes seconds to import, a mistyped key should not
-    from gaze.training.process import prepare_process
 
-    prepare_process()
     print(write_bundle(config))
 
 

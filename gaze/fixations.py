@@ -69,8 +69,8 @@ class Fixations:
         """Leaves out order 0: where the eye already rested when the stimulus appeared."""
         return self.select(self.order != 0)
 
-    def inside(self, width: int, height: int) -> NDArray[np.bool_]:
-        """Tells for each fixation whether it lies on a pixel of the stimulus; NaN does not."""
+    def inside(self, width: int | NDArray[np.integer], height: int | NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Tells for each fixation whether it lies on a pixel of the stimulus, or of its own where sizes are [K]."""
         column, row = np.floor(self.x + 0.5), np.floor(self.y + 0.5)
         return (column >= 0) & (column < width) & (row >= 0) & (row < height)
 

@@ -87,6 +87,8 @@ class Predictor:
             network is another kind.
     """
 
+    __module__ = "gaze"
+
     def __init__(self, model: str | Path | None = None, threads: int = 1):
         self.path = find_model(model)
         self.card = ModelCard.load(self.path.with_suffix(".json"))
@@ -156,8 +158,8 @@ def saliency(image: ImageLike, predictor: Predictor | None = None, model: str | 
     """Predicts where people look.
 
     Args:
-        image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL
-            image is taken as it lies.
+        image: a path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB array. A file is turned
+            upright first; a PIL image is taken as it lies.
         predictor: a loaded model.
         model: instead of it, the name of a shipped model or an `.onnx` file, loaded once; None takes the default one.
 
@@ -170,6 +172,9 @@ def saliency(image: ImageLike, predictor: Predictor | None = None, model: str | 
         ModelError: the model is missing or damaged.
     """
     return np.exp(choose_predictor(predictor, model).log_density(as_rgb(image)))
+
+
+saliency.__module__ = "gaze"
 
 
 def _verified(path: Path, card: ModelCard) -> bytes:

@@ -2,8 +2,9 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,7 +13,7 @@ from gaze.config import verb
 from gaze.data.config import DataSetConfig
 from gaze.data.densities import normalise
 from gaze.data.readers import READERS, Entry
-from gaze.data.splits import hashed_split, read_splits
+from gaze.data.splits import UNLISTED, hashed_split, read_splits, shipped_splits
 from gaze.data.store import StoreAttributes, write_store
 from gaze.errors import ConfigError, DataError, GazeError, check_settings, expect, expect_one_of
 from gaze.fixations import Fixations, Stimulus
@@ -26,8 +27,8 @@ class DataConfig:
 
     Attributes:
         root: the folder as released.
-        splits: JSON `{set: {train: [names], val: [...], test: [...]}}`; null for the set's own split,
-            or else one by the hash of each name.
+        splits: JSON `{set: {train: [names], val: [...], test: [...]}}`; null for the lists that ship with gaze, else
+            the set's own split, else one by the hash of each name.
     """
 
     root: str
@@ -70,6 +71,21 @@ class PrepareConfig:
         return next(iter(self.sets.values()))
 
 
+@dataclass(frozen=True)
+class Rule:
+    """By what a set's images are kept.
+
+    Attributes:
+        split_of: the split of an image, None where it has none and is left out.
+        drop_first: whether an image needs fixations other than the first of a viewing.
+        width: pixels that every image has, None where they may differ.
+    """
+
+    split_of: Callable[[Entry], str | None]
+    drop_first: bool
+    width: int | None
+
+
 @dataclass
 class Omissions:
     """Counts what was kept and what was left out, and says each omission at once, by name."""
@@ -98,41 +114,43 @@ def prepare(config: PrepareConfig) -> Omissions:
 
     Raises:
         ConfigError: not exactly one set, an unknown reader or an impossible sigma.
-        DataError: the folder is not that set, not one image could be read, or the store cannot be written.
+        DataError: the folder is not that set, or not one image could be read.
+        OutputError: the store cannot be written.
     """
     check_settings(config)
     dataset = config.dataset
-    entries = READERS[dataset.reader](Path(config.data.root).expanduser())
-    splits = read_splits(config.data.splits, dataset.name) if config.data.splits else None
+    read = READERS.get(dataset.reader, f"sets.{dataset.name}.reader")
+    entries, report = read(Path(config.data.root).expanduser()), Omissions()
+    split_of = _split_rule(config.data, dataset.name, entries, report)
+    width = _first_width(entries) if dataset.sigma_width is not None else None
     attributes = StoreAttributes(
         dataset.name,
         dataset.license,
         dataset.source,
-        dataset.sigma(),
+        dataset.sigma(width),
         dataset.pixels_per_degree,
         dataset.drop_first,
     )
-    report = Omissions()
-    _report_missing(entries, splits, report)
+    rule = Rule(split_of, dataset.drop_first, width)
     out = config.out or dataset.store
     try:
-        write_store(out, attributes, read_stimuli(tqdm(entries, dataset.name, unit="image"), splits, report))
+        write_store(out, attributes, read_stimuli(tqdm(entries, dataset.name, unit="image"), rule, report))
     finally:
         print(f"{dataset.name}: {report.summary()}")
     print(f"{out}: written")
     return report
 
 
-def read_stimuli(entries: Iterable[Entry], splits: dict[str, str] | None, report: Omissions) -> Iterator[Stimulus]:
+def read_stimuli(entries: Iterable[Entry], rule: Rule, report: Omissions) -> Iterator[Stimulus]:
     """Reads one stimulus after the other, leaving out and reporting what is bad."""
     for entry in entries:
-        split = splits.get(entry.name) if splits is not None else entry.split or hashed_split(entry.name)
+        split = rule.split_of(entry)
         if split is None:
             report.images["unlisted"] += 1
             report.say(entry.name, "left out: in no split of data.splits")
             continue
         try:
-            stimulus = _read_stimulus(entry, split, report)
+            stimulus = _read_stimulus(entry, split, rule, report)
         except (GazeError, OSError, ValueError) as error:
             report.images["bad"] += 1
             report.say(entry.name, f"left out: {error}")
@@ -142,9 +160,11 @@ def read_stimuli(entries: Iterable[Entry], splits: dict[str, str] | None, report
         yield stimulus
 
 
-def _read_stimulus(entry: Entry, split: str, report: Omissions) -> Stimulus:
+def _read_stimulus(entry: Entry, split: str, rule: Rule, report: Omissions) -> Stimulus:
     image = entry.image.read_bytes()
     height, width = decode(image).shape[:2]
+    if rule.width not in (None, width):
+        raise DataError(f"{width} pixels wide, the first image of the set {rule.width}; its sigma holds for one width")
     gaze = entry.gaze(Size(width, height))
     if not isinstance(gaze, Fixations):
         return Stimulus(entry.name, image, width, height, split, Fixations.of([], []), normalise(gaze))
@@ -153,15 +173,57 @@ def _read_stimulus(entry: Entry, split: str, report: Omissions) -> Stimulus:
     if outside:
         report.fixations["outside"] += outside
         report.say(entry.name, f"{outside} of {len(gaze)} fixations lie outside the image and are left out")
-    if not inside.any():
+    kept = gaze.select(inside)
+    if not len(kept):
         raise DataError("no fixation inside the image")
-    return Stimulus(entry.name, image, width, height, split, gaze.select(inside))
+    if rule.drop_first and not len(kept.without_first()):
+        raise DataError("only first fixations of viewings inside the image, which this set leaves out")
+    return Stimulus(entry.name, image, width, height, split, kept)
 
 
-def _report_missing(entries: list[Entry], splits: dict[str, str] | None, report: Omissions) -> None:
-    for name in sorted(set(splits or ()) - {entry.name for entry in entries}):
-        report.images["missing"] += 1
-        report.say(name, "named in data.splits, but no such image")
+def _split_rule(
+    config: DataConfig, dataset: str, entries: list[Entry], report: Omissions
+) -> Callable[[Entry], str | None]:
+    """How an image gets its split; what the lists name and is not there is reported."""
+    if config.splits:
+        given = read_splits(config.splits, dataset)
+        for name in _missing(given, entries, report):
+            report.say(name, "named in data.splits, but no such image")
+        return lambda entry: given.get(entry.name)
+    shipped = shipped_splits(dataset)
+    if not shipped:
+        return lambda entry: entry.split or hashed_split(entry.name)
+    missing = _missing(shipped, entries, report)
+    if len(missing) == len(shipped):
+        raise DataError(
+            f"data.root={config.root}: none of its images is named as one of {dataset}'s, such as {missing[0]}; "
+            "for photographs of your own take data=folder, for other names give data.splits"
+        )
+    if missing:
+        report.say(dataset, f"{len(missing)} of its {len(shipped)} images are not there, the first {missing[0]}")
+    return partial(_shipped_split, shipped, report)
+
+
+def _missing(splits: dict[str, str], entries: list[Entry], report: Omissions) -> list[str]:
+    missing = sorted(splits.keys() - {entry.name for entry in entries})
+    report.images["missing"] += len(missing)
+    return missing
+
+
+def _shipped_split(shipped: dict[str, str], report: Omissions, entry: Entry) -> str:
+    if entry.name not in shipped:
+        report.say(entry.name, f"in none of the set's lists: in {UNLISTED}, so that nothing trained on is in test")
+    return shipped.get(entry.name, UNLISTED)
+
+
+def _first_width(entries: list[Entry]) -> int | None:
+    """Width in pixels of the first image that can be read."""
+    for entry in entries:
+        try:
+            return decode(entry.image.read_bytes()).shape[1]
+        except (GazeError, OSError):
+            continue
+    return None
 
 
 main = verb("prepare", PrepareConfig)(prepare)

@@ -68,8 +68,9 @@ def teach(config: TeachConfig) -> int:
 
     Raises:
         ConfigError: there is no such model, or a value makes no sense.
-        DataError: a store is missing or damaged, or `out` cannot be written.
+        DataError: a store is missing or damaged.
         ModelError: the model is damaged.
+        OutputError: `out` cannot be written.
     """
     check_settings(config)
     predictor = Predictor(config.network)

@@ -26,6 +26,7 @@ from fuzz_files import damaged
 from gaze.errors import ImageError
 from gaze.geometry import Box, Size
 from gaze.images import Encoding, Keep, Limits, Photo, cut, encode, open_photo
+from gaze.images.diagnostics import silence_pillow, without_stderr
 
 LIMITS = Limits(pixels=20_000_000)
 
@@ -79,8 +80,9 @@ def run(folder: Path, bound: float, seed: int, number: int) -> Outcome:
     path = folder / f"{number}.jpg"
     path.write_bytes(content)
     before, start = held(), time.perf_counter()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), without_stderr():
         warnings.simplefilter("error")
+        silence_pillow()
         read, finding = attempt(path)
     seconds, after = time.perf_counter() - start, held()
     path.unlink()

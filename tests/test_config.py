@@ -4,22 +4,27 @@ import copy
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
+from pictures import corners, stored
 
 from gaze import evaluate, export, latency, prepare, prune, teach, train
 from gaze.config import _bare, _meaning, _refuse_idle, choices, validate
-from gaze.errors import ConfigError
+from gaze.config import verb as as_verb
+from gaze.errors import ConfigError, OutputError
 from gaze.evaluate import EvaluateConfig
-from gaze.latency import LatencyConfig
+from gaze.images import decode
 from gaze.models.config import ExportConfig
 from gaze.prepare import PrepareConfig
+from gaze.pruning.cost.config import LatencyConfig
 from gaze.teach import TeachConfig
 from gaze.training.config import PruneConfig, TrainConfig
 
@@ -175,6 +180,7 @@ BAD: dict[str, list[str]] = {
     "sets.osie.sigma_degrees": [*NUMBER, "0", "-1"],
     "sets.osie.sigma_pixels": [*NUMBER, "0", "-1"],
     "sets.osie.pixels_per_degree": [*NUMBER, "0", "-1"],
+    "sets.osie.sigma_width": WHOLE,
     "data.root": TEXT,
     "data.splits": [*OPTIONAL, "''"],
     "model.name": TEXT,
@@ -216,7 +222,7 @@ BAD: dict[str, list[str]] = {
     "trainer.devices": ["0", "-1", "some", "[]", "[-1]", "1.5", "true", "null"],
     "trainer.strategy": ["luck", *TEXT],
     "pruner.method": ["channel", *TEXT],
-    "pruner.granularity": ["channel", *TEXT],
+    "pruner.granularity": ["channel", "[1]"],
     "pruner.signal": ["hunch", *TEXT],
     "pruner.decay": [*NUMBER, "0", "1.1"],
     "pruner.cost": ["gut", *TEXT],
@@ -421,3 +427,33 @@ def test_a_failure_exits_with_1_and_one_line(tmp_path):
     result = run("gaze.train", "data=osie", "sets.osie.store=nowhere.h5", f"out={tmp_path / 'run'}")
     assert result.returncode == 1
     assert result.stderr == "gaze.train: nowhere.h5: no such store; make it with python -m gaze.prepare\n"
+
+
+@pytest.fixture
+def _teach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["teach", "data=osie", "hydra.run.dir=.", "hydra.output_subdir=null"])
+
+
+@pytest.mark.usefixtures("_teach")
+def test_a_verb_says_nothing_of_damaged_metadata_or_of_the_exporters_age():
+    def run(config: TeachConfig) -> None:
+        decode(stored(corners(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 20))
+        warnings.warn("You are using the legacy TorchScript-based ONNX export.", DeprecationWarning, stacklevel=1)
+        with pytest.raises(UserWarning, match="heard"):
+            warnings.warn("heard", stacklevel=1)
+        done.append(config)
+
+    done: list[TeachConfig] = []
+    as_verb("teach", TeachConfig)(run)()
+    assert len(done) == 1
+
+
+@pytest.mark.usefixtures("_teach")
+def test_what_cannot_be_written_exits_with_1_and_one_line(capsys: pytest.CaptureFixture[str]):
+    def run(config: TeachConfig) -> None:
+        raise OutputError.of(Path("a\nb"), OSError(28, "No space left on device"))
+
+    with pytest.raises(SystemExit) as stop:
+        as_verb("teach", TeachConfig)(run)()
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "gaze.teach: a\\nb: cannot be written (No space left on device)\n"

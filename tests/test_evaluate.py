@@ -13,7 +13,7 @@ from PIL import Image
 import gaze
 from gaze.data.config import DataSetConfig
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, OutputError
 from gaze.evaluate import EvaluateConfig, evaluate, main
 from gaze.evaluation.scores import METRICS
 
@@ -35,6 +35,12 @@ def config(store: Path, out: Path, **changes) -> EvaluateConfig:
         "seed": 1,
     }
     return EvaluateConfig(**{**values, **changes})
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(small_store, bright_model, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"^\S*/file/\S*: cannot be written \(File exists\)$"):
+        evaluate(config(small_store, tmp_path / "file", network=str(bright_model)))
 
 
 def test_writes_a_table_json_markdown_and_a_picture_for_each_set(small_store, bright_model, tmp_path, capsys):

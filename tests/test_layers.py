@@ -26,7 +26,7 @@ VERBS = (
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("gaze.errors",),
-    ("gaze.geometry", "gaze.fixations", "gaze.registry"),
+    ("gaze.geometry", "gaze.files", "gaze.fixations", "gaze.registry"),
     ("gaze.weights",),
     ("gaze.images",),
     ("gaze.metrics", "gaze.framing", "gaze.card"),
@@ -45,6 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 CROPPING = (
     "errors",
     "geometry",
+    "files",
     "images",
     "metrics",
     "framing",

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import subprocess
@@ -9,13 +10,17 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 from PIL import Image
+from scipy.io import savemat
 
 from gaze.config import validate
 from gaze.data.config import DataSetConfig
 from gaze.data.readers import READERS
+from gaze.data.splits import shipped_splits
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, DataError
+from gaze.fixations import SPLITS
 from gaze.prepare import DataConfig, PrepareConfig, prepare
+from tests.data.conftest import cells
 
 SETS = ["cat2000", "eyecrowd", "folder", "mit1003", "osie", "salicon", "scene500", "taught"]
 ROWS = "image,subject,order,x,y,duration_ms\n"
@@ -96,6 +101,91 @@ def test_what_is_bad_is_named_counted_and_left_out(root, tmp_path, capsys):
     assert "2 fixations outside" in out
 
 
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("{n},0,0,5,5,1\n{n},1,0,6,6,1\n", "only first fixations of viewings"),
+        ("{n},0,0,5,5,1\n{n},0,1,900,5,1\n{n},1,0,nan,5,1\n", "only first fixations of viewings"),
+        ("{n},0,1,-9,5,1\n{n},1,1,5,30,1\n", "no fixation inside the image"),
+        ("{n},0,1,nan,nan,1\n{n},1,1,inf,5,1\n", "no fixation inside the image"),
+    ],
+)
+def test_a_photograph_without_usable_gaze_is_left_out_by_name(root, tmp_path, capsys, rows, reason):
+    cv2.imwrite(str(root / "images" / "bare.png"), np.zeros((30, 40, 3), np.uint8))
+    with (root / "fixations.csv").open("a") as file:
+        file.write(rows.format(n="bare.png"))
+    report = run(root, tmp_path / "out.h5")
+    out, err = capsys.readouterr()
+    assert f"bare.png: left out: {reason}" in err
+    assert "left out: 1 images (1 bad" in out
+    assert (report.images["bad"], report.images["kept"]) == (1, 4)
+    store = FixationStore(tmp_path / "out.h5")
+    assert "bare.png" not in store.names
+    assert store.seen().all()
+
+
+def test_a_set_that_keeps_first_fixations_keeps_a_photograph_with_no_other(root, tmp_path):
+    cv2.imwrite(str(root / "images" / "bare.png"), np.zeros((30, 40, 3), np.uint8))
+    with (root / "fixations.csv").open("a") as file:
+        file.write("bare.png,0,0,5,5,1\n")
+    assert run(root, tmp_path / "out.h5", "sets.folder.drop_first=false").images["kept"] == 5
+
+
+VIEWINGS = {"usable": [(3, 4), (5, 6)], "first": [(3, 4)], "outside": [(-9, 4), (99, 4)], "nan": [(np.nan, 4)] * 2}
+"""What one subject looked at, in order, on each of four photographs of 32 x 24."""
+
+
+def picture(path: Path, width: int = 32, height: int = 24) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def as_osie(root: Path, first: int = 1001, digits: int = 4) -> list[str]:
+    names = [f"{first + k:0{digits}}.jpg" for k in range(len(VIEWINGS))]
+    structs = []
+    for name, viewing in zip(names, VIEWINGS.values(), strict=True):
+        picture(root / "stimuli" / name)
+        x, y = np.array(viewing, float).T
+        structs.append({"img": name, "subjects": cells([{"fix_x": x, "fix_y": y, "fix_duration": x}])})
+    (root / "eye").mkdir()
+    savemat(root / "eye" / "fixations.mat", {"fixations": cells(structs)})
+    return names
+
+
+def as_eyecrowd(root: Path) -> list[str]:
+    return as_osie(root / "data", 1, 3)
+
+
+def as_fixatons(root: Path) -> list[str]:
+    for name, viewing in VIEWINGS.items():
+        picture(root / "STIMULI" / f"{name}.jpg")
+        (root / "SCANPATHS" / name).mkdir(parents=True)
+        (root / "SCANPATHS" / name / "a").write_text("".join(f"{x} {y} 0 1\n" for x, y in viewing))
+    return [f"{name}.jpg" for name in VIEWINGS]
+
+
+def as_folder(root: Path) -> list[str]:
+    rows = [ROWS]
+    for name, viewing in VIEWINGS.items():
+        picture(root / f"{name}.jpg")
+        rows += [f"{name}.jpg,0,{order},{x},{y},100\n" for order, (x, y) in enumerate(viewing)]
+    (root / "fixations.csv").write_text("".join(rows))
+    return [f"{name}.jpg" for name in VIEWINGS]
+
+
+@pytest.mark.parametrize(
+    ("data", "write"),
+    [("osie", as_osie), ("eyecrowd", as_eyecrowd), ("mit1003", as_fixatons), ("folder", as_folder)],
+)
+def test_whatever_the_reader_only_usable_gaze_is_stored(tmp_path, capsys, data, write):
+    usable, *others = write(tmp_path / "set")
+    report = prepare(settings(f"data={data}", f"data.root={tmp_path / 'set'}", f"out={tmp_path / 'out.h5'}"))
+    assert FixationStore(tmp_path / "out.h5").names == [usable]
+    assert report.images["bad"] == 3
+    err = capsys.readouterr().err
+    assert all(f"{name}: left out: " in err for name in others)
+
+
 def test_where_all_is_bad_there_is_an_error_and_no_file(root, tmp_path, capsys):
     for path in (root / "images").iterdir():
         path.write_bytes(b"no picture")
@@ -119,6 +209,67 @@ def test_the_splits_file_decides_and_what_it_misses_is_said(root, tmp_path, caps
     assert "2.png: left out: in no split of data.splits" in err
     assert "9.png: named in data.splits, but no such image" in err
     assert (report.images["unlisted"], report.images["missing"]) == (1, 1)
+
+
+@pytest.mark.parametrize("data", ["osie", "eyecrowd", "scene500"])
+def test_the_lists_that_ship_are_the_split_of_their_sets(root, tmp_path, data):
+    shipped = shipped_splits(data)
+    names = [next(name for name, split in shipped.items() if split == wanted) for wanted in SPLITS]
+    folder = renamed(root, names)
+    report = prepare(settings(f"data={data}", f"sets.{data}.reader=folder", f"data.root={folder}",
+                              f"out={tmp_path / 'out.h5'}"))  # fmt: skip
+    store = FixationStore(tmp_path / "out.h5")
+    assert dict(zip(store.names, store.splits.tolist(), strict=True)) == dict(zip(names, SPLITS, strict=True))
+    assert report.images["missing"] == len(shipped) - 3
+
+
+def test_a_photograph_in_no_list_that_ships_goes_to_train_and_never_to_test(root, tmp_path, capsys):
+    strangers = [f"stranger{k}.jpg" for k in range(3)]
+    folder = renamed(root, [*strangers, next(iter(shipped_splits("scene500")))])
+    prepare(settings("data=scene500", f"data.root={folder}", f"out={tmp_path / 'out.h5'}"))
+    store = FixationStore(tmp_path / "out.h5")
+    assert {store.splits[store.names.index(name)] for name in strangers} == {"train"}
+    err = capsys.readouterr().err
+    assert all(f"{name}: in none of the set's lists: in train" in err for name in strangers)
+
+
+def test_images_none_of_which_a_list_names_are_refused(root, tmp_path):
+    with pytest.raises(DataError, match=r"none of its images is named as one of scene500's, such as 001\.jpg"):
+        prepare(settings("data=scene500", f"data.root={root}", f"out={tmp_path / 'out.h5'}"))
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_splits_that_are_given_go_before_those_that_ship(root, tmp_path):
+    (tmp_path / "own.json").write_text(json.dumps({"osie": {"train": [], "val": [], "test": ["0.png", "1.png"]}}))
+    prepare(settings("data=osie", "sets.osie.reader=folder", f"data.root={root}", f"out={tmp_path / 'out.h5'}",
+                     f"data.splits={tmp_path / 'own.json'}"))  # fmt: skip
+    assert FixationStore(tmp_path / "out.h5").splits.tolist() == ["test", "test"]
+
+
+def renamed(root: Path, names: list[str]) -> Path:
+    """The first images of `root` under other names, in the table too."""
+    table = (root / "fixations.csv").read_text()
+    for number, name in enumerate(names):
+        (root / "images" / f"{number}.png").rename(root / "images" / name)
+        table = table.replace(f"\n{number}.png,", f"\n{name},")
+    for left in (root / "images").glob("?.png"):
+        left.unlink()
+    (root / "fixations.csv").write_text(table)
+    return root
+
+
+@pytest.mark.parametrize(("width", "sigma"), [(1024, 26.0), (800, 20.3), (512, 13.0)])
+def test_the_sigma_of_eyecrowd_grows_with_its_photographs(tmp_path, capsys, width, sigma):
+    rows = [ROWS]
+    for name, own in (("001.jpg", width), ("002.jpg", width), ("003.jpg", width + 1)):
+        picture(tmp_path / "stimuli" / name, own, 24)
+        rows.append(f"{name},0,1,3,4,100\n")
+    (tmp_path / "fixations.csv").write_text("".join(rows))
+    prepare(settings("data=eyecrowd", f"data.root={tmp_path}", f"out={tmp_path / 'out.h5'}"))
+    store = FixationStore(tmp_path / "out.h5")
+    assert store.attributes.sigma_pixels == sigma
+    assert store.names == ["001.jpg", "002.jpg"]
+    assert f"003.jpg: left out: {width + 1} pixels wide, the first image of the set {width}" in capsys.readouterr().err
 
 
 def test_maps_become_densities_that_sum_to_one(root, tmp_path):
@@ -154,7 +305,7 @@ def test_one_set_at_a_time(root):
 
 
 def test_an_unknown_reader_is_named(root, tmp_path):
-    with pytest.raises(ConfigError, match=r"sets\.folder\.reader: expected one of cat2000, folder"):
+    with pytest.raises(ConfigError, match=r"sets\.folder\.reader: expected one of cat2000, eyecrowd, folder"):
         run(root, tmp_path / "out.h5", "sets.folder.reader=nope")
 
 
@@ -187,10 +338,27 @@ def environment() -> dict[str, str]:
 
 
 @pytest.mark.shared
+def test_the_authors_files_of_eyecrowd_are_recognised(shared, tmp_path):
+    root = shared / "data" / "eyecrowd_official"
+    report = prepare(settings("data=eyecrowd", f"data.root={root}", f"out={tmp_path / 'e.h5'}"))
+    store, lists = FixationStore(tmp_path / "e.h5"), json.loads((shared / "data" / "splits.json").read_text())
+    assert store.names == sorted(path.name for path in (root / "data" / "stimuli").iterdir())
+    assert (store.sizes == (1024, 768)).all()
+    assert store.attributes.sigma_pixels == 26
+    assert all(name in lists["eyecrowd"][split] for name, split in zip(store.names, store.splits, strict=True))
+    assert (report.images["bad"], report.images["missing"]) == (0, 500 - len(store))
+    with (shared / "data" / "eyecrowd" / "fixations.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["image"] == store.names[0]]
+    x = (store.fixations(0, raw=True).x + 0.5) * 800 / 1024 - 0.5
+    np.testing.assert_allclose(x, [float(row["x"]) for row in rows], atol=0.06)
+
+
+@pytest.mark.shared
 def test_the_salicon_sample_is_stored(shared, tmp_path):
-    config = settings("data=salicon", f"data.root={shared / 'data' / 'salicon'}", f"out={tmp_path / 's.h5'}")
-    report = prepare(config)
+    root = shared / "data" / "salicon"
+    report = prepare(settings("data=salicon", f"data.root={root}", f"out={tmp_path / 's.h5'}"))
     store = FixationStore(tmp_path / "s.h5")
-    assert report.images == {"kept": 61, "train": 61}
+    counts = {split: len(list((root / "images" / split).iterdir())) for split in ("train", "val")}
+    assert report.images == {"kept": sum(counts.values()), **counts}
     assert (store.sizes == (640, 480)).all()
-    assert all(len(store.fixations(i)) for i in range(61))
+    assert all(len(store.fixations(i)) for i in range(len(store)))

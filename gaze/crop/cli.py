@@ -3,23 +3,24 @@
 import io
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 
-from gaze.crop.options import parser
+from gaze.crop.options import check, parser, request, settings
 from gaze.errors import ConfigError, GazeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     options = parser().parse_args(arguments)
-    from gaze.crop import run, wishes  # here, so that --help and a wrong option need not load what predicts
-
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is, whatever its bytes
-    warnings.filterwarnings("ignore", module="PIL")  # a file that cannot be used is an error, the rest is noise
     try:
-        return run.run(options.input, options.output, wishes.request(options), wishes.settings(options))
+        check(options)
+        from gaze.crop.run import run  # here, so that --help and a wrong option need not load what predicts
+        from gaze.images.diagnostics import silence_pillow
+
+        silence_pillow()
+        return run(options.input, options.output, request(options), settings(options))
     except ConfigError as error:
         parser().error(str(error))
     except GazeError as error:

@@ -1,14 +1,23 @@
-"""The options of `python -m gaze.crop`, in groups as people look for them."""
+"""The options of `python -m gaze.crop`, in groups as people look for them, and what they mean.
+
+What predicts is imported by those functions alone that need it, so that `--help` and a wrong option are quick.
+"""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gaze
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, ImageError
 from gaze.geometry import AspectRatio, Size
 from gaze.weights import DEFAULT, SHIPPED
+
+if TYPE_CHECKING:
+    from gaze.crop.folder.settings import RunSettings
+    from gaze.crop.photo.request import Request
+    from gaze.framing.choice import Framing
 
 EPILOG = """
 One photo is written beside itself, photo.jpg to photo_1x1.jpg. A folder is read with its subfolders and written to
@@ -67,7 +76,7 @@ def _choosing(group: Any) -> None:
     add("--focus", str, "X,Y", "crop around this place, in pixels of the upright photo or as X%%,Y%%", **again)
     add("--focus-file", Path, "CSV", "rows photo,x,y: focus points of the photos of a folder, by relative path")
     weight = "how much focus points count: 1 overrides the model (default), less pulls it"
-    add("--focus-weight", _share("focus-weight"), "W", weight, default=1.0)
+    add("--focus-weight", _share("focus-weight"), "W", weight)
     add("--candidates", _count("candidates"), "N", "write the N best crops of a ratio that overlap little", default=1)
     add(
         "--min-confidence",
@@ -123,6 +132,150 @@ def _running(group: Any) -> None:
     add("--max-bytes", type=_reader(_count("max-bytes")), metavar="N", help="refuse larger files")
     add("--fail-fast", action="store_true", help="stop at the first photo that fails")
     add("--manifest", type=Path, metavar="PATH", help="where the manifest goes (default: into the output folder)")
+
+
+FOR_FOLDERS = ("include", "exclude", "follow_symlinks", "shard", "jobs", "fail_fast", "manifest", "report")
+"""Options of which one photo makes no use."""
+
+NOT_PIPED = ("template", "overwrite", "json", "heatmap")
+"""Options of which standard output makes no use: it holds one thumbnail, which has no name."""
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuses options that would do nothing.
+
+    Raises:
+        ConfigError: names the first of them.
+    """
+    source, piped = options.input, "-" in (options.input, options.output)
+    if options.engine == "local" and "://" not in source and (source == "-" or not Path(source).is_dir()):
+        for name in _named(options, FOR_FOLDERS):
+            raise ConfigError(f"{name}: expected a folder of photos, got {source}")
+        several = ["--candidates"] if options.candidates > 1 else []
+        for name in [*_named(options, NOT_PIPED), *several] if piped else []:
+            raise ConfigError(f"{name}: standard output holds one thumbnail and nothing else")
+        if options.focus_file and source == "-":
+            raise ConfigError("--focus-file: a photo from standard input has no name; --focus says where")
+    _check_pairs(options)
+
+
+def _check_pairs(options: argparse.Namespace) -> None:
+    """The same of those that do nothing without another, or beside it."""
+    if options.focus_weight is not None and not (options.focus or options.focus_file):
+        raise ConfigError("--focus-weight: weighs focus points, so it needs --focus or --focus-file")
+    if options.min_confidence is not None and options.focus:
+        raise ConfigError("--min-confidence: says when a crop stays in the centre, which with --focus it never does")
+    if options.upscale and not options.size:
+        raise ConfigError("--upscale: enlarges up to a size, so it needs --size")
+    if options.keep and options.fill is None:
+        raise ConfigError("--keep: shows more than the ratio holds, so it needs --fill COLOR")
+
+
+def _named(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Those that were given, as they are written."""
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) not in (None, False, [])]
+
+
+def request(options: argparse.Namespace) -> "Request":
+    """What the options want of every photo.
+
+    Raises:
+        ConfigError: they do not fit together.
+    """
+    from gaze.crop.photo.naming import TEMPLATE
+    from gaze.crop.photo.request import Request
+    from gaze.crop.photo.shapes import shapes
+    from gaze.images import Encoding, Keep, Limits
+
+    if options.fill is not None:
+        _check_color(options.fill)
+    return Request(
+        shapes=shapes(options.ratio or [], options.size or []),
+        framing=_framing(options),
+        model=options.model,
+        encoding=Encoding(
+            format=_format(options.format) if options.format else None,
+            quality=options.quality,
+            progressive=options.progressive,
+            chroma=options.chroma,
+        ),
+        keep=Keep(metadata=options.keep_metadata, profile=options.keep_profile),
+        limits=_given(Limits(), pixels=options.max_pixels, bytes=options.max_bytes),
+        template=options.template or TEMPLATE,
+        upscale=options.upscale,
+        fill=options.fill,
+        frames=None if options.frames == "all" else 1,
+        focus_weight=1.0 if options.focus_weight is None else options.focus_weight,
+        heatmap="{stem}_heatmap{ext}" if options.heatmap else None,
+        overwrite=options.overwrite,
+        preview=options.report is not None,
+    )
+
+
+def settings(options: argparse.Namespace) -> "RunSettings":
+    """How the options want the run to go.
+
+    Raises:
+        ConfigError: a focus point or the shard cannot be read.
+    """
+    from gaze.crop.folder.listing import Selection, Shard
+    from gaze.crop.folder.settings import RunSettings
+    from gaze.crop.photo.focus import FocusPoint, read_focus
+
+    points = read_focus(options.focus_file) if options.focus_file else {}
+    if options.focus:
+        points[""] = tuple(FocusPoint.parse(text) for text in options.focus)
+    return RunSettings(
+        selection=Selection(
+            tuple(options.include),
+            tuple(options.exclude),
+            options.follow_symlinks,
+            Shard.parse(options.shard) if options.shard else Shard(),
+        ),
+        focus=points,
+        engine=options.engine,
+        jobs=options.jobs,
+        timeout=options.timeout,
+        as_json=options.json,
+        quiet=options.quiet,
+        fail_fast=options.fail_fast,
+        report=Path(options.report).absolute() if options.report else None,
+        manifest=options.manifest,
+    )
+
+
+def _framing(options: argparse.Namespace) -> "Framing":
+    from gaze.framing.choice import Framing
+
+    return _given(
+        Framing(candidates=options.candidates, keep=options.keep),
+        zoom=options.zoom,
+        padding=options.padding,
+        threshold=options.min_confidence,
+    )
+
+
+def _given(values, **changes):  # type: ignore[no-untyped-def]
+    """A copy with those changes that are not None: the defaults stand with the dataclass."""
+    return replace(values, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _format(name: str) -> str:
+    from gaze.images import output_format
+
+    try:
+        return output_format(f".{name.lower()}")
+    except ImageError as error:
+        raise ConfigError(f"--format {name}: {error}") from error
+
+
+def _check_color(text: str) -> None:
+    from PIL import ImageColor
+
+    try:
+        ImageColor.getrgb(text)
+    except ValueError as error:
+        raise ConfigError(f"--fill: expected a colour such as white or #1a1a1a, got {text!r}") from error
 
 
 class _Version(argparse.Action):

@@ -25,6 +25,7 @@ class DataSetConfig:
         sigma_degrees: Gaussian of the density in degrees of visual angle; needs `pixels_per_degree`.
         sigma_pixels: the same in pixels of the stimulus, for sets that do not state their visual angle.
         pixels_per_degree: pixels of the stimulus in one degree of visual angle.
+        sigma_width: width in pixels of the stimuli that `sigma_pixels` holds for, where the set comes in several sizes.
     """
 
     name: str
@@ -36,6 +37,7 @@ class DataSetConfig:
     sigma_degrees: float | None
     sigma_pixels: float | None
     pixels_per_degree: float | None
+    sigma_width: int | None = None
 
     def check(self, key: str | None = None) -> None:
         """Raises ConfigError where a name is empty or `sigma` does; `key` of the set in the configuration."""
@@ -44,10 +46,14 @@ class DataSetConfig:
             expect(bool(getattr(self, name)), f"{place}.{name}", "text", getattr(self, name))
         for name in ("sigma_degrees", "sigma_pixels", "pixels_per_degree"):
             expect_number(f"{place}.{name}", getattr(self, name), above=0)
+        expect_number(f"{place}.sigma_width", self.sigma_width, least=1)
         self.sigma()
 
-    def sigma(self) -> float:
+    def sigma(self, width: int | None = None) -> float:
         """The Gaussian of this set's densities in pixels of the stimulus.
+
+        Args:
+            width: of the stimuli in pixels; where `sigma_width` is given, sigma is scaled to it, to a tenth of a pixel.
 
         Raises:
             ConfigError: not exactly one of the two sigmas, degrees without `pixels_per_degree`, or not > 0.
@@ -60,7 +66,11 @@ class DataSetConfig:
         if sigma is None:
             sigma = (self.sigma_degrees or 0.0) * (self.pixels_per_degree or 0.0)
         expect_number(f"sets.{self.name}: the sigma of the density", sigma, above=0)
-        return sigma
+        wide = self.sigma_width is None or self.sigma_width >= 1
+        expect(wide, f"sets.{self.name}.sigma_width", "pixels above 0", self.sigma_width)
+        if width is None or self.sigma_width is None:
+            return sigma
+        return round(sigma * width / self.sigma_width, 1)
 
 
 @dataclass

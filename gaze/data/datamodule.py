@@ -51,13 +51,15 @@ class GazeDataModule(pl.LightningDataModule):
         self.loader, self.seed = loader, seed
         self.train_set = GazeDataset(list(stores.values()), "train", rule, stride, augment)
         self.val_set = GazeDataset(list(stores.values()), "val", rule, stride, augment)
+        if not len(BucketBatches(self.train_set, loader.batch_size, self.weights, seed, 0)):
+            raise ConfigError("loader.weights: no photograph is drawn in an epoch; give one of the sets more weight")
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the trainer's current epoch (reloaded every epoch)."""
         return self._loader(self.train_set, self.trainer.current_epoch if self.trainer else 0)
 
     def val_dataloader(self) -> DataLoader:
-        """Every validation image once, as it is."""
+        """Every validation image, as it is, counted once."""
         return self._loader(self.val_set, None)
 
     def _loader(self, dataset: GazeDataset, epoch: int | None) -> DataLoader:

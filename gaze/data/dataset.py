@@ -1,7 +1,8 @@
 """Stimuli of several stores as training examples: the image a network sees, and where people looked in it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -23,10 +24,17 @@ from gaze.predictor import network_size
 
 @dataclass(frozen=True)
 class Draw:
-    """One example to be drawn: which stimulus, and the seed of its augmentation (None: as it is)."""
+    """One example to be drawn.
+
+    Attributes:
+        index: of the stimulus.
+        seed: of its augmentation; None: as it is.
+        counted: False where it only gives a process of a validation something to do, and another counts it.
+    """
 
     index: int
     seed: tuple[int, ...] | None = None
+    counted: bool = True
 
 
 class GazeDataset(Dataset):
@@ -34,7 +42,8 @@ class GazeDataset(Dataset):
 
     An example is a dict: `image` uint8 h x w x 3 RGB at the size the network sees; `target` float32
     h/stride x w/stride, the share of the fixations in each cell, or the density where a set has no points
-    (sum 1); `store` the position of its set. It depends on its `Draw` alone, whatever the worker and the order.
+    (sum 1); `store` the position of its set; `counted` bool. It depends on its `Draw` alone, whatever the worker
+    and the order.
 
     Args:
         stores: the prepared data sets.
@@ -80,6 +89,7 @@ class GazeDataset(Dataset):
             "image": torch.from_numpy(np.ascontiguousarray(image)),
             "target": torch.from_numpy(np.ascontiguousarray(target)),
             "store": torch.tensor(store),
+            "counted": torch.tensor(draw.counted),
         }
 
     def photo(self, index: int, rule: InputRule) -> Tensor:
@@ -131,13 +141,17 @@ def _cell_counts(fixations: Fixations, box: Box, cells: Size) -> NDArray[np.floa
 class BucketBatches(Sampler[list[Draw]]):
     """Batches of stimuli that share a size, shuffled anew each epoch.
 
+    Every process has as many, as each step of one waits for the others. Where the batches cannot be shared evenly the
+    first come again, cyclically, as with torch's `DistributedSampler`: in training as any other, in validation not
+    counted.
+
     Args:
         dataset: what to draw from.
         batch_size: of every batch but the last of a size.
         weights: how often each store's stimuli come in an epoch: 1 once, 2 twice, 0.5 half of them.
         seed: with `epoch` it fixes every draw, so that a resumed run draws what it would have drawn.
         epoch: counts from 0; None takes every stimulus once, in order, not augmented (validation).
-        rank: of this process among `world`, which share the batches evenly.
+        rank: of this process among `world`.
         world: number of processes.
     """
 
@@ -154,8 +168,10 @@ class BucketBatches(Sampler[list[Draw]]):
         batches = [draws[i : i + batch_size] for draws in buckets.values() for i in range(0, len(draws), batch_size)]
         if epoch is not None:
             batches = [batches[i] for i in rng.permutation(len(batches))]
-            batches += batches[: -len(batches) % world]  # every process takes as many steps
-        self.batches = batches[rank::world]
+        again = list(islice(cycle(batches), -len(batches) % world))
+        if epoch is None:
+            again = [[replace(draw, counted=False) for draw in batch] for batch in again]
+        self.batches = (batches + again)[rank::world]
 
     def __iter__(self) -> Iterator[list[Draw]]:
         return iter(self.batches)

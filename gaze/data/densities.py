@@ -22,9 +22,7 @@ def fixation_map(fixations: Fixations, size: Size) -> NDArray[np.float32]:
 
 
 def fixation_density(fixations: Fixations, size: Size, sigma: float) -> NDArray[np.float32]:
-    """Blurs the fixation map with a Gaussian of `sigma` pixels, cut at 4 sigma, and makes it sum to 1.
-
-    Mass that falls over the border is lost before the map is normalised, so no fixation is mirrored back in.
+    """The fixation map under `blurred`, a Gaussian of `sigma` pixels.
 
     Returns:
         float32 size.height x size.width >= 0, sum 1.
@@ -32,14 +30,25 @@ def fixation_density(fixations: Fixations, size: Size, sigma: float) -> NDArray[
     Raises:
         ValueError: no fixation lies inside the stimulus, or `sigma` is not above 0.
     """
-    if not sigma > 0:
-        raise ValueError(f"sigma must be above 0 pixels, got {sigma}")
     counts = fixation_map(fixations, size)
     if not counts.any():
         raise ValueError("no fixation inside the stimulus, so there is no density")
+    return blurred(counts, sigma)
+
+
+def blurred(values: NDArray, sigma: float) -> NDArray[np.float32]:
+    """Blurs a map (H x W >= 0) with a Gaussian of `sigma` pixels, cut at 4 sigma, and makes it sum to 1.
+
+    Mass that falls over the border is lost before the map is normalised, so no fixation is mirrored back in. A
+    prediction that is compared with a fixation density is blurred by this too: one rule at the border for both.
+
+    Raises:
+        ValueError: `sigma` is not above 0, or the map is as `normalise` does not take it.
+    """
+    if not sigma > 0:
+        raise ValueError(f"sigma must be above 0 pixels, got {sigma}")
     width = 2 * int(np.ceil(4 * sigma)) + 1
-    blurred = cv2.GaussianBlur(counts, (width, width), sigma, borderType=cv2.BORDER_CONSTANT)
-    return normalise(blurred)
+    return normalise(cv2.GaussianBlur(values, (width, width), sigma, borderType=cv2.BORDER_CONSTANT))
 
 
 def normalise(values: NDArray) -> NDArray[np.float32]:

@@ -2,11 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from gaze.errors import DataError
 from gaze.fixations import SPLITS
+
+SHIPPED = Path(__file__).with_name("splits.json")
+"""The lists of the sets that the shipped models were trained and judged by."""
+
+UNLISTED = "train"
+"""Split of a photograph that a shipped list lacks: whatever it is, nothing that was trained on comes into test."""
 
 
 def read_splits(path: str | Path, dataset: str) -> dict[str, str]:
@@ -31,6 +38,19 @@ def read_splits(path: str | Path, dataset: str) -> dict[str, str]:
             if splits.setdefault(name, split) != split:
                 raise DataError(f"{path}: {dataset!r} lists {name} in {splits[name]} and in {split}")
     return splits
+
+
+@cache
+def shipped_splits(dataset: str) -> dict[str, str]:
+    """The split of each name in the lists that ship with gaze; empty for a set that has none there."""
+    return read_splits(SHIPPED, dataset) if dataset in json.loads(SHIPPED.read_text(encoding="utf-8")) else {}
+
+
+def split_otherwise(dataset: str, names: Iterable[str], splits: Iterable[str]) -> list[str]:
+    """Those of `names` whose split is another than by the lists that ship; none for a set without lists there."""
+    shipped = shipped_splits(dataset)
+    pairs = zip(names, splits, strict=True)
+    return [name for name, split in pairs if shipped.get(name, UNLISTED) != split] if shipped else []
 
 
 def _is_names(names: object) -> bool:

@@ -1,5 +1,6 @@
 """A prepared data set on disk, read at random by many workers. `gaze.data.layout` describes the file."""
 
+import logging
 import os
 import weakref
 from dataclasses import fields
@@ -19,6 +20,7 @@ from gaze.fixations import FIELDS, SPLITS, Fixations, Stimulus
 
 __all__ = ["FixationStore", "StoreAttributes", "write_store"]
 
+_log = logging.getLogger(__name__)
 _TABLES = ("images", "densities", "fixations")
 
 
@@ -45,6 +47,7 @@ class FixationStore:
             raise DataError(f"{self.path}: no such store; make it with python -m gaze.prepare")
         self._file: h5py.File | None = None
         self._tables: dict[str, h5py.Dataset] = {}
+        self._seen: NDArray[np.bool_] | None = None
         try:
             with h5py.File(self.path, "r", locking=False) as file:
                 self.attributes = _read_attributes(file, self.path)
@@ -91,14 +94,41 @@ class FixationStore:
         return fixations.without_first() if self.attributes.drop_first and not raw else fixations
 
     def indices(self, split: str) -> NDArray[np.int64]:
-        """The positions of one split's stimuli, ascending.
+        """The positions of one split's stimuli, ascending, without those that `seen` says nobody looked at.
 
         Raises:
             DataError: there is no such split.
         """
         if split not in SPLITS:
             raise DataError(f"{self.path}: split must be one of {', '.join(SPLITS)}, got {split!r}")
-        return np.flatnonzero(self.splits == split)
+        return np.flatnonzero((self.splits == split) & self.seen())
+
+    def seen(self) -> NDArray[np.bool_]:
+        """Tells for each stimulus whether there is gaze on it.
+
+        That is a density, or a fixation on the image that obeys `attributes.drop_first`. `gaze.prepare` stores no
+        other stimulus; one that is there all the same is named in the log, once.
+        """
+        if self._seen is None:
+            self._seen = self._looked_at()
+            unseen = [self.names[index] for index in np.flatnonzero(~self._seen)]
+            if unseen:
+                _log.warning("%s: left out, as there is no gaze on them: %s", self.path, ", ".join(unseen))
+        return self._seen
+
+    def _looked_at(self) -> NDArray[np.bool_]:
+        if self.attributes.teacher is not None:  # a density for each
+            return np.ones(len(self), bool)
+        rows = self._read("fixations", slice(None))
+        image = np.repeat(np.arange(len(self)), np.diff(self._offsets))
+        fixations = Fixations(*(rows[name] for name in FIELDS))
+        good = fixations.inside(*self.sizes[image].T)
+        if self.attributes.drop_first:
+            good &= fixations.order != 0
+        seen = np.bincount(image[good], minlength=len(self)) > 0
+        for index in np.flatnonzero(~seen):
+            seen[index] = self._read("densities", index).size > 0
+        return seen
 
     def close(self) -> None:
         """Closes the file; the next reading opens it again."""

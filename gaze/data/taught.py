@@ -26,7 +26,7 @@ class Taught:
     weight: float
 
     def mix(self, index: int, stimulus: Size, box: Box, target: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A target with the teacher's share in it.
+        """A target with the teacher's share in it; as it is where the teacher expects nobody to look.
 
         Args:
             index: of the entry.
@@ -38,5 +38,8 @@ class Taught:
         if density is None:
             return target
         whole = cv2.resize(density.astype(np.float32), (stimulus.width, stimulus.height))
-        taught = normalise(resized_window(whole, box, Size(target.shape[1], target.shape[0])))
+        window = resized_window(whole, box, Size(target.shape[1], target.shape[0]))
+        if not window.any():  # float16 keeps nothing below a 17-millionth of the peak
+            return target
+        taught = normalise(window)
         return (1 - self.weight) * target + self.weight * taught

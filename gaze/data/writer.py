@@ -1,9 +1,6 @@
 """Writes a store: one stimulus in memory at a time, all or nothing on disk."""
 
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 
 from gaze.data.layout import BYTES, FIXATION, FORMAT, TEXT, StoreAttributes
 from gaze.errors import DataError
+from gaze.files import replacing
 from gaze.fixations import FIELDS, SPLITS, Stimulus
 
 
@@ -25,36 +23,17 @@ def write_store(path: str | Path, attributes: StoreAttributes, stimuli: Iterable
         The number of stimuli written.
 
     Raises:
-        DataError: there was none, a name came twice, or the file cannot be written.
+        DataError: there was none, or a name came twice.
+        OutputError: the file cannot be written.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs["format"] = FORMAT
-            file.attrs.update({key: value for key, value in asdict(attributes).items() if value is not None})
-            count = _write_stimuli(file, stimuli)
-            if not count:
-                raise DataError(f"{path}: nothing to write, no stimulus could be read")
-    except OSError as error:
-        raise DataError(f"{path}: cannot write the store: {error}") from error
+    with replacing(path) as scratch, h5py.File(scratch.name, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs.update({key: value for key, value in asdict(attributes).items() if value is not None})
+        count = _write_stimuli(file, stimuli)
+        if not count:
+            raise DataError(f"{path}: nothing to write, no stimulus could be read")
     return count
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[str]:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(descriptor)
-    try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 def _write_stimuli(file: h5py.File, stimuli: Iterable[Stimulus]) -> int:

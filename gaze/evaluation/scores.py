@@ -13,13 +13,12 @@ A saliency map is no density: every metric sees it as it is, and there is no inf
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gaze import metrics
 from gaze.baselines import GoldModel
-from gaze.data.densities import normalise
+from gaze.data.densities import blurred
 from gaze.fixations import Fixations
 
 METRICS = {
@@ -85,12 +84,6 @@ class MetricMaps:
     def of_saliency(cls, saliency: NDArray) -> "MetricMaps":
         """The same saliency map (values >= 0) for every metric."""
         return cls(saliency, saliency, saliency, None)
-
-
-def blurred(density: NDArray, sigma: float) -> NDArray[np.float32]:
-    """A density under a Gaussian of `sigma` pixels; mirrored at the border, so uniform stays uniform."""
-    width = 2 * int(np.ceil(4 * sigma)) + 1
-    return normalise(cv2.GaussianBlur(density, (width, width), sigma, borderType=cv2.BORDER_REFLECT))
 
 
 def score(maps: MetricMaps, target: Target) -> Scores:

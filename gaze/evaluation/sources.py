@@ -30,12 +30,14 @@ class Source:
         predict: stimuli -> one float32 map each, at the size of the stimulus.
         is_density: whether the maps are natural-log densities; otherwise they are saliency maps >= 0.
         facts: what a report says of it.
+        trained_on: names of the data sets that it says it was trained on.
     """
 
     name: str
     predict: Callable[[Sequence[Stimulus]], list[NDArray[np.float32]]]
     is_density: bool = True
     facts: dict[str, Any] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
 
 
 def open_source(network: str | None, maps: str | None) -> Source:
@@ -60,15 +62,20 @@ def open_source(network: str | None, maps: str | None) -> Source:
 def _from_export(predictor: Predictor) -> Source:
     card = predictor.card
     facts = {"name": card.name, "version": card.version, "sha256": card.sha256}
-    return Source(card.name, lambda stimuli: [predictor.log_density(decode(s.image)) for s in stimuli], facts=facts)
+
+    def predict(stimuli: Sequence[Stimulus]) -> list[NDArray[np.float32]]:
+        return [predictor.log_density(decode(s.image)) for s in stimuli]
+
+    return Source(card.name, predict, facts=facts, trained_on=tuple(card.trained_on))
 
 
 def _from_checkpoint(path: Path) -> Source:
     import torch  # heavy, and an exported model needs none of it
 
-    from gaze.models import load_network
+    from gaze.models.checkpoints import load_checkpoint
 
-    network = load_network(path)
+    trained = load_checkpoint(path)
+    network = trained.network
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
     rule = network.config.input
@@ -84,7 +91,8 @@ def _from_checkpoint(path: Path) -> Source:
                 results[k] = fit_log_density(coarse, Size(stimuli[k].width, stimuli[k].height))
         return results
 
-    return Source(path.stem, predict, facts={"name": network.config.name, "checkpoint": str(path)})
+    facts = {"name": network.config.name, "checkpoint": str(path)}
+    return Source(path.stem, predict, facts=facts, trained_on=tuple(trained.trained_on))
 
 
 def _seen(stimulus: Stimulus, size: Size) -> NDArray[np.uint8]:

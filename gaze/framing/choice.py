@@ -81,6 +81,8 @@ class Framing:
 class Crop:
     """A chosen box and how good it is."""
 
+    __module__ = "gaze"
+
     ratio: AspectRatio
     box: Box
     """In pixels of the image that was given; of a file, upright."""

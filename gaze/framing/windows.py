@@ -1,9 +1,10 @@
 """Windows of an image and the share of a density that each one holds: arithmetic only, no policy.
 
-A density is a map of h x w cells that divide the image evenly, each of them evenly filled. While no side of a window
-crosses an edge between cells, the share that it holds is bilinear in its place, and a bilinear function is greatest at
-a corner. So the best place has, on each axis, a side of the window on such an edge, and trying those is exact. How
-many there are depends on the map, not on the pixels of the image. What the windows of one size hold is a product of
+A density is a map of h x w cells that divide the image evenly, each of them evenly filled. While no side of a window,
+and no line where its margins end, crosses an edge between cells, what it is worth is bilinear in its place, and a
+bilinear function is greatest at a corner. So the best place has, on each axis, such a side or line on such an edge, or
+a whole pixel before or behind it, and trying those is exact. How many there are depends on the map, not on the pixels
+of the image. What the windows of one size hold is a product of
 three matrices, for a window counts a share of each row times a share of each column: a summed-area table (Crow 1984)
 would have to be read between its cells.
 """
@@ -94,10 +95,12 @@ def _axis(length: int, window: int, cells: int, margin: float) -> tuple[NDArray,
         float64: places; places x cells, 0 to 1; likewise, counting half what lies within the margin.
     """
     reach = length - window
-    edges = np.arange(cells + 1) * (length / cells)
-    tried = np.concatenate([edges, edges - window, [reach // 2]])
-    starts = np.unique(np.rint(np.minimum(np.maximum(tried, 0), reach)))
     inset = margin * window if reach else 0.0
+    # where a side or the end of a margin lies on an edge between cells
+    lines = np.unique([0.0, inset, window - inset, window])
+    turns = (np.arange(cells + 1) * (length / cells) - lines[:, None]).ravel()
+    tried = np.concatenate([np.floor(turns), np.ceil(turns), [0, reach // 2, reach]])
+    starts = np.unique(tried[(tried >= 0) & (tried <= reach)])
     ends = starts + np.array([[0.0], [inset], [window - inset], [window]])
     passed = ends[:, :, None] * (cells / length) - np.arange(cells)  # cells between the start of each and each end
     start, inner_start, inner_stop, stop = np.minimum(np.maximum(passed, 0), 1)

@@ -1,9 +1,12 @@
-"""Image files in and out: orientation, colour, limits before decoding, animations, cutting, encoding, writing."""
+"""Images in and out: limits before decoding, orientation, colour, animations, cutting, encoding, the heat map.
+
+Nothing here writes a file or changes the process, but for `accept` and what `diagnostics` has for commands.
+"""
 
 from gaze.images.arrays import ImageLike, as_rgb, check_rgb, decode, to_array
 from gaze.images.cutting import cut
 from gaze.images.decoding import MAX_BYTES, MAX_PIXELS, Keep, Limits, Photo, accept, open_photo
-from gaze.images.encoding import encode, output_suffix, write_atomic
+from gaze.images.encoding import encode, output_suffix
 from gaze.images.formats import SUFFIXES, WRITTEN, Encoding, output_format
 from gaze.images.frames import Frame
 
@@ -28,5 +31,4 @@ __all__ = [
     "output_format",
     "output_suffix",
     "to_array",
-    "write_atomic",
 ]

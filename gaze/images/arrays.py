@@ -9,7 +9,6 @@ from PIL import Image
 from gaze.errors import ImageError, one_line
 from gaze.images.color import opaque, simplify
 from gaze.images.decoding import Source, open_photo
-from gaze.images.quiet import quiet
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
 """A path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB array."""
@@ -41,13 +40,15 @@ def as_rgb(image: ImageLike) -> np.ndarray:
         return image
     if isinstance(image, Image.Image):
         try:
-            with quiet():
-                return to_array(simplify(image))
+            return to_array(simplify(image))
+        except Warning:  # which the caller wants as an error, see `open_photo`
+            raise
         except Exception as error:  # a lazily loaded file may turn out damaged only here
             raise ImageError(f"image: cannot convert mode {image.mode} ({one_line(error)})") from error
     if isinstance(image, str | os.PathLike | bytes):
         return decode(image)
-    raise ImageError(f"image: expected a path, a PIL image or an H x W x 3 uint8 array, got {type(image).__name__}")
+    expected = "a path, a file's bytes, a PIL image or an H x W x 3 uint8 array"
+    raise ImageError(f"image: expected {expected}, got {type(image).__name__}")
 
 
 def check_rgb(image: np.ndarray) -> None:

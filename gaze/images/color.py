@@ -47,10 +47,10 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         if ImageCms.getProfileDescription(source).startswith("sRGB"):
             return image
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+        converted = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, mode).apply(image)
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
-    return converted.convert("L") if image.mode == "L" else converted  # type: ignore[union-attr, return-value]
+    return converted.convert("L") if image.mode == "L" else converted
 
 
 def opaque(image: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from PIL import Image
 
@@ -14,10 +14,9 @@ from gaze.geometry import Size
 from gaze.images.formats import HEAD, identify, register_heif
 from gaze.images.frames import Frame, plays, read_frames, sideways, turn
 from gaze.images.metadata import exif_of, orientation_of, profile_of, xmp_of
-from gaze.images.quiet import quiet, silent
 
 MAX_PIXELS = 178_956_970
-"""Larger images are refused before they are decoded; this is where Pillow refuses them too, see `accept`."""
+"""Larger images are refused before they are decoded; Pillow refuses them too wherever it looks, see `accept`."""
 
 MAX_BYTES = 2**30
 """Larger files are refused before they are read."""
@@ -92,15 +91,19 @@ def open_photo(
         frames: how many frames of an animation to keep; None: all.
         keep: what is kept besides the pixels.
 
+    A sound photo brings no warning of Pillow's (but for a TIFF of more than half `MAX_PIXELS`); damaged metadata may.
+    Where the caller's filters make an error of it, that is raised as it is and is no ImageError: filters belong to the
+    whole process, and no function may change them.
+
     Raises:
         ImageError: the file is missing, empty, damaged, too large or no image; the message names it.
     """
     try:
-        with _open(source, limits) as file, quiet():
+        with _open(source, limits) as file:
             kind, image = _identify(file, limits)
             try:
-                return _decode(image, kind, shrink, limits, frames, keep)
-            except (ImageError, Image.DecompressionBombError):
+                return _photo(image, kind, shrink, limits, frames, keep)
+            except (ImageError, Image.DecompressionBombError, Warning):
                 raise
             except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
                 raise ImageError(f"damaged, truncated or unsupported {kind} file ({one_line(error)})") from error
@@ -114,7 +117,7 @@ def _name(source: Source) -> str:
     return "image" if isinstance(source, bytes) else one_line(os.fspath(source))
 
 
-def _decode(
+def _photo(
     image: Image.Image,
     kind: str,
     shrink: Callable[[Size], float] | None,
@@ -123,8 +126,7 @@ def _decode(
     keep: Keep,
 ) -> Photo:
     if kind == "TIFF":
-        with silent():
-            image.load()  # turns it upright, and only this kind
+        image.load()  # turns it upright, and only this kind
     orientation = orientation_of(image)
     size = Size(*(image.size[::-1] if sideways(orientation) else image.size))
     whole = image.size
@@ -155,7 +157,7 @@ def _reduce(image: Image.Image, factor: float) -> int:
     """
     scale = next((scale for scale in (8, 4, 2) if scale <= factor), 1)
     if scale > 1:
-        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))  # type: ignore[attr-defined]
+        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
     return scale
 
 
@@ -167,7 +169,7 @@ def _without_padding(image: Image.Image, whole: tuple[int, int], scale: int) -> 
     return image.resize(image.size, Image.Resampling.LANCZOS, box=(0, 0, *shown))
 
 
-def _open(source: Source, limits: Limits) -> io.BufferedIOBase:
+def _open(source: Source, limits: Limits) -> BinaryIO:
     if isinstance(source, bytes):
         _check_length(len(source), limits)
         return io.BytesIO(source)
@@ -198,17 +200,25 @@ def _check_length(length: int, limits: Limits) -> None:
         raise ImageError(f"{length} bytes, more than {limits.bytes}")
 
 
-def _identify(file: io.BufferedIOBase, limits: Limits) -> tuple[str, Image.Image]:
+def _identify(file: BinaryIO, limits: Limits) -> tuple[str, Image.Image]:
     """The format of a file and its image, not yet decoded."""
     kind = identify(file.read(HEAD))
     if kind == "HEIF":
         register_heif()
     try:
-        image = Image.open(file, formats=[kind])  # type: ignore[arg-type]
-    except Image.DecompressionBombError:
+        image = _header(file, kind)
+    except (Image.DecompressionBombError, Warning):
         raise
     except Exception as error:  # a damaged header leads Pillow to any exception
         raise ImageError(f"not an image that gaze can read: its {kind} header is damaged or unsupported") from error
     if image.width * image.height > limits.pixels:
         raise ImageError(f"{image.width}x{image.height} is more than {limits.pixels} pixels")
     return kind, image
+
+
+def _header(file: BinaryIO, kind: str) -> Image.Image:
+    """What `Image.open` finds in a file, without a warning where the image is large: `_identify` sees to its size."""
+    if kind not in Image.OPEN:
+        Image.init()
+    file.seek(0)
+    return Image.OPEN[kind][0](file, "")

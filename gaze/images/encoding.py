@@ -1,11 +1,7 @@
-"""Images out: encoding and atomic writing."""
+"""Images out: encoding."""
 
-import contextlib
 import io
-import os
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, PngImagePlugin
@@ -16,7 +12,6 @@ from gaze.images.color import opaque, to_srgb
 from gaze.images.decoding import Photo
 from gaze.images.formats import ANIMATED, SUFFIXES, Encoding
 from gaze.images.frames import Frame
-from gaze.images.quiet import quiet
 
 _QUALITY = {"JPEG": 90, "WEBP": 90, "AVIF": 80}
 _XMP_IN_TIFF = 700
@@ -54,8 +49,9 @@ def encode(
         options |= _animation(kind, images, [frame.milliseconds for frame in frames], photo.loop if photo else 0)
     buffer = io.BytesIO()
     try:
-        with quiet():
-            images[0].save(buffer, kind, **options)
+        images[0].save(buffer, kind, **options)
+    except Warning:  # which the caller wants as an error, see `open_photo`
+        raise
     except Exception as error:  # encoders refuse sizes and metadata with many types
         raise ImageError(f"cannot encode {Size(*images[0].size)} as {kind} ({one_line(error)})") from error
     return buffer.getvalue()
@@ -114,23 +110,3 @@ def _palette(image: Image.Image) -> Image.Image:
         colours.paste(255, mask=clear)
         colours.info["transparency"] = 255
     return colours
-
-
-def write_atomic(path: Path, content: bytes, overwrite: bool = False) -> None:
-    """Writes a file so that nobody ever sees half of it; makes its folder.
-
-    Raises:
-        ImageError: the file exists and `overwrite` is False, or the system refuses; nothing is left behind.
-    """
-    scratch = path.with_name(f".gaze-{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(content)
-        if not overwrite and path.exists():
-            raise ImageError(f"{one_line(path)}: exists already")
-        os.replace(scratch, path)
-    except OSError as error:
-        raise ImageError(f"{one_line(path)}: cannot be written ({error.strerror or one_line(error)})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink()

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TypeAlias
 
 from PIL import Image
@@ -19,7 +20,7 @@ SUFFIXES = {
     "AVIF": (".avif", ".avifs"),
     "HEIF": (".heic", ".heif", ".hif"),
 }
-"""Formats that gaze reads, as Pillow names them, with their suffixes, the usual one first."""
+"""Formats that gaze reads (see `readable`), as Pillow names them, with their suffixes, the usual one first."""
 
 WRITTEN = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF")
 """Formats that gaze writes."""
@@ -84,13 +85,15 @@ def identify(head: bytes) -> str:
     for pattern, kind in _IMAGES:
         if pattern.match(head):
             return kind
-    for pattern, words in _OTHERS:
-        if pattern.match(head):
-            raise ImageError(f"not an image but {words}; gaze reads {_READ}")
-    raise ImageError(f"not an image, or its first bytes are damaged; gaze reads {_READ}")
+    found = next((f"but {words}" for pattern, words in _OTHERS if pattern.match(head)), "")
+    what = f"not an image {found}" if found else "not an image, or its first bytes are damaged"
+    raise ImageError(f"{what}; gaze reads {' '.join(readable())}")
 
 
-_READ = " ".join(SUFFIXES)
+def readable() -> list[str]:
+    """Those of `SUFFIXES` that can be read here: AVIF where Pillow was built with it, HEIF where its package is."""
+    Image.init()
+    return [kind for kind in SUFFIXES if kind in Image.SAVE or (kind == "HEIF" and find_spec("pillow_heif"))]
 
 
 def register_heif() -> None:
@@ -104,7 +107,7 @@ def register_heif() -> None:
     try:
         from pillow_heif import register_heif_opener  # here, as few photos need it and it is optional
     except ImportError as error:
-        raise ImageError("a HEIF photo; to read it: pip install 'gaze[heif]'") from error
+        raise ImageError("a HEIF photo; to read it: pip install pillow-heif") from error
     register_heif_opener()
 
 

@@ -28,6 +28,8 @@ def orientation_of(image: Image.Image) -> int:
     """EXIF's orientation, 1 to 8; 1 where there is none, or one that means nothing."""
     try:
         orientation = int(image.getexif().get(_ORIENTATION, 1))
+    except Warning:  # which the caller wants as an error
+        raise
     except Exception:  # damaged metadata is no reason to refuse the pixels
         return 1
     return orientation if orientation in range(1, 9) else 1
@@ -46,6 +48,8 @@ def exif_of(image: Image.Image) -> bytes | None:
             return None
         kept[_ORIENTATION] = 1
         return kept.tobytes()
+    except Warning:
+        raise
     except Exception:
         return None
 

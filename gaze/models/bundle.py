@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gaze.card import InputRule, ModelCard
 from gaze.errors import ConfigError, DataError, check_settings
-from gaze.images import SUFFIXES, decode, write_atomic
+from gaze.files import write_atomic
+from gaze.images import SUFFIXES, decode
 from gaze.models.checkpoints import Trained, load_checkpoint
 from gaze.models.config import CardConfig, ExportConfig, resized
 from gaze.models.finalizer import STRIDE

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gaze.errors import ModelError
-from gaze.images import write_atomic
+from gaze.files import write_atomic
 from gaze.models.config import ModelConfig
 from gaze.models.network import GazeNetwork, build_network
 from gaze.models.widths import set_widths, widths

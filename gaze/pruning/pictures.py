@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from gaze.images import write_atomic
+from gaze.files import write_atomic
 from gaze.pruning.alternation import alternation, kept_shares
 from gaze.pruning.methods.removal_log import Removal
 

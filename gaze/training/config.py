@@ -6,7 +6,7 @@ from typing import Any
 
 from gaze.data.augment import AugmentConfig
 from gaze.data.config import PREPARED, DataSetConfig, LoaderConfig
-from gaze.errors import ConfigError, expect, expect_number, expect_one_of
+from gaze.errors import ConfigError, expect, expect_number, expect_one_of, shown
 from gaze.models.config import ModelConfig
 from gaze.pruning.config import PrunerConfig
 from gaze.pruning.methods.schedule import ScheduleConfig
@@ -232,9 +232,10 @@ class PruneConfig:
         size = self.size is None or (len(self.size) == 2 and min(self.size) >= 1)
         expect(size, "size", "[width, height] in pixels, or null", self.size)
         expect_number("seed", self.seed, least=0, most=LARGEST_SEED)
-        from gaze.pruning.cost.engines import Engine  # torch takes seconds to import, a mistyped key should not
+        from gaze.pruning.cost.engines import ENGINES  # torch takes seconds to import, a mistyped key should not
 
-        Engine(self.engine, self.threads)
+        ENGINES.get(self.engine, "engine")
+        expect_number("threads", self.threads, least=1)
 
     def _check_budget(self) -> None:
         if (self.budget is None) == (self.budget_ms is None):
@@ -266,7 +267,8 @@ def check_sets(sets: dict[str, DataSetConfig], loader: LoaderConfig) -> None:
     """Raises ConfigError where there is no set to train on, or no image of any is drawn."""
     expect(bool(sets), "data", "one set at least, for example data=osie", list(sets))
     weights = loader.weights or {}
-    expect(any(weights.get(name, 1) for name in sets), "loader.weights", "one above 0 at least", loader.weights)
+    if not any(weights.get(name, 1) for name in sets):
+        raise ConfigError(f"loader.weights: no photograph is drawn; expected one above 0, got {shown(weights)}")
 
 
 def _are_devices(devices: object) -> bool:

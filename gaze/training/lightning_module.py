@@ -83,11 +83,12 @@ class GazeModule(pl.LightningModule):
         self.totals = torch.zeros(len(self.names), 2, device=self.device)
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
-        """Adds up the information gain over the centre bias, by set."""
+        """Adds up the information gain over the centre bias, by set, of the images that count."""
         log_density = self.network(batch["image"])
         baseline = self.baseline(batch["store"], (log_density.shape[1], log_density.shape[2]))
         gains = information_gain(log_density, batch["target"], baseline)
-        self.totals.index_add_(0, batch["store"], torch.stack([gains, torch.ones_like(gains)], 1))
+        counted = batch["counted"].to(gains)
+        self.totals.index_add_(0, batch["store"], torch.stack([gains * counted, counted], 1))
 
     def on_validation_epoch_end(self) -> None:
         """Logs the mean of each set that has validation images, and the mean over the sets, each counting the same."""

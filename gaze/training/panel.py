@@ -13,7 +13,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.dataset import Draw
-from gaze.images import encode, write_atomic
+from gaze.files import write_atomic
+from gaze.images import encode
 from gaze.images.heatmap import overlay
 
 ROWS = 6

@@ -1,4 +1,4 @@
-"""What a command tells its process before it trains or exports; nothing else in gaze may call this."""
+"""What a command tells its process before it trains; nothing else in gaze may call this."""
 
 import logging
 import warnings
@@ -15,20 +15,10 @@ EXPECTED = (
 )
 """Warnings of Lightning that tell nothing new here."""
 
-OF_EXPORT = (
-    "You are using the legacy TorchScript-based ONNX export",  # see `gaze.models.onnx.export_onnx`
-    "The feature will be removed. Please remove usage of this function",  # of that exporter, for itself
-    "Constant folding - Only steps=1 can be constant folded",
-)
-"""The same of torch's exporter."""
-
 
 def prepare_process(threads: int | None = None) -> None:
-    """Silences for good what Lightning and the exporter say that is expected here, and sets torch's threads.
-
-    None leaves the threads as they are.
-    """
-    for message in EXPECTED + OF_EXPORT:
+    """Silences for good what Lightning says that is expected here, and sets torch's threads; None leaves them."""
+    for message in EXPECTED:
         warnings.filterwarnings("ignore", message)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # no tips, no device list
     if threads:

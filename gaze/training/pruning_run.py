@@ -19,8 +19,8 @@ from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, check_settings
+from gaze.files import write_atomic
 from gaze.geometry import Size
-from gaze.images import write_atomic
 from gaze.models import STRIDE, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.config import resized
@@ -107,6 +107,7 @@ def _job(config: PruneConfig, unpruned: GazeNetwork) -> Job:
         size=timed_size(config.size, unpruned),
         rounds=config.rounds,
         latency=config.latency or config.out / "latency.json",
+        latency_named=config.latency is not None,
         removals=config.out / REMOVALS,
         progress=config.trainer.progress,
     )

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from gaze import metrics
 from gaze.baselines import fit_center_bias, relative_histogram
 from gaze.data.store import FixationStore
+from gaze.files import write_atomic
 from gaze.geometry import Size
-from gaze.images import decode, write_atomic
+from gaze.images import decode
 from gaze.models import load_network
 from gaze.models.onnx import export_onnx
 from gaze.predictor import fit_log_density, network_size, open_session

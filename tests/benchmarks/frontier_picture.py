@@ -1,6 +1,14 @@
-"""The picture of `pruning_study.py table`: milliseconds against quality, a panel a base and metric."""
+"""The picture of `pruning_study.py table`: milliseconds against quality, a panel a base and metric.
 
+    python tests/benchmarks/frontier_picture.py docs/prune.md docs/frontier.png
+
+draws it again from the tables of a page, without the quartiles of the time, which no table has.
+"""
+
+import re
+import sys
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -86,3 +94,28 @@ def _decorate(axes: Axes) -> None:
     axes.set_xlabel("ms an image, one thread")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def read_tables(page: str) -> list[dict[str, Any]]:
+    """The rows of the tables that `pruning_study.py table` printed, each under the line that names its base."""
+    rows, base = [], ""
+    numbers = re.compile(r"([\d.]+) ms[^,|]*, (-?[\d.]+), (-?[\d.]+)")
+    criteria = {name: criterion for criterion, name in NAMES.items()}
+    for line in page.splitlines():
+        if found := re.match(rf"\*\*(.+)\*\*, {UNPRUNED}: ", line):
+            base = found[1]
+        name = UNPRUNED if found else line.removeprefix("| ").split(" | ")[0]
+        if found or (base and name in criteria):
+            cells = numbers.findall(line)
+            rows += [_row(base, criteria.get(name, name), -place, cell) for place, cell in enumerate(cells)]
+    return rows
+
+
+def _row(base: str, criterion: str, budget: int, cell: tuple[str, str, str]) -> dict[str, Any]:
+    ms, nss, gain = map(float, cell)
+    shown = {"ms": ms, "low": ms, "high": ms, "nss": nss, "information_gain": gain}
+    return {"base": base, "criterion": criterion, "budget": budget, **shown}
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_bytes(draw(read_tables(Path(sys.argv[1]).read_text(encoding="utf-8")), "test"))

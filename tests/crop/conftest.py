@@ -26,5 +26,10 @@ def draw(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def crop(bright_model: Path) -> Callable[..., int]:
-    """Runs the command line with the test's model and returns the exit code."""
-    return lambda *arguments: main([*map(str, arguments), "--model", str(bright_model), "--jobs", "1"])
+    """Runs the command line with the test's model, over a folder in one process, and returns the exit code."""
+
+    def run(*arguments: object) -> int:
+        jobs = ["--jobs", "1"] if arguments and Path(str(arguments[0])).is_dir() else []
+        return main([*map(str, arguments), "--model", str(bright_model), *jobs])
+
+    return run

@@ -246,11 +246,12 @@ def test_what_nobody_foresaw_is_one_line_too(
         (["a.jpg", "--fill", "blurple"], "--fill: expected a colour"),
         (["a.jpg", "--keep", "0.5"], "--keep: shows more than the ratio holds, so it needs --fill"),
         (["a.jpg", "--template", "{stem}{exp}"], "{exp} is unknown"),
-        (["a.jpg", "--shard", "3/2"], "shard: expected I/N"),
+        (["folder", "--shard", "3/2"], "shard: expected I/N"),
         (["a.jpg", "--report", "r.html"], "--report: expected a folder of photos"),
         (["a.jpg", "-", "--json"], "standard output holds one thumbnail and nothing else"),
         (["-", "b.jpg"], "goes to standard output"),
         (["folder", "-"], "expected a folder, as the photos come from one"),
+        (["folder", "-", "--fail-fast", "--overwrite"], "expected a folder, as the photos come from one"),
         (["a.jpg", "b.txt"], "output b.txt: .txt: gaze writes .jpg .png"),
         (
             ["a.jpg", "b.jpg", "--ratio", "1:1", "--ratio", "2"],
@@ -314,6 +315,28 @@ def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]):
     out = capsys.readouterr().out
     for code in ("0 all done", "1 some photos failed", "2 the command was wrong"):
         assert code in out
+
+
+def modules_after(code: str) -> set[str]:
+    """What a new interpreter has loaded at the end."""
+    command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules, sep='\\n', file=sys.stderr)"]
+    environment = os.environ | {"PYTHONPATH": str(Path(gaze.__file__).parents[1])}
+    return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr.split())
+
+
+def test_help_and_a_wrong_option_load_nothing_that_predicts():
+    code = "from gaze.crop.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert modules_after(code) & {"numpy", "cv2", "PIL", "onnxruntime", "gaze.crop.run"} == set()
+
+
+def test_a_run_without_a_report_loads_no_page(draw: Draw, bright_model: Path):
+    photo = draw("photos/a.jpg")
+    code = f"from gaze.crop.cli import main\nmain([{str(photo)!r}, '--model', {str(bright_model)!r}])"
+    loaded = modules_after(code)
+    assert "gaze.crop.photo.cropper" in loaded
+    assert {
+        name for name in loaded if name.startswith(("gaze.crop.page", "gaze.crop.cluster", "ray", "pebble"))
+    } == set()
 
 
 def test_interrupt_is_one_line(

@@ -95,6 +95,21 @@ def test_processes_share_an_epoch_evenly(small_store):
     assert {tuple(batch) for share in shares for batch in share} == {tuple(batch) for batch in alone}
 
 
+@pytest.mark.parametrize("world", [1, 2, 3, 5, 16])
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+@pytest.mark.parametrize("epoch", [None, 0])
+def test_however_few_the_batches_every_process_has_as_many(small_store, world, batch_size, epoch):
+    dataset = GazeDataset([FixationStore(small_store)], "train", RULE, 4, PLAIN)
+    shares = [list(BucketBatches(dataset, batch_size, [1], 5, epoch, rank, world)) for rank in range(world)]
+    alone = list(BucketBatches(dataset, batch_size, [1], 5, epoch))
+    assert {len(share) for share in shares} == {-(-len(alone) // world)}
+    draws = [draw for share in shares for batch in share for draw in batch]
+    assert {draw.index for draw in draws} == set(range(len(dataset)))
+    if epoch is None:
+        assert sorted(draw.index for draw in draws if draw.counted) == list(range(len(dataset)))
+        assert all(bool(dataset[draw]["counted"]) == draw.counted for draw in draws)
+
+
 def test_an_empty_split_is_an_error_that_names_it(make_store):
     store = FixationStore(make_store(("train", "val")))
     with pytest.raises(DataError, match="no stimulus in the split test"):

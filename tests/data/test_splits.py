@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from gaze.data.splits import hashed_split, read_splits
+from gaze.data.splits import hashed_split, read_splits, shipped_splits, split_otherwise
 from gaze.errors import DataError
 
 
@@ -53,3 +53,26 @@ def test_hashed_split_is_80_10_10():
     assert counts["train"] == pytest.approx(8000, abs=120)
     assert counts["val"] == pytest.approx(1000, abs=90)
     assert counts["test"] == pytest.approx(1000, abs=90)
+
+
+def test_the_lists_that_ship_name_each_photograph_once():
+    for dataset, count in (("osie", 700), ("eyecrowd", 500), ("scene500", 500)):
+        shipped = shipped_splits(dataset)
+        assert len(shipped) == count
+        assert set(shipped.values()) == {"train", "val", "test"}
+    osie = shipped_splits("osie")
+    assert osie["1279.jpg"] == osie["1374.jpg"], "the same photograph"
+    assert shipped_splits("folder") == {}
+
+
+@pytest.mark.shared
+def test_the_lists_that_ship_are_those_the_models_were_made_with(shared):
+    for dataset in json.loads((shared / "data" / "splits.json").read_text()):
+        assert shipped_splits(dataset) == read_splits(shared / "data" / "splits.json", dataset)
+
+
+def test_what_lies_in_another_split_than_the_lists_say_is_named():
+    names, splits = ["1001.jpg", "1005.jpg", "other.jpg"], ["train", "test", "train"]
+    assert split_otherwise("osie", names, splits) == []
+    assert split_otherwise("osie", names, ["test", "test", "val"]) == ["1001.jpg", "other.jpg"]
+    assert split_otherwise("folder", names, ["test", "test", "val"]) == []

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from gaze.data.layout import FORMAT_VERSION
 from gaze.data.store import FixationStore, StoreAttributes, write_store
-from gaze.errors import DataError
+from gaze.errors import DataError, OutputError
 from gaze.fixations import FIELDS, Fixations, Stimulus
 
 ATTRIBUTES = StoreAttributes("toy", "MIT", "drawn", 5.0, None, drop_first=True)
@@ -66,6 +66,45 @@ def test_first_fixations_are_kept_where_the_set_says_so(tmp_path):
     assert_same(store[0], make_stimulus(4))
 
 
+def with_gaze(name: str, fixations: Fixations, density=None) -> Stimulus:
+    return replace(make_stimulus(0), name=name, fixations=fixations, density=density)
+
+
+UNSEEN = {
+    "first": Fixations.of([3, 4], [3, 4], [0, 1], 0),
+    "outside": Fixations.of([-3, 40, 3], [3, 3, 30], 0, [1, 2, 3]),
+    "nan": Fixations.of([np.nan], [3], 0, 1),
+    "none": Fixations.of([], []),
+}
+
+
+def test_stimuli_that_nobody_looked_at_are_in_no_split_and_named_once(tmp_path, caplog):
+    flat = np.full((30, 40), 1 / 1200, np.float32)
+    seen = [with_gaze("seen", Fixations.of([3, 4], [3, 4], 0, [0, 1])), with_gaze("map", UNSEEN["none"], flat)]
+    stimuli = [with_gaze(name, fixations) for name, fixations in UNSEEN.items()]
+    write_store(tmp_path / "toy.h5", ATTRIBUTES, [seen[0], *stimuli, seen[1]])
+    store = FixationStore(tmp_path / "toy.h5")
+    for _ in range(2):
+        assert store.indices("train").tolist() == [0, len(stimuli) + 1]
+    (record,) = caplog.records
+    assert record.getMessage().endswith("toy.h5: left out, as there is no gaze on them: first, outside, nan, none")
+    assert len(store) == len(stimuli) + 2, "they stay readable"
+
+
+def test_a_first_fixation_is_gaze_where_the_set_keeps_it(tmp_path, caplog):
+    attributes = replace(ATTRIBUTES, drop_first=False)
+    write_store(tmp_path / "toy.h5", attributes, [with_gaze(name, gaze) for name, gaze in UNSEEN.items()])
+    assert FixationStore(tmp_path / "toy.h5").seen().tolist() == [True, False, False, False]
+
+
+def test_a_teacher_s_store_is_seen_without_reading_its_densities(tmp_path, monkeypatch):
+    flat = np.full((30, 40), 1 / 1200, np.float32)
+    write_store(tmp_path / "toy.h5", replace(ATTRIBUTES, teacher="big 1.0"), [with_gaze("a", UNSEEN["none"], flat)])
+    store = FixationStore(tmp_path / "toy.h5")
+    monkeypatch.delattr(FixationStore, "_read")
+    assert store.indices("train").tolist() == [0]
+
+
 def test_a_density_comes_back_to_a_65535th_of_its_peak(tmp_path):
     density = np.random.default_rng(0).random((30, 40)).astype(np.float32) ** 8
     density /= density.sum()
@@ -120,7 +159,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path, stimuli, message):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"toy\.h5: cannot write"):
+    with pytest.raises(OutputError, match=r"toy\.h5: cannot be written \(File exists\)"):
         write_store(tmp_path / "file" / "toy.h5", ATTRIBUTES, [make_stimulus(0)])
 
 

@@ -34,6 +34,12 @@ def test_a_window_may_lie_between_the_cells(target):
     np.testing.assert_allclose(mixed, np.tile(expected / expected.sum() / 3, (3, 1)), rtol=0.01)
 
 
+def test_where_the_teacher_expects_nobody_the_target_is_people_s(target):
+    density = np.zeros((6, 8), np.float16)
+    density[0, 0] = 1
+    np.testing.assert_array_equal(Taught([density], 0.25).mix(0, Size(8, 6), Box(4, 3, 4, 3), target), target)
+
+
 def test_what_is_taught_is_cut_and_mirrored_with_the_photograph(small_store):
     """The stimuli are bright where people look; here a teacher says so, and nobody else."""
     dataset = GazeDataset([FixationStore(small_store)], "train", InputRule(64, 16), 4, VARIED)

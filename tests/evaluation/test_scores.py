@@ -4,8 +4,10 @@ import scipy.ndimage
 
 from gaze import metrics
 from gaze.baselines import GoldModel
-from gaze.evaluation.scores import METRICS, POINT_METRICS, MetricMaps, Target, blurred, gold_scores, score
+from gaze.data.densities import blurred, fixation_density
+from gaze.evaluation.scores import METRICS, POINT_METRICS, MetricMaps, Target, gold_scores, score
 from gaze.fixations import Fixations
+from gaze.geometry import Size
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def test_each_metric_sees_its_own_map_of_a_density(random, target):
     p, c = log_density(random), target.log_center_bias
     scores = score(MetricMaps.of_density(p, c, 3.0), target)
     x, y = target.fixations.x, target.fixations.y
-    expected = scipy.ndimage.gaussian_filter(np.exp(p), 3.0, mode="reflect", truncate=4)
+    expected = scipy.ndimage.gaussian_filter(np.exp(p), 3.0, mode="constant", truncate=4)
     assert list(scores) == list(METRICS)
     assert scores["auc"] == metrics.auc(np.exp(p), x, y)
     assert scores["shuffled_auc"] == metrics.shuffled_auc(np.exp(p) / np.exp(c), x, y, *target.others)
@@ -60,9 +62,16 @@ def test_expected_truth_scores_better_than_the_bare_density(random):
     assert metrics.kl(maps.expected, truth) < 0.05 < metrics.kl(np.exp(log_spots), truth)
 
 
-def test_blurred_uniform_stays_uniform():
-    flat = np.full((48, 64), 1 / 3072, np.float32)
-    assert np.allclose(blurred(flat, 9.0), flat, rtol=1e-5)
+@pytest.mark.parametrize("sigma", [1.0, 4.0, 9.0])
+def test_a_density_that_holds_scores_as_the_truth_itself_at_the_border_too(sigma):
+    columns, rows, counts = [0, 1, 63, 30, 63], [0, 20, 47, 46, 2], [5, 4, 3, 2, 1]
+    truth = fixation_density(Fixations.of(np.repeat(columns, counts), np.repeat(rows, counts)), Size(64, 48), sigma)
+    density = np.full((48, 64), 1e-12, np.float32)
+    density[rows, columns] = np.array(counts) / 15
+    maps = MetricMaps.of_density(np.log(density), np.zeros_like(density), sigma)
+    assert metrics.kl(maps.expected, truth) < 1e-5
+    assert metrics.cc(maps.expected, truth) == pytest.approx(1, abs=1e-5)
+    assert metrics.sim(maps.expected, truth) == pytest.approx(1, abs=1e-4)
 
 
 def test_no_fixations_leave_only_what_needs_a_density(random, target):

@@ -44,8 +44,9 @@ def test_a_checkpoint_predicts_in_batches_of_one_size(tmp_path, stimuli):
     )
     network = build_network(config).eval()
     state = {f"network.{key}": value for key, value in network.state_dict().items()}
-    torch.save({"model": asdict(config), "state_dict": state}, tmp_path / "best.ckpt")
+    torch.save({"model": asdict(config), "state_dict": state, "trained_on": ["osie"]}, tmp_path / "best.ckpt")
     source = open_source(str(tmp_path / "best.ckpt"), None)
+    assert source.trained_on == ("osie",)
     together, alone = source.predict(stimuli), [source.predict([s])[0] for s in stimuli]
     assert {s.width for s in stimuli} == {48, 64}  # so there are two batches
     for one, other, s in zip(together, alone, stimuli, strict=True):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gaze.framing.windows import central_window, search
+from gaze.framing.windows import TIE, central_window, search
 from gaze.geometry import Box, Size
 
 
@@ -53,14 +53,16 @@ def test_margins_count_half_unless_the_side_is_the_photos(rng: np.random.Generat
             line[: len(line) // 10] = line[-(len(line) // 10) :] = 0.5
     places = search(coarse / coarse.sum(), size, window, margin=0.1)
     worth = brute_force(fine, window, np.outer(*along))[1]
-    assert worth * 0.99 <= places.gains.max() <= worth + 1e-9
+    assert places.gains.max() == pytest.approx(worth, abs=1e-9)
     box = places.best()
     assert places.share(box) == pytest.approx(fine[box.top : box.bottom, box.left : box.right].sum())
 
 
 def test_places_depend_on_the_map_not_on_the_pixels(rng: np.random.Generator):
     density = rng.random((30, 40))
-    assert search(density, Size(12000, 9000), Size(5000, 5000)).gains.size <= (2 * 31 + 1) * (2 * 41 + 1)
+    for scale in (1, 100):
+        places = search(density, Size(12000 * scale, 9000 * scale), Size(5000 * scale, 5000 * scale), margin=0.1)
+        assert places.gains.size <= (8 * 31 + 3) * (8 * 41 + 3)
 
 
 def test_no_place_between_those_tried_holds_more(rng: np.random.Generator):
@@ -70,6 +72,45 @@ def test_no_place_between_those_tried_holds_more(rng: np.random.Generator):
     columns = np.concatenate([[0], np.cumsum(density.sum(axis=0))])
     held = [np.diff(np.interp([x / 100, x / 100 + 30], np.arange(41), columns))[0] for x in range(1001)]
     assert places.share(places.best()) == pytest.approx(max(held), abs=1e-12)
+
+
+FINE = 50
+"""Steps of a pixel in which `held_along` sums."""
+
+
+def held_along(length: int, window: int, cells: int, margin: float) -> np.ndarray:
+    """What a window counts of each cell at every whole pixel, summed step by step; cells need not begin at a pixel."""
+    cell = np.arange(length * FINE * cells) // (length * FINE)  # of each cell's share of a step
+    weights = np.ones(window * FINE)
+    inset = round(margin * window * FINE) if window < length else 0
+    weights[:inset] = weights[len(weights) - inset :] = 0.5
+    rows = []
+    for start in range(length - window + 1):
+        worth = np.zeros(length * FINE)
+        worth[start * FINE : start * FINE + len(weights)] = weights
+        rows.append(np.bincount(cell, np.repeat(worth, cells), cells) / (length * FINE))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("margin", [0, 0.02, 0.1])
+@pytest.mark.parametrize("seed", range(12))
+def test_search_equals_brute_force_where_cells_begin_between_pixels(seed: int, margin: float):
+    rng = np.random.default_rng(seed)
+    size = Size(*(int(side) for side in rng.integers(20, 60, 2)))
+    window = Size(int(rng.integers(1, size.width + 1)), int(rng.integers(1, size.height + 1)))
+    density = rng.random(rng.integers(3, 14, 2)) ** 6
+    density /= density.sum()
+    held, worth = (
+        held_along(size.height, window.height, density.shape[0], by)
+        @ density
+        @ held_along(size.width, window.width, density.shape[1], by).T
+        for by in (0, margin)
+    )
+    places = search(density, size, window, margin)
+    assert places.gains.max() == pytest.approx(worth.max(), abs=1e-12)
+    box = places.best()
+    assert worth[box.top, box.left] >= worth.max() - 2 * TIE
+    assert places.share(box) == pytest.approx(held[box.top, box.left], abs=1e-12)
 
 
 @pytest.mark.parametrize("size", [Size(4000, 3000), Size(37, 100), Size(10, 10)])

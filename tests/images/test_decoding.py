@@ -1,8 +1,6 @@
-import io
 import os
 import socket
 import struct
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +41,9 @@ def test_orientation_is_applied(kind: str, orientation: int):
 
 
 def test_damaged_exif_is_no_reason_to_refuse_a_photo():
-    photo = open_photo(stored(corners(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 20))
+    file = stored(corners(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 20)
+    with pytest.warns(UserWarning, match="EXIF"):
+        photo = open_photo(file)
     assert photo.size == Size(48, 32)
 
 
@@ -86,6 +86,7 @@ BAD = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("name", BAD)
 def test_bad_file_is_one_line_with_its_name(tmp_path: Path, name: str):
     content, reason = BAD[name]
@@ -216,14 +217,3 @@ def test_reduced_photos_are_turned_too(mode: str, size: tuple[int, int], orienta
 def test_other_formats_have_no_smaller_scale():
     photo = open_photo(stored(corners(), "PNG"), shrink=lambda size: 8)
     assert photo.image.size == (48, 32)
-
-
-def test_damaged_tiff_says_nothing_besides_its_error(capfd: pytest.CaptureFixture[str]):
-    file = bytearray(stored(corners(), "TIFF", compression="tiff_adobe_deflate"))
-    start = Image.open(io.BytesIO(file)).tag_v2[0x0111][0]  # type: ignore[attr-defined]
-    file[start : start + 4] = b"\xff" * 4
-    with pytest.raises(ImageError, match=r"^image: damaged, truncated or unsupported TIFF file"):
-        decode(bytes(file))
-    assert capfd.readouterr() == ("", "")
-    print("heard", file=sys.stderr)
-    assert capfd.readouterr().err == "heard\n"

@@ -1,8 +1,4 @@
 import io
-import os
-import stat
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +6,7 @@ from pictures import AVIF, corners
 from PIL import Image, JpegImagePlugin
 
 from gaze.errors import ImageError
-from gaze.images import Encoding, encode, write_atomic
+from gaze.images import Encoding, encode
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
@@ -67,44 +63,3 @@ def test_settings_that_a_format_does_not_know_do_no_harm(kind: str):
 def test_picture_too_large_for_its_format_is_an_error():
     with pytest.raises(ImageError, match="cannot encode 70000x1 as JPEG"):
         encode(Image.new("L", (70000, 1)), "JPEG")
-
-
-def test_written_file_has_the_usual_permissions(tmp_path: Path):
-    old = os.umask(0o022)
-    try:
-        write_atomic(tmp_path / "new" / "a.bin", b"content")
-    finally:
-        os.umask(old)
-    assert (tmp_path / "new" / "a.bin").read_bytes() == b"content"
-    assert stat.S_IMODE((tmp_path / "new" / "a.bin").stat().st_mode) == 0o644
-
-
-def test_existing_file_is_replaced_only_on_request(tmp_path: Path):
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"old")
-    with pytest.raises(ImageError, match="exists already"):
-        write_atomic(path, b"new")
-    assert path.read_bytes() == b"old"
-    write_atomic(path, b"new", overwrite=True)
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_names_are_one_line_in_messages(tmp_path: Path):
-    path = tmp_path / "a\nb\udcff.bin"
-    path.write_bytes(b"old")
-    with pytest.raises(ImageError, match=r"a\\nb\\udcff\.bin: exists already$"):
-        write_atomic(path, b"new")
-
-
-def test_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(*paths: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ImageError, match="cannot be written"):
-        write_atomic(tmp_path / "file" / "a.bin", b"content")
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(ImageError, match=r"a\.bin: cannot be written \(No space left on device\)"):
-        write_atomic(tmp_path / "a.bin", b"content")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]

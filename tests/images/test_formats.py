@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from pictures import corners, stored
+from PIL import Image
 
 from gaze.errors import ConfigError, ImageError
-from gaze.images import WRITTEN, Encoding, decode, open_photo, output_format, output_suffix
+from gaze.images import SUFFIXES, WRITTEN, Encoding, decode, open_photo, output_format, output_suffix
+from gaze.images.formats import readable
 
 
 @pytest.mark.parametrize(
@@ -74,8 +76,18 @@ def test_what_is_no_image_is_named(tmp_path: Path, words: str):
     path.write_bytes(OTHERS[words])
     with pytest.raises(ImageError) as raised:
         decode(path)
-    known = "JPEG PNG GIF BMP PPM WEBP TIFF AVIF HEIF"
-    assert str(raised.value) == f"{path}: not an image but {words}; gaze reads {known}"
+    assert str(raised.value) == f"{path}: not an image but {words}; gaze reads {' '.join(readable())}"
+
+
+def test_a_message_names_what_can_be_read_here(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr("PIL.Image.SAVE", {kind: None for kind in SUFFIXES if kind != "HEIF"})
+    with pytest.raises(ImageError, match=r"gaze reads JPEG PNG GIF BMP PPM WEBP TIFF AVIF$"):
+        decode(OTHERS["a text"])
+    monkeypatch.setattr("gaze.images.formats.find_spec", lambda name: name == "pillow_heif")
+    monkeypatch.delitem(Image.SAVE, "AVIF")
+    with pytest.raises(ImageError, match=r"gaze reads JPEG PNG GIF BMP PPM WEBP TIFF HEIF$"):
+        decode(b"\x01\x02\x03\x04")
 
 
 def test_bytes_that_mean_nothing(tmp_path: Path):
@@ -107,4 +119,4 @@ def test_heif_without_its_package_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setattr("PIL.Image.OPEN", {})
     with pytest.raises(ImageError) as raised:
         decode(file)
-    assert str(raised.value) == "image: a HEIF photo; to read it: pip install 'gaze[heif]'"
+    assert str(raised.value) == "image: a HEIF photo; to read it: pip install pillow-heif"

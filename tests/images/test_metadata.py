@@ -93,6 +93,7 @@ def test_the_embedded_thumbnail_stays_behind():
     assert b"THUMBNAIL" not in kept
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("tags", [b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 20, b"Exif\0\0nonsense", b"Exif\0\0"])
 def test_damaged_exif_is_not_kept_and_no_reason_to_refuse(tags: bytes):
     photo = open_photo(stored(corners(), "JPEG", exif=tags), keep=ALL)

@@ -14,12 +14,16 @@ import torch
 
 import gaze
 import gaze.training.run as fit_module
-from gaze.data.store import FixationStore
+from gaze.data.store import FixationStore, write_store
 from gaze.errors import ConfigError, DataError
+from gaze.evaluation.bench import Bench
+from gaze.evaluation.run import score_split
+from gaze.evaluation.sources import open_source
 from gaze.models import build_network, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import set_widths
 from gaze.training.run import BEST, LAST, fit, make_data, resolve_precision
+from tests.conftest import SPLITS, drawn_stimulus
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
 from tests.training.conftest import QUIET
@@ -164,7 +168,7 @@ def test_only_a_command_s_process_is_told_of_filters_and_threads():
         for path in [*root.glob("*.py"), *(file for room in rooms for file in room.rglob("*.py"))]
         if re.search("catch_warnings|filterwarnings|simplefilter|setLevel|set_num_threads", path.read_text())
     }
-    assert told == {"training/process.py"}
+    assert told == {"config.py", "training/process.py"}
 
 
 @pytest.mark.parametrize(
@@ -198,6 +202,22 @@ def test_trains_on_sets_of_points_and_of_maps_together(train_config, make_store,
     assert column(tmp_path / "run", "val/maps")
 
 
+def test_a_photograph_of_only_first_fixations_is_left_out_of_training_and_evaluation(
+    train_config, small_store, bright_model, tmp_path, caplog
+):
+    old, gone = FixationStore(small_store), {"000.png", "004.png", "007.png"}
+    drawn = [drawn_stimulus(k, split) for k, split in enumerate(SPLITS)]
+    first = [replace(s, fixations=replace(s.fixations, order=0 * s.fixations.order)) for s in drawn]
+    stimuli = [b if a.name in gone else a for a, b in zip(drawn, first, strict=True)]
+    write_store(tmp_path / "store.h5", old.attributes, stimuli)
+    config = train_config("trainer.max_epochs=1", f"sets.folder.store={tmp_path / 'store.h5'}")
+    assert len(make_data(config).train_set) == 3
+    fit(config)
+    assert "left out, as there is no gaze on them: 000.png, 004.png, 007.png" in caplog.text
+    scores = score_split(Bench(FixationStore(tmp_path / "store.h5")), open_source(str(bright_model), None), "test", 8)
+    assert scores.names == ["008.png", "009.png", "010.png"]
+
+
 def test_a_network_learns_from_a_teacher_s_variations_beside_people(train_config, make_store, tmp_path):
     taught = make_store(splits=("train",) * 4, gaze=False, teacher="big 1.0")
     config = train_config("trainer.max_epochs=1")
@@ -220,6 +240,13 @@ def test_a_checkpoint_holds_the_averaged_weights(train_config, tmp_path):
     key = "readout.layers.0.weight"
     assert torch.equal(network[key], checkpoint["state_dict"][f"network.{key}"])
     assert not torch.equal(network[key], checkpoint["current_model_state"][f"network.{key}"])
+
+
+@pytest.mark.parametrize("weight", [0, 0.01])
+def test_weights_that_leave_nothing_to_draw_are_refused(train_config, tmp_path, weight):
+    with pytest.raises(ConfigError, match=r"loader\.weights: no photograph is drawn"):
+        fit(train_config(f"loader.weights={{folder: {weight}}}"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_errors_come_before_anything_is_written(train_config, tmp_path):

@@ -4,21 +4,21 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gaze.crop.cluster.stores import Far, FarManifest, FarWorker
+from gaze.crop.folder.backend import Backend, local_manifest, output_folder
 from gaze.crop.folder.listing import FOLDER, Selection, Tally, Task, walk
 from gaze.crop.folder.manifest import Journal, Manifest
 from gaze.crop.folder.processes import AHEAD, Crops, Job, Outcome, open_pool, run_pool
-from gaze.crop.folder.run import Engine, local_manifest, output_folder
-from gaze.crop.folder.settings import Run, Stop
+from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.worker import Worker
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.request import Request
 from gaze.errors import ConfigError, GazeError, one_line
+from gaze.images.diagnostics import without_stderr
 from gaze.predictor import Predictor
 from gaze.weights import find_model
 
@@ -29,7 +29,7 @@ STORE = 200_000_000
 """Bytes that Ray may hold of names and records, where there is no cluster yet."""
 
 
-def cluster(source: str, output: str | None, request: Request, settings: Run) -> Engine:
+def cluster(source: str, output: str | None, request: Request, settings: RunSettings) -> Backend:
     """A Ray cluster: the one that is running or that RAY_ADDRESS names, else one on this machine.
 
     Args:
@@ -42,12 +42,12 @@ def cluster(source: str, output: str | None, request: Request, settings: Run) ->
         ConfigError: the arguments do not fit together.
         GazeError: Ray is not installed, or its cluster not reached.
     """
-    _connect()
     folder = _place(source)
     root = _place(output or f"{source.rstrip('/')}/{FOLDER}")
-    _check(folder, root)
+    _check(folder, root, output, settings.selection)
+    _connect()
     actor = (partial(_worker, request, folder, root), request.model, settings.timeout)
-    return Engine(
+    return Backend(
         folder=folder,
         root=root,
         tasks=lambda tally: _tasks(folder, root, settings.selection, tally),
@@ -61,13 +61,13 @@ def _connect() -> None:
     try:
         import ray.data
     except ImportError as error:
-        raise GazeError("--engine ray: Ray is not installed; pip install 'gaze[ray]'") from error
+        raise GazeError("--engine ray: Ray is not installed; pip install 'ray[data]' fsspec") from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     ray.data.DataContext.get_current().enable_progress_bars = False
     if ray.is_initialized():
         return
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
-    with _without_stderr():  # it tells that its log level was set
+    with without_stderr():  # it tells that its log level was set
         try:
             ray.init("auto", **quiet)
         except ConnectionError as error:
@@ -76,28 +76,20 @@ def _connect() -> None:
             ray.init("local", include_dashboard=False, object_store_memory=STORE, **quiet)
 
 
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def _place(text: str) -> Path | str:
     url = text.removeprefix("file://")
     return url.rstrip("/") if "://" in url or "::" in url else Path(url).resolve()
 
 
-def _check(folder: Path | str, root: Path | str) -> None:
+def _check(folder: Path | str, root: Path | str, output: str | None, selection: Selection) -> None:
     if isinstance(folder, Path) and not folder.is_dir():
         raise ConfigError(f"{folder}: expected a folder of photos, as --engine ray crops no single ones")
+    if output == "-":
+        raise ConfigError("output -: expected a folder, as the photos come from one")
+    if isinstance(folder, str) and selection.follow_symlinks:
+        raise ConfigError(f"--follow-symlinks: expected a folder on a disk, got {folder}")
     if isinstance(folder, Path) and isinstance(root, Path):
-        output_folder(folder, str(root))
+        output_folder(folder, output and str(root))
     elif f"{folder}/".startswith(f"{root}/"):
         raise ConfigError(f"output {root}: expected a folder that does not hold the photos themselves")
 
@@ -108,7 +100,7 @@ def _tasks(folder: Path | str, root: Path | str, selection: Selection, tally: Ta
     return Far(folder).tasks(selection, tally, str(root))
 
 
-def _manifest(root: Path | str, settings: Run) -> Journal:
+def _manifest(root: Path | str, settings: RunSettings) -> Journal:
     if isinstance(root, Path):
         return local_manifest(root, settings)
     far = Far(root)

@@ -1,6 +1,6 @@
 """Folders beyond this machine: whatever fsspec reaches by a URL, such as s3://bucket/photos."""
 
-import json
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gaze.crop.folder.listing import Selection, Shard, Tally, Task, matches
-from gaze.crop.folder.manifest import finished, manifest_name, parse_records
+from gaze.crop.folder.manifest import finished, line_of, manifest_name, parse_records
 from gaze.crop.folder.publishing import Part, discard, write_part
 from gaze.crop.folder.worker import Finished, file_stamp
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.focus import FocusPoint
+from gaze.crop.photo.record import CroppedRecord, Record, Stamp
 from gaze.errors import ImageError, OutputError, one_line
 
 EVERY = 500
@@ -40,9 +41,16 @@ class Far:
         """The photos in the folder and its subfolders; leaves out hidden files and the folder of the URL `output`."""
         yield from self._tasks("", selection, tally, output.removeprefix(f"{self.url}/"))
 
-    def read(self, name: str) -> bytes:
-        """A file of the folder."""
-        return self.files.cat_file(self._start + name)
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """A file of the folder, or its first `most` bytes."""
+        if most is None:
+            return self.files.cat_file(self._start + name)
+        with self.files.open(self._start + name, "rb") as file:
+            return file.read(most)
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file of the folder; None where the store does not tell."""
+        return self.files.size(self._start + name)
 
     def names(self, depth: int | None = None) -> list[str]:
         """All files, sorted; with a depth of 1 none of subfolders."""
@@ -85,7 +93,7 @@ class Far:
             elif matches(name, selection.exclude) or not selection.takes(name):
                 tally.others += 1
             elif selection.shard.holds(name):
-                yield Task(f"{self.url}/{name}", name, (entry["size"] or 0, _changed(entry)))
+                yield Task(f"{self.url}/{name}", name, Stamp(entry["size"] or 0, _changed(entry)))
         for name in folders:
             if name != output and not matches(name, selection.exclude):
                 yield from self._tasks(f"{name}/", selection, tally, output)
@@ -133,7 +141,7 @@ class FarWorker:
             OutputError: a picture exists already or cannot be written.
         """
         try:
-            cropped = self.cropper.crop(self.photos.read(task.name), PurePosixPath(task.name), points)
+            cropped = self.cropper.crop(self._read(task), PurePosixPath(task.name), points)
         except ImageError as error:
             raise ImageError(f"{task.source}: {str(error).removeprefix('image: ')}") from error
         parts: list[Part] = []
@@ -143,8 +151,18 @@ class FarWorker:
         except OutputError as error:
             discard(parts)
             raise OutputError(f"{task.source}: {error}", error.fatal) from error
-        record = {"input": task.name, **file_stamp(task), "request": self.cropper.fingerprint, **cropped.record}
+        record = CroppedRecord(task.name, file_stamp(task), self.cropper.fingerprint, cropped.record)
         return Finished(record, tuple(parts), cropped.preview)
+
+    def _read(self, task: Task) -> bytes:
+        most = self.cropper.request.limits.bytes
+        length = (task.stamp.bytes if task.stamp else 0) or self.photos.size(task.name)
+        if length and length > most:
+            raise ImageError(f"{length} bytes, more than {most}")
+        content = self.photos.read(task.name, None if length else most + 1)
+        if len(content) > most:
+            raise ImageError(f"more than {most} bytes")
+        return content
 
     def _write(self, task: Task, path: PurePosixPath, content: bytes) -> list[Part]:
         if isinstance(self.root, Path):
@@ -169,15 +187,16 @@ class FarManifest:
         self._root, self._lines = root, list[bytes]()
         self._stem = manifest_name(shard).removesuffix(".jsonl")
         self._kept = [name for name in root.names(depth=1) if fnmatchcase(name, "gaze-manifest*.jsonl")]
-        self._number = len(self._kept)
+        own = (re.fullmatch(rf"{self._stem}-([0-9]+)\.jsonl", name) for name in self._kept)
+        self._number = max((int(match[1]) for match in own if match), default=0)
 
-    def append(self, record: dict[str, Any]) -> None:
+    def append(self, record: Record) -> None:
         """Adds a record; every so many are written."""
-        self._lines.append(json.dumps(record).encode() + b"\n")
+        self._lines.append(line_of(record))
         if len(self._lines) >= EVERY:
             self.close()
 
-    def finished(self, fingerprint: str) -> dict[str, tuple[int, int]]:
+    def finished(self, fingerprint: str) -> dict[str, Stamp]:
         """See `manifest.finished`."""
         if not self._kept:
             return {}

@@ -4,17 +4,17 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from gaze.crop.folder.listing import Tally
-from gaze.crop.folder.manifest import pictures
+from gaze.crop.photo.record import CroppedRecord, FailedRecord
 from gaze.errors import one_line
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-class Report:
+class Console:
     """Counts photos and prints a line for each: results to standard output, failures to standard error.
 
     Args:
@@ -30,22 +30,22 @@ class Report:
         hidden = total is None or quiet or not sys.stderr.isatty()
         self._bar = None if hidden else _bar(total)
 
-    def success(self, record: dict[str, Any]) -> None:
+    def success(self, record: CroppedRecord) -> None:
         """Prints the paths of what was written, or the whole record as JSON."""
         self.done += 1
         if self.as_json:
-            self._print(json.dumps(record), sys.stdout)
+            self._print(json.dumps(record.to_json()), sys.stdout)
         elif not self.quiet:
-            for picture in pictures(record):
-                self._print(os.path.join(self.root, picture["path"]), sys.stdout)
+            for picture in record.photo.pictures:
+                self._print(os.path.join(self.root, picture.path), sys.stdout)
         self._advance()
 
-    def failure(self, record: dict[str, Any]) -> None:
+    def failure(self, record: FailedRecord) -> None:
         """Prints one line; with JSON also the record, so that every photo has one."""
         self.failed += 1
-        self.note(record["error"])
+        self.note(record.error)
         if self.as_json:
-            self._print(json.dumps(record), sys.stdout)
+            self._print(json.dumps(record.to_json()), sys.stdout)
         self._advance()
 
     def skip(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from gaze.crop.photo.record import Stamp
 from gaze.errors import ConfigError
 from gaze.images import SUFFIXES
 
@@ -24,8 +25,8 @@ class Task:
     """Its path, or its URL where it lies elsewhere."""
     name: str
     """Relative to the folder of the run, with forward slashes."""
-    stamp: tuple[int, int] | None = None
-    """Its size in bytes and time of change in nanoseconds, where listing it told them."""
+    stamp: Stamp | None = None
+    """Where listing it told it."""
 
 
 @dataclass(frozen=True)

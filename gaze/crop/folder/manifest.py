@@ -4,15 +4,15 @@ A photo's line is written when its thumbnails lie complete beside their places, 
 after a crash a line may stand without its files, and its photo is done again; a file never stands without its line.
 """
 
-import contextlib
 import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from gaze.crop.folder.listing import Shard
+from gaze.crop.photo.record import FailedRecord, Record, Stamp, parse_record
 from gaze.errors import ConfigError, OutputError
 
 try:
@@ -29,12 +29,12 @@ def manifest_name(shard: Shard) -> str:
 
 
 class Journal(Protocol):
-    """What the books of a run are kept in."""
+    """What keeps the records of a run: a manifest on a disk, or one in a remote store."""
 
-    def append(self, record: dict[str, Any]) -> None:
+    def append(self, record: Record) -> None:
         """Adds a record; may raise OutputError."""
 
-    def finished(self, fingerprint: str) -> dict[str, tuple[int, int]]:
+    def finished(self, fingerprint: str) -> dict[str, Stamp]:
         """See the function `finished`."""
 
     def close(self) -> None:
@@ -67,13 +67,13 @@ class Manifest:
         """Lets go of it."""
         self._file.close()
 
-    def append(self, record: dict[str, Any]) -> None:
+    def append(self, record: Record) -> None:
         """Adds a line in one piece.
 
         Raises:
             OutputError: the system refuses, for example as the disk is full.
         """
-        line = json.dumps(record).encode() + b"\n"
+        line = line_of(record)
         line = b"\n" + line if self._torn else line
         try:
             self._torn = self._file.write(line) != len(line)
@@ -82,7 +82,7 @@ class Manifest:
         if self._torn:  # the disk had room for a part of it only
             raise OutputError.of(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
-    def finished(self, fingerprint: str) -> dict[str, tuple[int, int]]:
+    def finished(self, fingerprint: str) -> dict[str, Stamp]:
         """See `finished`."""
         return finished(read_records(self.path), fingerprint, self.exists)
 
@@ -103,41 +103,34 @@ class Manifest:
         return self._file.read(1) != b"\n"
 
 
-def finished(
-    records: Iterable[dict[str, Any]], fingerprint: str, exists: Callable[[str], bool]
-) -> dict[str, tuple[int, int]]:
-    """The photos that earlier runs with the same wishes finished, whose thumbnails are all there.
+def line_of(record: Record) -> bytes:
+    """A record as a line of a manifest."""
+    return json.dumps(record.to_json()).encode() + b"\n"
+
+
+def finished(records: Iterable[Record], fingerprint: str, exists: Callable[[str], bool]) -> dict[str, Stamp]:
+    """The photos that earlier runs with the same request finished, whose thumbnails are all there.
 
     Returns:
-        Name of each photo -> its size in bytes and time of change in nanoseconds, as they were.
+        Name of each photo -> its stamp as it was.
     """
-    done: dict[str, tuple[int, int]] = {}
+    done: dict[str, Stamp] = {}
     for record in records:
-        if record.get("request") != fingerprint:
+        if record.request != fingerprint:
             continue
-        name = record.get("input")
-        if "error" in record or not all(exists(picture["path"]) for picture in pictures(record)):
-            done.pop(name, None)  # type: ignore[arg-type]
+        if isinstance(record, FailedRecord) or not all(exists(picture.path) for picture in record.photo.pictures):
+            done.pop(record.input, None)
         else:
-            done[str(name)] = (record["bytes"], record["mtime_ns"])
+            done[record.input] = record.stamp
     return done
 
 
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
+def read_records(path: Path) -> Iterator[Record]:
     """The records of a manifest in order; a line that a crash cut short is passed over."""
     with path.open("rb") as file:
         yield from parse_records(file)
 
 
-def parse_records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def parse_records(lines: Iterable[bytes]) -> Iterator[Record]:
     """The records of a manifest's lines; one that is not whole is passed over."""
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            record = json.loads(line)
-            if isinstance(record, dict):
-                yield record
-
-
-def pictures(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a record says of each of its pictures: path, width, height."""
-    return [*(crop["output"] for crop in record.get("crops", [])), *filter(None, [record.get("heatmap")])]
+    yield from filter(None, map(parse_record, lines))

@@ -17,6 +17,7 @@ from gaze.crop.folder.listing import Task
 from gaze.crop.folder.worker import Finished
 from gaze.crop.photo.focus import FocusPoint
 from gaze.errors import GazeError
+from gaze.images.diagnostics import silence_pillow, without_stderr
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -56,9 +57,11 @@ def run_here(worker: Crops, jobs: Iterator[Job], stopped: Callable[[], bool]) ->
         if stopped():
             return
         try:
-            yield task, worker.crop(task, points)
+            with without_stderr():
+                outcome: Finished | Failed = worker.crop(task, points)
         except Exception as error:
-            yield task, failure(task, error)
+            outcome = failure(task, error)
+        yield task, outcome
 
 
 def open_pool(make: Callable[[], Crops], processes: int) -> "ProcessPool":
@@ -114,11 +117,17 @@ def _start(make: Callable[[], Crops]) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     cv2.setNumThreads(1)
+    silence_pillow()
     _worker = make()
 
 
-def _crop(task: Task, points: tuple[FocusPoint, ...]) -> Finished:
-    return _worker.crop(task, points)
+def _crop(task: Task, points: tuple[FocusPoint, ...]) -> Finished | Failed:
+    """Crops one photo; an error of the worker's own, perhaps a `TimeoutError`, is told apart here from the pool's."""
+    try:
+        with without_stderr():
+            return _worker.crop(task, points)
+    except Exception as error:
+        return failure(task, error)
 
 
 def _put(done: "SimpleQueue[tuple[Task, Future]]", task: Task, future: Future) -> None:

@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from gaze.errors import OutputError
+from gaze.files import put, scratch_file
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,8 @@ class Part:
 def write_part(place: Path, content: bytes, root: Path, owner: str) -> Part:
     """Writes a picture under a hidden name beside its place; makes its folder.
 
-    The name follows from the place and its owner, so that what a killed run left is written over by the next one, and
-    two photos that are named alike do not write into one file.
+    The name begins with what follows from the place and its owner, so that what a killed run left goes when the next
+    one does the same picture; the rest nobody can foresee.
 
     Args:
         place: where the picture is to go.
@@ -32,17 +35,30 @@ def write_part(place: Path, content: bytes, root: Path, owner: str) -> Part:
     Raises:
         OutputError: the system refuses, or a link leads out of `root`; nothing is left behind.
     """
-    digest = hashlib.sha256(os.fsencode(f"{place.name}/{owner}")).hexdigest()[:16]
-    part = Part(place.with_name(f".gaze-{digest}.part"), place)
+    key = hashlib.sha256(os.fsencode(f"{place.name}/{owner}")).hexdigest()[:_KEY]
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
         if not _really_in(place.parent, root):
             raise OutputError(f"{place}: a link leads out of {root}; nothing is written there")
-        part.waiting.write_bytes(content)
+        for left in _left(place.parent).pop(key, ()):
+            left.unlink(missing_ok=True)
+        with scratch_file(place, key) as file:
+            file.write(content)
     except OSError as error:
-        discard([part])
         raise OutputError.of(place, error) from error
-    return part
+    return Part(Path(file.name), place)
+
+
+_KEY = 16
+"""Letters of a hidden name that follow from the place and the owner of the picture."""
+
+
+@lru_cache(maxsize=1024)
+def _left(folder: Path) -> dict[str, list[Path]]:
+    """What waits in a folder as this process begins to write there, by its key: nearly always nothing."""
+    left = defaultdict(list)
+    for path in folder.glob(f".gaze-{'?' * _KEY}*.part"):
+        left[path.name.removeprefix(".gaze-")[:_KEY]].append(path)
+    return left
 
 
 def move(parts: Sequence[Part], overwrite: bool) -> None:
@@ -66,17 +82,7 @@ def discard(parts: Sequence[Part]) -> None:
 
 def _move(part: Part, overwrite: bool) -> None:
     try:
-        if overwrite:
-            os.replace(part.waiting, part.place)
-            return
-        try:
-            os.link(part.waiting, part.place)  # unlike a rename it never replaces a file
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            if part.place.exists():
-                raise FileExistsError from None
-            os.replace(part.waiting, part.place)
+        put(part.waiting, part.place, overwrite)
     except FileExistsError as error:
         raise OutputError(f"{part.place} exists already; --overwrite replaces it") from error
     except OSError as error:

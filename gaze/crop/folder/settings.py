@@ -9,7 +9,7 @@ from gaze.crop.photo.focus import FocusPoint
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSettings:
     """How a run goes, whatever is wanted of each photo.
 
     Attributes:

@@ -4,12 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from gaze.crop.folder.listing import Task
 from gaze.crop.folder.publishing import Part, discard, write_part
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.focus import FocusPoint
+from gaze.crop.photo.preview import Preview
+from gaze.crop.photo.record import CroppedRecord, Stamp
 from gaze.errors import OutputError
 
 
@@ -17,9 +18,9 @@ from gaze.errors import OutputError
 class Finished:
     """What became of a photo; its pictures wait beside their places."""
 
-    record: dict[str, Any]
+    record: CroppedRecord
     parts: tuple[Part, ...]
-    preview: dict[str, Any] | None
+    preview: Preview | None
 
 
 class Worker:
@@ -52,7 +53,7 @@ class Worker:
         except OutputError:
             discard(parts)
             raise
-        record = {"input": task.name, **stamp, "request": self.cropper.fingerprint, **cropped.record}
+        record = CroppedRecord(task.name, stamp, self.cropper.fingerprint, cropped.record)
         return Finished(record, tuple(parts), cropped.preview)
 
     def _check(self, source: Path | str, path: PurePosixPath) -> None:
@@ -65,12 +66,12 @@ class Worker:
             raise OutputError(f"{source}: {place} exists already; --overwrite replaces it")
 
 
-def file_stamp(task: Task) -> dict[str, int]:
-    """Tells whether a photo is still the same: bytes, nanoseconds of its last change; -1 if it cannot be read."""
+def file_stamp(task: Task) -> Stamp:
+    """Tells whether a photo is still the same."""
     if task.stamp is not None:
-        return {"bytes": task.stamp[0], "mtime_ns": task.stamp[1]}
+        return task.stamp
     try:
         status = os.stat(task.source)
     except (OSError, ValueError):
-        return {"bytes": -1, "mtime_ns": -1}
-    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+        return Stamp(-1, -1)
+    return Stamp(status.st_size, status.st_mtime_ns)

@@ -1,64 +1,33 @@
 """The page of a run: one HTML file with every photo, its boxes, its predicted gaze and its crops.
 
-What a photo adds to the page is made where the photo is at hand (`preview`) and waits in a file beside the page until
-the run ends: memory stays flat, and a run that is killed loses no photo. In the page too every photo is a line of
-JSON, which a run that resumes reads back. The browser makes rows and pictures only of what is near the reader.
+What a photo adds to the page is made where the photo is at hand (`gaze.crop.photo.preview`) and waits in a file beside
+the page until the run ends: memory stays flat, and a run that is killed loses no photo. In the page too every photo is
+a line of JSON, which a run that resumes reads back. The browser makes rows and pictures only of what is near.
 """
 
 import base64
 import contextlib
 import html
-import io
 import json
 import os
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
-import cv2
-import numpy as np
-from PIL import Image
-
+from gaze.crop.photo.preview import Preview
+from gaze.crop.photo.record import CroppedRecord, ModelRecord, Record, parse_record
 from gaze.errors import ConfigError, OutputError
-from gaze.geometry import Size
-from gaze.images.color import opaque
+from gaze.files import replacing
 
-PHOTO_SIDE, THUMBNAIL_SIDE, DENSITY_SIDE = 240, 160, 40
-"""Pixels of the longer sides in the page; smaller pictures are not enlarged."""
-
-_QUALITY = 50
 _MARK, _HEAD = b'<meta name="generator" content="gaze.crop --report">', 4096
 """Every page has the mark in so many bytes from its beginning."""
 
 _LINE = '<script type="application/json" id="p{}">{}</script>\n'
 _LINE_READ = re.compile(rb'<script type="application/json" id="p\d+">(.+)</script>\n')
-
-
-def preview(image: Image.Image, density: np.ndarray, thumbnails: Sequence[Image.Image]) -> dict[str, Any]:
-    """Makes what the page shows of one photo, some 10 to 20 kB.
-
-    Args:
-        image: the upright photo, mode L, RGB or RGBA.
-        density: a map of the whole photo at any resolution, at least 0, with some mass.
-        thumbnails: the crops, in the order of the record's.
-
-    Returns:
-        Base64 text: `photo` and `thumbnails` (a list) are JPEG; `density` is a grey PNG, the root of the share of
-        the map's maximum as in `gaze.images.heatmap`, which the page colours.
-    """
-    size = Size(density.shape[1], density.shape[0]).within(DENSITY_SIDE)
-    coarse = cv2.resize(density.astype(np.float32), (size.width, size.height), interpolation=cv2.INTER_AREA)
-    grey = Image.fromarray((np.sqrt(coarse / coarse.max()) * 255).astype(np.uint8))
-    return {
-        "photo": _base64(_reduced(image, PHOTO_SIDE), "JPEG"),
-        "density": _base64(grey, "PNG"),
-        "thumbnails": [_base64(_reduced(thumbnail, THUMBNAIL_SIDE), "JPEG") for thumbnail in thumbnails],
-    }
 
 
 class PageSpool:
@@ -87,34 +56,37 @@ class PageSpool:
                     f"--report {path}: expected an earlier report or no file yet; that one stays as it is"
                 )
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            if resume and self._spool.exists():
+            if resume and self._spool.exists() and not self._spool.is_symlink():
                 _drop_torn_line(self._spool)
             else:
-                with _replacing(self._spool) as spool:
+                with replacing(self._spool) as spool:
                     spool.writelines(_lines_of(self._path) if resume else [])
 
-    def add(self, record: dict[str, Any], preview: dict[str, Any] | None) -> None:
+    def add(self, record: Record, preview: Preview | None) -> None:
         """Takes the manifest's record of one photo; a photo's last record replaces its earlier ones.
 
         Args:
-            record: `input` and either `error` or `width`, `height` and `crops`.
-            preview: what `preview` made; None for a failure.
+            record: of the manifest.
+            preview: None for a failure.
         """
         with _writing(self._path), self._spool.open("ab") as file:
-            file.write(f"[{_json(record)},\t{_json(preview)}]\n".encode())
+            file.write(f"[{_json(record.to_json())},\t{_json(preview and vars(preview))}]\n".encode())
 
-    def finish(self, summary: dict[str, Any]) -> None:
+    def finish(self, model: ModelRecord | None = None, rate: float | None = None) -> None:
         """Writes the page, whole or not at all, and removes the spool.
 
         Args:
-            summary: `model`, a dict of `name` and `version`, and `rate`, photos a second, each where known.
+            model: that predicted, where known.
+            rate: photos a second likewise.
         """
         with _writing(self._path):
-            with _replacing(self._path) as file:
-                file.writelines(text.encode("utf-8", "xmlcharrefreplace") for text in self._page(summary))
+            with replacing(self._path) as file:
+                file.writelines(
+                    text.encode("utf-8", "xmlcharrefreplace") for text in self._page(_subtitle(model, rate))
+                )
             self._spool.unlink()
 
-    def _page(self, summary: dict[str, Any]) -> Iterator[str]:
+    def _page(self, subtitle: str) -> Iterator[str]:
         template, style, script = (_part(suffix) for suffix in (".html", ".css", ".js"))
         offsets = self._offsets()
         counts = self._counts(offsets)
@@ -123,7 +95,7 @@ class PageSpool:
             "style": [style],
             "script": [script],
             "photos": [f"{counts['photos']:,}"],
-            "model": [html.escape(_subtitle(summary))],
+            "model": [html.escape(subtitle)],
             "counts": [f"<div><dt>{term}<dd>{count:,}</div>" for term, count in counts.items()],
             "records": self._records(offsets),
             "entries": (_LINE.format(index, line.decode()[:-1]) for index, line in enumerate(self._lines(offsets))),
@@ -136,7 +108,8 @@ class PageSpool:
         last, offset = {}, 0
         with self._spool.open("rb") as file:
             for line in file:
-                last[_record(line)["input"]] = offset
+                if record := _record(line):
+                    last[record.input] = offset
                 offset += len(line)
         return [last[name] for name in sorted(last)]
 
@@ -146,22 +119,25 @@ class PageSpool:
                 file.seek(offset)
                 yield file.readline()
 
+    def _kept(self, offsets: Iterable[int]) -> Iterator[Record]:
+        yield from filter(None, map(_record, self._lines(offsets)))
+
     def _counts(self, offsets: Sequence[int]) -> Counter[str]:
         counts = Counter(photos=0, cropped=0, failed=0, crops=0, centred=0)
-        for record in map(_record, self._lines(offsets)):
-            crops = record.get("crops", [])
+        for record in self._kept(offsets):
+            crops = record.photo.crops if isinstance(record, CroppedRecord) else ()
             counts["photos"] += 1
-            counts["failed" if "error" in record else "cropped"] += 1
+            counts["cropped" if isinstance(record, CroppedRecord) else "failed"] += 1
             counts["crops"] += len(crops)
-            counts["centred"] += sum(bool(crop.get("centered")) for crop in crops)
+            counts["centred"] += sum(crop.centered for crop in crops)
         return counts
 
     def _records(self, offsets: Iterable[int]) -> Iterator[str]:
-        for index, record in enumerate(map(_record, self._lines(offsets))):
-            record["href"] = self._link(self._photos / record["input"])
-            for crop in record.get("crops", []):
+        for index, record in enumerate(self._kept(offsets)):
+            entry = {**record.to_json(), "href": self._link(self._photos / record.input)}
+            for crop in entry.get("crops", []):
                 crop["output"]["href"] = self._link(self._thumbnails / crop["output"]["path"])
-            yield (",\n" if index else "") + _json(record)
+            yield (",\n" if index else "") + _json(entry)
 
     def _link(self, path: Path) -> str:
         """The way from the page to a file, as a URL, so that both can move together."""
@@ -174,18 +150,6 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError.of(path, error) from error
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is whole."""
-    scratch = path.with_name(f".gaze-{uuid.uuid4().hex}.part")
-    try:
-        with scratch.open("wb") as file:
-            yield file
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _may_replace(page: Path) -> bool:
@@ -221,29 +185,16 @@ def _policy(style: str, script: str) -> str:
     return f"default-src 'none'; {inside}; base-uri 'none'; form-action 'none'"
 
 
-def _subtitle(summary: dict[str, Any]) -> str:
-    model, rate = summary.get("model"), summary.get("rate")
-    parts = [f"model {model['name']} {model['version']}"] if model else []
+def _subtitle(model: ModelRecord | None, rate: float | None) -> str:
+    parts = [f"model {model.name} {model.version}"] if model else []
     return ", ".join([*parts, f"{rate:.3g} photos a second"] if rate else parts)
 
 
-def _record(line: bytes) -> dict[str, Any]:
+def _record(line: bytes) -> Record | None:
     """The record in a line of the spool, `[record,<tab>preview]`; the pictures, most of the line, are not parsed."""
-    return json.loads(line[1 : line.index(b",\t")])
+    return parse_record(line[1:].partition(b",\t")[0])
 
 
 def _json(value: Any) -> str:
     """JSON in ASCII that no HTML element ends in."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _reduced(image: Image.Image, longer_side: int) -> Image.Image:
-    size = Size(*image.size).within(longer_side)
-    small = image.resize((size.width, size.height), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return opaque(small).convert("RGB")
-
-
-def _base64(image: Image.Image, kind: str) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, quality=_QUALITY, optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()

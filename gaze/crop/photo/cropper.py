@@ -5,14 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from gaze.crop.photo.fingerprint import fingerprint
 from gaze.crop.photo.focus import FocusPoint
+from gaze.crop.photo.naming import file_name
+from gaze.crop.photo.preview import Preview, preview
+from gaze.crop.photo.record import CropRecord, ModelRecord, PhotoRecord, PictureRecord
 from gaze.crop.photo.rendering import reduction, thumbnail
-from gaze.crop.photo.request import Request, Shape, file_name
+from gaze.crop.photo.request import Request
+from gaze.crop.photo.shapes import Shape
 from gaze.framing.choice import Crop, choose, with_focus
 from gaze.geometry import Size
 from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, to_array
@@ -37,10 +41,9 @@ class Picture:
 class Cropped:
     """What became of a photo, nothing of it written yet."""
 
-    record: dict[str, Any]
-    """Ready for JSON: boxes in pixels of the upright photo, scores from 0 to 1, paths, milliseconds."""
+    record: PhotoRecord
     pictures: tuple[Picture, ...]
-    preview: dict[str, Any] | None
+    preview: Preview | None
     """For the report."""
 
 
@@ -54,8 +57,8 @@ class Cropper:
 
     def __init__(self, request: Request, predictor: Predictor) -> None:
         self.request, self.predictor = request, predictor
-        self.model = {"name": predictor.card.name, "version": predictor.card.version}
-        self.fingerprint = request.fingerprint(predictor.card.sha256)
+        self.model = ModelRecord(predictor.card.name, predictor.card.version)
+        self.fingerprint = fingerprint(request, predictor.card.sha256)
         accept(request.limits)
 
     def crop(
@@ -83,18 +86,21 @@ class Cropper:
         crops = self._choose(density, photo, points)
         clock.lap("choose")
         suffix = suffix or output_suffix(photo, name.suffix, self.request.encoding)
-        record = {**vars(photo.size), "format": photo.format, "model": self.model}
         shown = [(found, self._cut(photo, found)) for found in crops]
-        pictures, record["crops"] = self._thumbnails(photo, shown, name, suffix, check)
+        pictures, entries = self._thumbnails(photo, shown, name, suffix, check)
+        heatmap = None
         if self.request.heatmap:
             boxes = [found.crop.box for found in crops if found.rank == 1]
-            picture, record["heatmap"] = self._heatmap(
-                overlay(to_array(photo.image), density, boxes), name, suffix, check
-            )
+            picture, heatmap = self._heatmap(overlay(to_array(photo.image), density, boxes), name, suffix, check)
             pictures.append(picture)
         clock.lap("encode")
-        record["milliseconds"] = clock.laps
-        small = _preview(photo, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
+        size = photo.size
+        record = PhotoRecord(
+            size.width, size.height, photo.format, self.model, tuple(entries), heatmap, milliseconds=clock.laps
+        )
+        small = (
+            preview(photo.image, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
+        )
         return Cropped(record, tuple(pictures), small)
 
     def _open(self, source: "str | os.PathLike[str] | bytes") -> Photo:
@@ -137,7 +143,7 @@ class Cropper:
 
     def _thumbnails(
         self, photo: Photo, shown: list[tuple["_Found", list[Frame]]], name: PurePosixPath, suffix: str, check: Check
-    ) -> tuple[list[Picture], list[dict[str, Any]]]:
+    ) -> tuple[list[Picture], list[CropRecord]]:
         """The encoded thumbnails, and what the record says of each."""
         pictures, entries = [], []
         for found, frames in shown:
@@ -150,7 +156,7 @@ class Cropper:
 
     def _heatmap(
         self, image: Image.Image, name: PurePosixPath, suffix: str, check: Check
-    ) -> tuple[Picture, dict[str, Any]]:
+    ) -> tuple[Picture, PictureRecord]:
         """The encoded heat map, and what the record says of it."""
         path = name.parent / str(self.request.heatmap).format(stem=name.stem, ext=suffix)
         check(path)
@@ -180,25 +186,19 @@ class _Clock:
         self._last = now
 
 
-def _preview(photo: Photo, density: np.ndarray, thumbnails: list[Image.Image]) -> dict[str, Any]:
-    from gaze.crop.page.spool import preview  # here, as most runs make no page
-
-    return preview(photo.image, density, thumbnails)
-
-
-def _entry(found: _Found, output: dict[str, Any]) -> dict[str, Any]:
+def _entry(found: _Found, output: PictureRecord) -> CropRecord:
     crop = found.crop
-    return {
-        "ratio": str(found.shape.ratio),
-        "rank": found.rank,
-        "box": dict(vars(crop.box)),
-        "score": round(crop.score, 6),
-        "center_score": round(crop.center_score, 6),
-        "confidence": round(crop.confidence, 6),
-        "centered": crop.centered,
-        "output": output,
-    }
+    return CropRecord(
+        ratio=str(found.shape.ratio),
+        rank=found.rank,
+        box=crop.box,
+        score=round(crop.score, 6),
+        center_score=round(crop.center_score, 6),
+        confidence=round(crop.confidence, 6),
+        centered=crop.centered,
+        output=output,
+    )
 
 
-def _output(path: PurePosixPath, size: Size) -> dict[str, Any]:
-    return {"path": str(path), **vars(size)}
+def _output(path: PurePosixPath, size: Size) -> PictureRecord:
+    return PictureRecord(str(path), size.width, size.height)

@@ -2,7 +2,8 @@
 
 from PIL import Image, ImageColor
 
-from gaze.crop.photo.request import Request, Shape
+from gaze.crop.photo.request import Request
+from gaze.crop.photo.shapes import Shape
 from gaze.framing.choice import Crop
 from gaze.geometry import AspectRatio, Size
 from gaze.images import cut

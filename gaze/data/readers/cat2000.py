@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gaze.data.readers.entry import Entry, folders_in, images_in, require
+from gaze.data.readers.entry import READERS, Entry, folders_in, images_in, require
 from gaze.data.readers.maps import check_size, points
 from gaze.data.readers.matlab import read_mat
 from gaze.errors import DataError
@@ -15,6 +15,7 @@ from gaze.geometry import Size
 LAYOUT = "CAT2000's trainSet/Stimuli/<category>/*.jpg and trainSet/FIXATIONLOCS/<category>/*.mat"
 
 
+@READERS.register("cat2000")
 def read(root: Path) -> list[Entry]:
     """Lists the 2,000 training images as `<category>/<file>`; their fixations have no subject and no order.
 

@@ -11,6 +11,7 @@ from gaze.errors import DataError
 from gaze.fixations import Fixations
 from gaze.geometry import Size
 from gaze.images import SUFFIXES
+from gaze.registry import Registry
 
 Gaze = Fixations | NDArray[np.generic]
 """Fixations, or a saliency map (H x W >= 0) where the set has no points."""
@@ -36,6 +37,9 @@ class Entry:
 
 
 Reader = Callable[[Path], list[Entry]]
+
+READERS: Registry[Reader] = Registry("gaze.data.readers", "reader")
+"""Name in `reader` of `gaze/conf/data/*.yaml` -> what reads the folder of such a set."""
 
 
 def require(root: Path, layout: str, *parts: Iterable[Path] | Path) -> None:

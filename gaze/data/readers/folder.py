@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from gaze.data.readers.entry import Entry, Gaze, is_image, require
+from gaze.data.readers.entry import READERS, Entry, Gaze, is_image, require
 from gaze.data.readers.maps import read_grey
 from gaze.data.readers.table import Columns, read_table, table_fixations
 from gaze.errors import DataError
@@ -15,6 +15,7 @@ LAYOUT = (
 )
 
 
+@READERS.register("folder")
 def read(root: Path) -> list[Entry]:
     """Lists the images, at any depth, with their rows of `fixations.csv` or, where they have none, their map.
 
@@ -24,10 +25,15 @@ def read(root: Path) -> list[Entry]:
     Raises:
         DataError: there are no images or no gaze, or the table is not one of fixations.
     """
+    return read_folder(root, LAYOUT)
+
+
+def read_folder(root: Path, layout: str) -> list[Entry]:
+    """As `read`; where there are no images or no gaze, the message of the `DataError` gives `layout`."""
     folder = next((root / name for name in ("images", "stimuli") if (root / name).is_dir()), root)
     table, maps = root / "fixations.csv", root / "maps"
     images = [path for path in sorted(folder.rglob("*")) if is_image(path) and maps not in path.parents]
-    require(root, LAYOUT, images, [path for path in (table, maps) if path.exists()])
+    require(root, layout, images, [path for path in (table, maps) if path.exists()])
     rows = read_table(table) if table.exists() else {}
     drawn = {path.relative_to(maps).with_suffix(""): path for path in maps.rglob("*") if is_image(path)}
     entries = []

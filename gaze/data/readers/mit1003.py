@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gaze.data.readers.entry import Entry, Gaze, folders_in, images_in, require
+from gaze.data.readers.entry import READERS, Entry, Gaze, folders_in, images_in, require
 from gaze.data.readers.fixatons import read_fixatons
 from gaze.data.readers.maps import points, read_grey
 from gaze.data.readers.matlab import read_mat
@@ -26,6 +26,7 @@ SHORTEST = 100.0
 """Milliseconds, customary for fixations by dispersion (Salvucci and Goldberg 2000)."""
 
 
+@READERS.register("mit1003")
 def read(root: Path) -> list[Entry]:
     """Lists the images of either layout.
 

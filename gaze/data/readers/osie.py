@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gaze.data.readers.entry import Entry, images_in, require
+from gaze.data.readers.entry import READERS, Entry, images_in, require
 from gaze.data.readers.matlab import read_mat
 from gaze.errors import DataError
 from gaze.fixations import Fixations
@@ -15,6 +15,7 @@ from gaze.geometry import Size
 LAYOUT = "OSIE's stimuli/*.jpg and eye/fixations.mat"
 
 
+@READERS.register("osie")
 def read(root: Path) -> list[Entry]:
     """Lists the images in `stimuli/` with the fixations of `eye/fixations.mat`, held in memory (1 MB).
 
@@ -24,13 +25,37 @@ def read(root: Path) -> list[Entry]:
     Raises:
         DataError: the files are not there, or the MAT file is damaged or laid out differently.
     """
-    images, mat = images_in(root / "stimuli"), root / "eye" / "fixations.mat"
-    require(root, LAYOUT, mat, images)
+    return read_official(root, LAYOUT)
+
+
+def has_mat(root: Path) -> bool:
+    """Tells whether `root`, or the folder `data` in it as in the authors' repositories, holds `eye/fixations.mat`."""
+    return _mat(_inner(root)).is_file()
+
+
+def read_official(root: Path, layout: str) -> list[Entry]:
+    """Lists the images of a set that its authors laid out as OSIE, in `root` or in `data/` below it.
+
+    Raises:
+        DataError: the files are not there; the message gives `layout`. Or the MAT file is damaged or laid out
+            differently.
+    """
+    folder = _inner(root)
+    images, mat = images_in(folder / "stimuli"), _mat(folder)
+    require(root, layout, mat, images)
     try:
         viewings = {str(cell.img): cell.subjects for cell in np.atleast_1d(read_mat(mat)["fixations"])}
     except (KeyError, AttributeError) as error:
         raise DataError(f"{mat}: expected fixations{{i}} with img and subjects") from error
     return [Entry(path.name, path, partial(_fixations, viewings.get(path.name))) for path in images]
+
+
+def _inner(root: Path) -> Path:
+    return root / "data" if _mat(root / "data").is_file() else root
+
+
+def _mat(folder: Path) -> Path:
+    return folder / "eye" / "fixations.mat"
 
 
 def _fixations(subjects: Any, size: Size) -> Fixations:

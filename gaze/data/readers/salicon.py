@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from gaze.data.readers.coco import CocoFixations
-from gaze.data.readers.entry import Entry, Gaze, images_in, require
+from gaze.data.readers.entry import READERS, Entry, Gaze, images_in, require
 from gaze.data.readers.maps import points, read_grey
 from gaze.data.readers.matlab import read_mat
 from gaze.errors import DataError
@@ -19,6 +19,7 @@ LAYOUT = (
 )
 
 
+@READERS.register("salicon")
 def read(root: Path) -> list[Entry]:
     """Lists the images of `images/train` and `images/val`; those of `images/test` have no published gaze.
 

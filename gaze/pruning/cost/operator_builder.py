@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from gaze.models.padding import exported_layer
 from gaze.models.widths import BatchNorm
 
 
@@ -51,7 +52,8 @@ class OperatorModule(nn.Module):
         for node in builder.nodes:
             layer = layer_of(builder.root, node)
             if layer is not None:
-                self.holder.add_module(node.name, resized(layer, reads, writes if convolution else reads))
+                fresh = resized(layer, reads, writes if convolution else reads)
+                self.holder.add_module(node.name, exported_layer(fresh))
             copies[node] = _copied(graph, node, copies, self.holder, builder.root)
         graph.output(copies[builder.nodes[-1]])
         self.inside = fx.GraphModule(self.holder, graph)
@@ -67,7 +69,7 @@ def resized(layer: nn.Module, reads: int, writes: int) -> nn.Module:
     """A layer of the same kind for other widths, with random weights; only convolutions and BatchNorms change."""
     layer = copy.deepcopy(layer)
     if isinstance(layer, nn.Conv2d):
-        by_map = layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
+        by_map = depthwise(layer)
         layer.in_channels, layer.out_channels = (writes if by_map else reads), writes
         layer.groups = writes if by_map else layer.groups
         inputs = layer.in_channels // layer.groups
@@ -80,6 +82,11 @@ def resized(layer: nn.Module, reads: int, writes: int) -> nn.Module:
     return layer.eval()
 
 
+def depthwise(layer: nn.Conv2d) -> bool:
+    """Whether each map that a convolution writes comes of one map of its own."""
+    return layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
+
+
 def layer_of(root: nn.Module, node: fx.Node) -> nn.Module | None:
     """The layer of `root` that a node calls, None where it calls a function."""
     return root.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -90,9 +97,7 @@ def name_of(node: fx.Node) -> str:
     return str(getattr(node.target, "__name__", node.target)) if node.op != "call_module" else ""
 
 
-def _copied(
-    graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: nn.Module, root: nn.Module
-) -> fx.Node:  # fmt: skip
+def _copied(graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: nn.Module, root: nn.Module) -> fx.Node:
     """Adds a node to an operator's own graph; values that are no maps become constants."""
 
     def operand(x: fx.Node) -> Any:

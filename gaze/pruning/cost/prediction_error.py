@@ -1,7 +1,7 @@
 """Predicted against measured: how well cost models foretell the time of networks that they have never seen."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from gaze.files import write_atomic
 from gaze.geometry import Size
-from gaze.images import write_atomic
 from gaze.models.network import GazeNetwork
-from gaze.pruning.cost.engines import Engine, measure, network_runner
+from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines.timing import measure
 from gaze.pruning.cost.models import Cost
 from gaze.pruning.structure.groups import find_groups
 from gaze.pruning.structure.surgery import remove
@@ -80,9 +81,16 @@ def narrowed(network: GazeNetwork, maps: Mapping[str, int]) -> GazeNetwork:
 
 
 def measure_errors(
-    network: GazeNetwork, costs: Mapping[str, Cost], engine: Engine, size: Size,
-    networks: int, multiple: int, rounds: int, seed: int, progress: bool = True,
-) -> PredictionErrors:  # fmt: skip
+    network: GazeNetwork,
+    costs: Mapping[str, Cost],
+    engine: Engine,
+    size: Size,
+    networks: int,
+    multiple: int,
+    rounds: int,
+    seed: int,
+    progress: bool = True,
+) -> PredictionErrors:
     """Prunes copies of a network at random, times them and compares with what cost models say.
 
     Each copy takes turns with the unpruned network, and its time is the ratio of the two lower quartiles times the
@@ -102,10 +110,10 @@ def measure_errors(
     full = {group.name: group.maps for group in find_groups(network)}
     generator = np.random.default_rng(seed)
     widths = [random_widths(full, multiple, generator) for _ in range(networks)]
-    whole, ratios = network_runner(network, size, engine), []
+    whole, ratios = engine.load_network(network, size), []
     wholes = []
     for maps in tqdm(widths, desc="pruned networks", disable=not progress):
-        pruned = network_runner(narrowed(network, maps), size, engine)
+        pruned = engine.load_network(narrowed(network, maps), size)
         times = measure({"whole": whole, "pruned": pruned}, rounds, clock=engine.clock)
         wholes.append(times["whole"].low)
         ratios.append(times["pruned"].low / times["whole"].low)
@@ -113,8 +121,9 @@ def measure_errors(
     for cost in costs.values():
         cost.calibrate(full, float(middle))
     predicted = {name: [cost.total(maps) for maps in widths] for name, cost in costs.items()}
-    return PredictionErrors(float(middle), float((high - low) / 2 / middle), [r * float(middle) for r in ratios],
-                      predicted, widths)  # fmt: skip
+    return PredictionErrors(
+        float(middle), float((high - low) / 2 / middle), [r * float(middle) for r in ratios], predicted, widths
+    )
 
 
 def draw_errors(errors: PredictionErrors, title: str, path: Path) -> None:
@@ -142,15 +151,3 @@ def draw_errors(errors: PredictionErrors, title: str, path: Path) -> None:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomic(path, buffer.getvalue(), overwrite=True)
-
-
-def shares(cost: Cost, maps: Mapping[str, int], rows: int) -> Sequence[tuple[str, int, float, float]]:
-    """The kinds of operators that cost most: kind, how many, their cost, their share of the whole; the rest last."""
-    sums: dict[str, tuple[int, float]] = {}
-    for operator in cost.operators:
-        count, total = sums.get(operator.kind, (0, 0.0))
-        sums[operator.kind] = count + 1, total + cost.scale * cost.of_operator(operator, maps)
-    ranked = sorted(((kind, *found) for kind, found in sums.items()), key=lambda row: -row[2])
-    rest = [("the rest", sum(row[1] for row in ranked[rows:]), sum(row[2] for row in ranked[rows:]))]
-    whole = cost.total(maps)
-    return [(kind, count, total, total / whole) for kind, count, total in ranked[:rows] + rest * (len(ranked) > rows)]

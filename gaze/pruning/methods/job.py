@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
-from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines import ENGINES, Engine
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.latency_table import load_or_measure
 from gaze.pruning.cost.models import COSTS, Cost
@@ -33,7 +33,8 @@ class Job:
         threads: of the engine.
         size: of the image that is timed, pixels.
         rounds: runs of which a median is taken.
-        latency: file of the latency table; written where there is none that fits.
+        latency: file of the latency table; written where there is none.
+        latency_named: the user asked for that file: one that does not fit is an error.
         removals: file of the removal log.
         progress: show bars.
     """
@@ -51,6 +52,7 @@ class Job:
     size: Size
     rounds: int
     latency: Path
+    latency_named: bool
     removals: Path
     progress: bool
 
@@ -65,14 +67,17 @@ class Job:
         """
         operators = find_operators(self.unpruned, self.size)
         maps = {group.name: group.maps for group in find_groups(self.unpruned)}
-        engine = Engine(self.engine, self.threads)
-        table = load_or_measure(self.latency, operators, maps, engine, self.size, self.progress)
+        table = load_or_measure(
+            self.latency, operators, maps, self._engine(), self.size, self.progress, self.latency_named
+        )
         make_cost, make_clock = COSTS.get(self.cost, "pruner.cost"), COSTS.get("table")
         clock = make_clock(operators, table)
         return (clock if make_cost is make_clock else make_cost(operators, table)), clock
 
     def make_stopwatch(self) -> tuple[Stopwatch, float]:
         """What measures networks, and the budget in its milliseconds."""
-        engine = Engine(self.engine, self.threads)
-        stopwatch = Stopwatch(self.unpruned, self.size, engine, self.rounds, relative=self.budget_ms is None)
+        stopwatch = Stopwatch(self.unpruned, self.size, self._engine(), self.rounds, relative=self.budget_ms is None)
         return stopwatch, self.budget_ms if self.budget_ms is not None else (self.budget or 0) * stopwatch.base
+
+    def _engine(self) -> Engine:
+        return ENGINES.get(self.engine, "engine")(self.threads)

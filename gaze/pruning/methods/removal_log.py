@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaze.errors import DataError
-from gaze.images import write_atomic
+from gaze.files import write_atomic
 
 REMOVALS = "removals.csv"
 """What a run calls its log."""

@@ -1,17 +1,27 @@
 """Folders that fsspec reaches, on its store in memory."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gaze.crop.cli import main
 from gaze.crop.cluster.ray_engine import _check, _place
-from gaze.crop.cluster.stores import Far, FarManifest
-from gaze.crop.folder.listing import Selection, Shard, Tally, walk
-from gaze.errors import ConfigError, OutputError
+from gaze.crop.cluster.stores import Far, FarManifest, FarWorker
+from gaze.crop.folder.listing import Selection, Shard, Tally, Task, walk
+from gaze.crop.folder.manifest import line_of
+from gaze.crop.photo.cropper import Cropper
+from gaze.crop.photo.record import CroppedRecord, CropRecord, ModelRecord, PhotoRecord, PictureRecord, Stamp
+from gaze.crop.photo.request import Request
+from gaze.crop.photo.shapes import shapes
+from gaze.errors import ConfigError, ImageError, OutputError
+from gaze.geometry import Box
+from gaze.images import Limits
+from gaze.predictor import Predictor
 
-fsspec = pytest.importorskip("fsspec", reason="pip install 'gaze[ray]' brings fsspec")
+fsspec = pytest.importorskip("fsspec", reason="pip install fsspec")
 
 FILES = (
     "b.jpg",
@@ -24,6 +34,12 @@ FILES = (
     ".git/e.jpg",
     "out/f.jpg",
 )
+
+
+def record(name: str) -> CroppedRecord:
+    crop = CropRecord("1:1", 1, Box(0, 0, 4, 4), 0.5, 0.5, 0.0, False, PictureRecord(f"sub/{name}.out", 4, 4))
+    photo = PhotoRecord(4, 4, "PNG", ModelRecord("bright", "7"), (crop,), None, {})
+    return CroppedRecord(name, Stamp(3, 5), "same", photo)
 
 
 @pytest.fixture
@@ -84,13 +100,64 @@ def test_manifest_goes_on_in_new_files(store: Far, monkeypatch: pytest.MonkeyPat
         manifest = FarManifest(store, Shard())
         for name in names:
             store.put(f"sub/{name}.out", b"", False)
-            crops = [{"output": {"path": f"sub/{name}.out"}}]
-            manifest.append({"input": name, "bytes": 3, "mtime_ns": 5, "request": "same", "crops": crops})
+            manifest.append(record(name))
         manifest.close()
     assert store.names(depth=1) == [f"gaze-manifest-{number:06}.jsonl" for number in (1, 2, 3)]
     store.files.rm("/photos/sub/b.out")
     assert FarManifest(store, Shard()).finished("same") == dict.fromkeys("acd", (3, 5))
     assert FarManifest(store, Shard()).finished("else") == {}
+
+
+def test_manifest_goes_on_after_the_highest_number(store: Far):
+    for number in (1, 3):
+        store.put(f"gaze-manifest-{number:06}.jsonl", line_of(record(str(number))), False)
+    store.put("gaze-manifest-2of2-000007.jsonl", line_of(record("7")), False)
+    for shard, name in ((Shard(), "a"), (Shard(2, 2), "b"), (Shard(1, 2), "c")):
+        manifest = FarManifest(store, shard)
+        manifest.append(record(name))
+        manifest.close()
+    ends = ("000001", "000003", "000004", "1of2-000001", "2of2-000007", "2of2-000008")
+    assert store.names(depth=1) == [f"gaze-manifest-{end}.jsonl" for end in ends]
+    for name in "137abc":
+        store.put(f"sub/{name}.out", b"", False)
+    assert FarManifest(store, Shard()).finished("same").keys() == set("137abc")
+
+
+@pytest.fixture
+def worker(store: Far, bright_model: Path) -> FarWorker:
+    request = Request(shapes([], []), limits=Limits(bytes=1000))
+    return FarWorker(Cropper(request, Predictor(bright_model)), store, Far("memory://out"))
+
+
+@pytest.mark.parametrize("stamp", [None, Stamp(1001, 5), Stamp(0, 5)])
+def test_object_that_is_too_large_is_not_read(
+    store: Far, worker: FarWorker, monkeypatch: pytest.MonkeyPatch, stamp: Stamp | None
+):
+    store.put("a.jpg", bytes(1001), False)
+
+    def refuse(*_: object) -> bytes:
+        raise AssertionError("the object was read")
+
+    monkeypatch.setattr(store.files, "cat_file", refuse)
+    with pytest.raises(ImageError, match=r"memory://photos/a\.jpg: 1001 bytes, more than 1000"):
+        worker.crop(Task("memory://photos/a.jpg", "a.jpg", stamp))
+
+
+def test_object_of_a_size_that_is_not_told_is_read_no_further_than_it_may_be(
+    store: Far, worker: FarWorker, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store.files, "size", lambda _: None)
+    store.put("a.jpg", bytes(5000), False)
+    with pytest.raises(ImageError, match=r"memory://photos/a\.jpg: more than 1000 bytes"):
+        worker.crop(Task("memory://photos/a.jpg", "a.jpg"))
+    store.put("b.png", encoded(), False)
+    assert worker.crop(Task("memory://photos/b.png", "b.png")).record.photo.width == 8
+
+
+def encoded() -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_store_that_cannot_be_reached_is_told_in_one_line():
@@ -105,9 +172,13 @@ def test_paths_and_urls(tmp_path: Path):
     assert _place(f"file://{tmp_path}/a") == tmp_path / "a"
     assert _place("s3://bucket/photos/") == "s3://bucket/photos"
     with pytest.raises(ConfigError, match="does not hold the photos themselves"):
-        _check("s3://bucket/photos", "s3://bucket")
+        _check("s3://bucket/photos", "s3://bucket", "s3://bucket", Selection())
     with pytest.raises(ConfigError, match="expected a folder of photos"):
-        _check(tmp_path / "a.jpg", tmp_path)
+        _check(tmp_path / "a.jpg", tmp_path, None, Selection())
+    with pytest.raises(ConfigError, match="output -: expected a folder"):
+        _check(tmp_path, tmp_path / "-", "-", Selection())
+    with pytest.raises(ConfigError, match="--follow-symlinks: expected a folder on a disk, got s3://bucket"):
+        _check("s3://bucket", "s3://out", "s3://out", Selection(follow_symlinks=True))
 
 
 def test_urls_need_the_engine(capsys: pytest.CaptureFixture[str]):

@@ -1,21 +1,30 @@
-import json
 from pathlib import Path
 
 import pytest
 
-from gaze.crop.folder.manifest import Manifest, read_records
+from gaze.crop.folder.manifest import Manifest, line_of, read_records
+from gaze.crop.photo.record import (
+    CroppedRecord,
+    CropRecord,
+    FailedRecord,
+    ModelRecord,
+    PhotoRecord,
+    PictureRecord,
+    Stamp,
+)
 from gaze.errors import ConfigError
+from gaze.geometry import Box
 
 
-def record(name: str, **more: object) -> dict[str, object]:
-    return {
-        "input": name,
-        "bytes": 3,
-        "mtime_ns": 5,
-        "request": "same",
-        "crops": [{"output": {"path": f"{name}.out"}}],
-        **more,
-    }
+def record(name: str, request: str = "same") -> CroppedRecord:
+    output = PictureRecord(f"{name}.out", 4, 4)
+    crop = CropRecord("1:1", 1, Box(0, 0, 4, 4), 0.5, 0.5, 0.0, False, output)
+    photo = PhotoRecord(4, 4, "PNG", ModelRecord("bright", "7"), (crop,), None, {"decode": 1.5})
+    return CroppedRecord(name, Stamp(3, 5), request, photo)
+
+
+def failure(name: str, reason: str) -> FailedRecord:
+    return FailedRecord(name, reason, Stamp(3, 5), "same")
 
 
 def test_what_is_done_counts_only_with_its_files_and_the_same_wishes(tmp_path: Path):
@@ -26,26 +35,26 @@ def test_what_is_done_counts_only_with_its_files_and_the_same_wishes(tmp_path: P
     for line in (
         record("a"),
         record("gone"),
-        {"input": "failed", "request": "same", "error": "bad"},
+        failure("failed", "bad"),
         record("other", request="else"),
-        {"input": "mended", "request": "same", "error": "bad"},
+        failure("mended", "bad"),
         record("mended"),
         record("a\nb"),
     ):
         manifest.append(line)
     assert manifest.finished("same") == {"a": (3, 5), "mended": (3, 5)}
-    manifest.append({"input": "a", "request": "same", "error": "worse"})
+    manifest.append(failure("a", "worse"))
     assert manifest.finished("same") == {"mended": (3, 5)}
     manifest.close()
 
 
 def test_line_that_a_crash_cut_short_is_passed_over_and_not_continued(tmp_path: Path):
     path = tmp_path / "m.jsonl"
-    path.write_bytes(json.dumps(record("a")).encode() + b'\n{"input": "b", "cro')
+    path.write_bytes(line_of(record("a")) + b'{"input": "b", "cro')
     manifest = Manifest(path, bool)
     manifest.append(record("c"))
     manifest.close()
-    assert [line["input"] for line in read_records(path)] == ["a", "c"]
+    assert [line.input for line in read_records(path)] == ["a", "c"]
 
 
 def test_two_runs_do_not_write_into_one_manifest(tmp_path: Path):

@@ -1,5 +1,8 @@
 import errno
+import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,12 +57,38 @@ def test_link_that_leads_out_is_refused(tmp_path: Path):
     assert names(tmp_path / "secret") == []
 
 
-def test_full_disk_is_fatal_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def fill(self: Path, content: bytes) -> None:
-        self.touch()
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def test_link_that_leads_out_gets_no_folder(tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "secret")
+    with pytest.raises(OutputError, match="a link leads out of"):
+        write_part(tmp_path / "out" / "sub" / "new" / "a.jpg", b"", tmp_path / "out", "a")
+    assert names(tmp_path / "secret") == []
 
-    monkeypatch.setattr(Path, "write_bytes", fill)
+
+def test_what_a_killed_run_left_goes_with_the_same_picture(tmp_path: Path):
+    """Each part comes from a process of its own, as a killed one's does."""
+    code = "import sys, pathlib; from gaze.crop.folder.publishing import move, write_part\n"
+    code += "root = pathlib.Path(sys.argv[1]); part = write_part(root / sys.argv[2], b'x', root, sys.argv[3])\n"
+    for place, owner in (("a.jpg", "a.png"), ("a.jpg", "a.png"), ("a.jpg", "a.bmp"), ("b.jpg", "b.png")):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path), place, owner], check=True)
+    assert len(names(tmp_path)) == 3
+    move([write_part(tmp_path / "a.jpg", b"new", tmp_path, "a.png")], overwrite=False)
+    assert len(names(tmp_path)) == 3
+    assert "a.jpg" in names(tmp_path)
+
+
+def test_full_disk_is_fatal_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    opened = Path.open
+
+    def full(path: Path, mode: str) -> io.BufferedRandom:
+        file = opened(path, mode)
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(descriptor, file.fileno())
+        os.close(descriptor)
+        return file  # type: ignore[return-value]
+
+    monkeypatch.setattr(Path, "open", full)
     with pytest.raises(OutputError, match=r"a\.jpg: cannot be written \(No space left on device\)") as raised:
         write_part(tmp_path / "a.jpg", b"new", tmp_path, "a")
     assert raised.value.fatal

@@ -1,13 +1,14 @@
 import base64
 import contextlib
+import errno
 import json
 import os
 import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -16,8 +17,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaze.crop.page.spool import PageSpool, preview
+from gaze.crop.page.spool import PageSpool
+from gaze.crop.photo.preview import Preview, preview
+from gaze.crop.photo.record import (
+    CroppedRecord,
+    CropRecord,
+    FailedRecord,
+    ModelRecord,
+    PhotoRecord,
+    PictureRecord,
+    Record,
+    Stamp,
+)
 from gaze.errors import ConfigError, OutputError
+from gaze.geometry import Box
 
 HOSTILE = [
     "a 'quoted\" name.jpg",
@@ -28,32 +41,38 @@ HOSTILE = [
     "日本 é 👩‍👩‍👧 \u202egpj.jpg",
     "a#b?c%41&amp;:.jpg",
 ]
-SUMMARY = {"model": {"name": "fa<st", "version": "1.2"}, "rate": 14.27}
+MODEL = ModelRecord("fa<st", "1.2")
+SUMMARY = (MODEL, 14.27)
 
 
-def record(name: str, *scores: float, moved: float = 0.05) -> dict[str, Any]:
+def record(name: str, *scores: float, moved: float = 0.05) -> CroppedRecord:
     """What the manifest says of a photo of 80 x 60 pixels with a crop for each score, the first of them square."""
-    crops = [
-        {
-            "ratio": ratio,
-            "box": {"left": 10, "top": 0, "width": 60, "height": 60},
-            "score": score,
-            "center_score": score - moved,
-            "confidence": moved,
-            "centered": moved < 0.01,
-            "output": {"path": f"{name}_{ratio.replace(':', 'x')}.jpg", "width": 60, "height": 60},
-        }
+    crops = tuple(
+        CropRecord(
+            ratio=ratio,
+            rank=1,
+            box=Box(10, 0, 60, 60),
+            score=score,
+            center_score=score - moved,
+            confidence=moved,
+            centered=moved < 0.01,
+            output=PictureRecord(f"{name}_{ratio.replace(':', 'x')}.jpg", 60, 60),
+        )
         for score, ratio in zip(scores, ("1:1", "16:9"), strict=False)
-    ]
-    return {"input": name, "width": 80, "height": 60, "model": SUMMARY["model"], "crops": crops}
+    )
+    return CroppedRecord(name, Stamp(3, 5), "same", PhotoRecord(80, 60, "JPEG", MODEL, crops, None, {}))
 
 
-def failure(name: str, reason: str = "the file is empty") -> dict[str, Any]:
-    return {"input": name, "error": reason}
+def failure(name: str, reason: str = "the file is empty") -> FailedRecord:
+    return FailedRecord(name, reason, Stamp(3, 5), "same")
+
+
+def add(spool: PageSpool, entry: Record, pictures: Preview) -> None:
+    spool.add(entry, pictures if isinstance(entry, CroppedRecord) else None)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[str, Any]:
+def pictures() -> Preview:
     image = Image.effect_noise((320, 240), 60).convert("RGB")
     return preview(image, np.eye(60, 80, dtype=np.float32) + 0.01, [image.crop((0, 0, 240, 240)), image])
 
@@ -88,35 +107,12 @@ def rows(page: Path) -> list[dict[str, Any]]:
     return json.loads(text)
 
 
-def decoded(text: str) -> Image.Image:
-    return Image.open(BytesIO(base64.b64decode(text)))
-
-
-def test_preview_holds_the_photo_its_density_and_the_crops():
-    photo = Image.new("RGBA", (1200, 900), (250, 0, 0, 255))
-    density = np.full((384, 512), 1e-6, np.float32)
-    density[96:192, 384:448] = 1
-    made = preview(photo, density, [photo.crop((0, 0, 900, 900)), Image.new("L", (50, 40), 128)])
-    small, coarse = decoded(made["photo"]), decoded(made["density"])
-    assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (240, 180))
-    assert np.abs(np.asarray(small).astype(int) - (250, 0, 0)).max() < 8
-    assert (coarse.format, coarse.mode, coarse.size) == ("PNG", "L", (40, 30))
-    assert (np.argwhere(np.asarray(coarse) == 255).mean(axis=0) / (30, 40)).round(1).tolist() == [0.4, 0.8]
-    assert [decoded(text).size for text in made["thumbnails"]] == [(160, 160), (50, 40)]
-    assert len(json.dumps(made)) < 20_000
-
-
-def test_root_of_the_density_is_stored():
-    made = preview(Image.new("L", (8, 4)), np.array([[1, 0.25, 0, 0]], np.float32), [])
-    assert np.asarray(decoded(made["density"])).tolist() == [[255, 127, 0, 0]]
-
-
-def test_header_counts_photos_and_names_the_model(tmp_path: Path, pictures: dict[str, Any]):
+def test_header_counts_photos_and_names_the_model(tmp_path: Path, pictures: Preview):
     spool = PageSpool(tmp_path / "deep/report.html", resume=False)
     spool.add(record("a.jpg", 0.9, 0.8), pictures)
     spool.add(record("b.jpg", 0.7, moved=0.0), pictures)
     spool.add(failure("c.jpg"), None)
-    spool.finish(SUMMARY)
+    spool.finish(*SUMMARY)
     page = Elements(tmp_path / "deep/report.html")
     assert page.texts("p", **{"class": "soft"})[0] == "model fa<st 1.2, 14.3 photos a second"
     counts = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
@@ -125,16 +121,16 @@ def test_header_counts_photos_and_names_the_model(tmp_path: Path, pictures: dict
 
 
 def test_page_without_photos_or_summary(tmp_path: Path):
-    PageSpool(tmp_path / "report.html", resume=False).finish({})
+    PageSpool(tmp_path / "report.html", resume=False).finish()
     assert rows(tmp_path / "report.html") == []
 
 
 def test_a_report_takes_the_place_of_none_but_a_report(tmp_path: Path):
     path = tmp_path / "report.html"
     path.touch()
-    PageSpool(path, resume=False).finish({})
+    PageSpool(path, resume=False).finish()
     first = path.read_bytes()
-    PageSpool(path, resume=False).finish({"rate": 2.0})
+    PageSpool(path, resume=False).finish(rate=2.0)
     assert path.read_bytes() != first
     path.write_text("<html>somebody's own page</html>")
     with pytest.raises(ConfigError, match=r"report\.html: expected an earlier report or no file yet"):
@@ -143,12 +139,12 @@ def test_a_report_takes_the_place_of_none_but_a_report(tmp_path: Path):
     assert path.read_text() == "<html>somebody's own page</html>"
 
 
-def test_nothing_but_the_own_style_and_script_may_run(tmp_path: Path, pictures: dict[str, Any]):
+def test_nothing_but_the_own_style_and_script_may_run(tmp_path: Path, pictures: Preview):
     spool = PageSpool(tmp_path / "report.html", resume=False)
     for name in HOSTILE:
         spool.add(record(name, 0.9), pictures)
         spool.add(failure(f"failed {name}", name), None)
-    spool.finish(SUMMARY)
+    spool.finish(*SUMMARY)
     page = Elements(tmp_path / "report.html")
     (policy,) = [own["content"] or "" for _, own, _ in page.found if own.get("http-equiv") == "Content-Security-Policy"]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
@@ -161,12 +157,12 @@ def test_nothing_but_the_own_style_and_script_may_run(tmp_path: Path, pictures: 
     assert len(page.texts("script", type="application/json")) == 1 + 2 * len(HOSTILE)
 
 
-def test_names_come_through_and_links_lead_to_the_files(tmp_path: Path, pictures: dict[str, Any]):
+def test_names_come_through_and_links_lead_to_the_files(tmp_path: Path, pictures: Preview):
     path = tmp_path / "pages/report.html"
     spool = PageSpool(path, resume=False, photos=tmp_path / "photos", thumbnails=tmp_path / "thumbs")
     for name in [*HOSTILE, "/elsewhere/a.jpg"]:
         spool.add(record(name, 0.9), pictures)
-    spool.finish(SUMMARY)
+    spool.finish(*SUMMARY)
     found = {row["input"]: row for row in rows(path)}
     assert sorted(found) == sorted([*HOSTILE, "/elsewhere/a.jpg"])
     for name, row in found.items():
@@ -179,11 +175,11 @@ def test_names_come_through_and_links_lead_to_the_files(tmp_path: Path, pictures
             assert led == os.fsencode(os.path.join(tmp_path, folder, file))
 
 
-def test_last_record_of_a_photo_wins(tmp_path: Path, pictures: dict[str, Any]):
+def test_last_record_of_a_photo_wins(tmp_path: Path, pictures: Preview):
     spool = PageSpool(tmp_path / "report.html", resume=False)
     for entry in (failure("b.jpg"), record("a.jpg", 0.5), record("b.jpg", 0.9), record("a.jpg", 0.6)):
-        spool.add(entry, None if "error" in entry else pictures)
-    spool.finish(SUMMARY)
+        add(spool, entry, pictures)
+    spool.finish(*SUMMARY)
     assert [(row["input"], row["crops"][0]["score"]) for row in rows(tmp_path / "report.html")] == [
         ("a.jpg", 0.6),
         ("b.jpg", 0.9),
@@ -191,7 +187,7 @@ def test_last_record_of_a_photo_wins(tmp_path: Path, pictures: dict[str, Any]):
 
 
 @pytest.mark.parametrize("torn", [b"", b'[{"input":"c.jpg",', b'[{"input":"c.jpg"},\tnull]'])
-def test_resumed_run_keeps_what_a_killed_one_left(tmp_path: Path, pictures: dict[str, Any], torn: bytes):
+def test_resumed_run_keeps_what_a_killed_one_left(tmp_path: Path, pictures: Preview, torn: bytes):
     path = tmp_path / "report.html"
     PageSpool(path, resume=False).add(record("a.jpg", 0.9), pictures)
     (left,) = tmp_path.iterdir()
@@ -199,38 +195,63 @@ def test_resumed_run_keeps_what_a_killed_one_left(tmp_path: Path, pictures: dict
         file.write(torn)
     spool = PageSpool(path, resume=True)
     spool.add(record("b.jpg", 0.8), pictures)
-    spool.finish(SUMMARY)
+    spool.finish(*SUMMARY)
     assert [row["input"] for row in rows(path)] == ["a.jpg", "b.jpg"]
 
 
-def test_resumed_run_keeps_what_the_page_holds(tmp_path: Path, pictures: dict[str, Any]):
+def test_a_link_where_the_photos_wait_is_not_followed(tmp_path: Path, pictures: Preview):
+    path, secret = tmp_path / "report.html", tmp_path / "secret"
+    PageSpool(path, resume=False)
+    (left,) = tmp_path.iterdir()
+    left.unlink()
+    secret.write_bytes(b"half a line")
+    left.symlink_to(secret)
+    spool = PageSpool(path, resume=True)
+    spool.add(record("b.jpg", 0.8), pictures)
+    spool.finish(*SUMMARY)
+    assert secret.read_bytes() == b"half a line"
+    assert [row["input"] for row in rows(path)] == ["b.jpg"]
+
+
+def test_resumed_run_keeps_what_the_page_holds(tmp_path: Path, pictures: Preview):
     path = tmp_path / "report.html"
     for name in HOSTILE:
         spool = PageSpool(path, resume=True)
         spool.add(record(name, 0.9), pictures)
-        spool.finish(SUMMARY)
+        spool.finish(*SUMMARY)
     assert [row["input"] for row in rows(path)] == sorted(HOSTILE)
-    assert json.loads(Elements(path).texts("script", id="p0")[0]) == [record(min(HOSTILE), 0.9), pictures]
+    assert json.loads(Elements(path).texts("script", id="p0")[0]) == [
+        record(min(HOSTILE), 0.9).to_json(),
+        {**vars(pictures), "thumbnails": list(pictures.thumbnails)},
+    ]
 
 
-def test_fresh_run_starts_anew(tmp_path: Path, pictures: dict[str, Any]):
+def test_fresh_run_starts_anew(tmp_path: Path, pictures: Preview):
     path = tmp_path / "report.html"
     PageSpool(path, resume=False).add(record("a.jpg", 0.9), pictures)
-    PageSpool(path, resume=False).finish(SUMMARY)
+    PageSpool(path, resume=False).finish(*SUMMARY)
     assert rows(path) == []
 
 
-def test_failed_finish_leaves_the_old_page_and_the_spool(tmp_path: Path, pictures: dict[str, Any]):
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_failed_finish_leaves_the_old_page_and_the_spool(
+    tmp_path: Path, pictures: Preview, monkeypatch: pytest.MonkeyPatch
+):
     path = tmp_path / "report.html"
-    PageSpool(path, resume=False).finish({})
+    PageSpool(path, resume=False).finish()
     old = path.read_bytes()
     spool = PageSpool(path, resume=False)
     spool.add(record("a.jpg", 0.9), pictures)
-    with pytest.raises(KeyError):
-        spool.finish({"model": {"name": "no version"}})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OutputError, match="No space left"):
+            spool.finish()
     assert path.read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 2
-    spool.finish(SUMMARY)
+    spool.finish(*SUMMARY)
     assert len(rows(path)) == 1
 
 
@@ -242,13 +263,13 @@ def test_place_that_cannot_be_written_is_named(tmp_path: Path):
         PageSpool(tmp_path, resume=False)
 
 
-def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, pictures: dict[str, Any]):
+def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, pictures: Preview):
     tracemalloc.start()
     try:
         spool = PageSpool(tmp_path / "report.html", resume=False)
         for index in range(1000):
             spool.add(record(f"{index}.jpg", 0.9, 0.8), pictures)
-        spool.finish(SUMMARY)
+        spool.finish(*SUMMARY)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -271,18 +292,18 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path, pictures: dict[str, Any]) -> Iterator[Callable[..., Any]]:
+def opened(browser: Any, tmp_path: Path, pictures: Preview) -> Iterator[Callable[..., Any]]:
     """Makes a page of records and opens it; fails where the browser reports an error."""
     tab = browser.new_page(viewport={"width": 1200, "height": 900})
     errors: list[str] = []
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("console", lambda message: errors.append(message.text))
 
-    def open_page(*records: dict[str, Any]) -> Any:
+    def open_page(*records: Record) -> Any:
         spool = PageSpool(tmp_path / "report.html", resume=False)
         for entry in records:
-            spool.add(entry, None if "error" in entry else pictures)
-        spool.finish(SUMMARY)
+            add(spool, entry, pictures)
+        spool.finish(*SUMMARY)
         tab.goto((tmp_path / "report.html").as_uri())
         names(tab)
         return tab
@@ -352,8 +373,8 @@ def test_photo_is_shown_with_all_that_is_known_of_it(opened: Callable[..., Any])
 
 def test_further_choices_of_a_ratio_are_told_apart(opened: Callable[..., Any]):
     photo = record("a.jpg", 0.9)
-    photo["crops"] = [{**photo["crops"][0], "rank": rank} for rank in (1, 2)]
-    tab = opened(photo)
+    crops = tuple(replace(photo.photo.crops[0], rank=rank) for rank in (1, 2))
+    tab = opened(replace(photo, photo=replace(photo.photo, crops=crops)))
     assert tab.locator("h3").all_inner_texts() == ["1:1\nmoved", "1:1, choice 2\nmoved"]
     assert tab.locator(".box").count() == 2
 

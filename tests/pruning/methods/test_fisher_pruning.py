@@ -14,7 +14,7 @@ from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import widths
-from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines.torch_cpu import TorchCpu
 from gaze.pruning.cost.models.uniform import UniformCost
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.information.fisher import Fisher
@@ -210,7 +210,7 @@ class TestTraining:
     def test_a_share_of_the_time_stays_that_of_the_first_part(self, network, tmp_path):
         budgets = []
         for relative in (True, False):
-            stopwatch = Stopwatch(network, Size(64, 48), Engine("torch-cpu", 1), rounds=1, relative=relative)
+            stopwatch = Stopwatch(network, Size(64, 48), TorchCpu(1), rounds=1, relative=relative)
             stopwatch.base = 20.0
             log = RemovalLog(tmp_path / f"{relative}.csv")
             callback = FisherPruning(Fisher, Count(), Count(), stopwatch, 5.0, QUICK, log, base=20.0)

@@ -1,4 +1,4 @@
-"""Operations, which no machine was asked about."""
+"""Multiply-adds, which no machine was asked about."""
 
 from collections.abc import Mapping
 
@@ -8,21 +8,20 @@ from gaze.pruning.cost.models.base import COSTS, MAC, Cost
 
 @COSTS.register("macs")
 class MacCost(Cost):
-    """Operations of the convolutions: H W C_out (2 C_in K^2 + 1), Molchanov et al. 2017 (arXiv 1611.06440), appendix.
+    """Multiply-adds of the convolutions on one image: H W C_out C_in K^2 / G, one for each product of a weight.
 
-    Depthwise: H W C (2 K^2 + 1). H x W is the output's size.
+    H x W is the output's size and G the number of torch's groups: C_in = C_out = G where a convolution is depthwise.
+    Not counted: biases, BatchNorm (which an export folds away), activations, sums, pooling, resizing, the blur.
+    Molchanov et al. 2017 (arXiv 1611.06440), appendix, count floating point operations: two for each of these, and one
+    for each bias.
     """
 
     unit = MAC
 
     def of_operator(self, operator: FusedOperator, maps: Mapping[str, int]) -> float:
         """See `Cost.of_operator`."""
-        each = operator.inputs[0].at(maps) if operator.dense else 1
-        return (
-            float(operator.rows * operator.columns * operator.writes.at(maps) * (2 * each * operator.kernel + 1))
-            if operator.kernel
-            else 0.0
-        )
+        each = operator.inputs[0].at(maps) // operator.split if operator.dense else 1
+        return float(operator.rows * operator.columns * operator.writes.at(maps) * each * operator.kernel)
 
     def step(self, name: str, maps: Mapping[str, int]) -> int | None:
         """Every map saves."""

@@ -33,8 +33,9 @@ def fit(table: LatencyTable, kind: str) -> tuple[float, float, float, float]:
     """t, a, b and w of a kind of operator from its measurements in whole blocks, or in what there is."""
     grids = table.grids[kind]
     grid = grids[min(grids)]
-    points = [(i, o, grid.low[row][column]) for row, i in enumerate(grid.reads)
-              for column, o in enumerate(grid.writes or [0])]  # fmt: skip
+    points = [
+        (i, o, grid.low[row][column]) for row, i in enumerate(grid.reads) for column, o in enumerate(grid.writes or [0])
+    ]
     reads, writes, times = np.array(points).T
     design = np.stack([np.ones_like(reads), reads, writes, reads * writes], 1)
     weights = 1 / np.maximum(times, 1e-6)

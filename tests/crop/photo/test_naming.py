@@ -1,6 +1,8 @@
 import pytest
 
-from gaze.crop.photo.request import Request, Shape, file_name, shapes
+from gaze.crop.photo.naming import file_name
+from gaze.crop.photo.request import Request
+from gaze.crop.photo.shapes import Shape, shapes
 from gaze.errors import ConfigError
 from gaze.framing.choice import Framing
 from gaze.geometry import AspectRatio, Size
@@ -49,14 +51,3 @@ def test_candidates_have_names_of_their_own():
     names = [str(file_name("{stem}_{shape}{ext}", "a", shape, Size(16, 9), rank, ".jpg")) for rank in (1, 2)]
     assert names == ["a_16x9.jpg", "a_16x9_2.jpg"]
     assert str(file_name("{ratio}/{rank}/{stem}{ext}", "a", shape, Size(16, 9), 2, ".jpg")) == "16x9/2/a.jpg"
-
-
-def test_fingerprint_follows_what_changes_thumbnails():
-    request = Request(shapes([WIDE], []))
-    assert request.fingerprint("a") == Request(shapes([WIDE], []), overwrite=True, preview=True).fingerprint("a")
-    others = [
-        request.fingerprint("b"),
-        Request(shapes([], [])).fingerprint("a"),
-        Request(request.shapes, upscale=True).fingerprint("a"),
-    ]
-    assert len({request.fingerprint("a"), *others}) == 4

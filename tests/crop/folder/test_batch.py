@@ -1,6 +1,5 @@
 """Whole runs over folders, as processes of their own where they are killed."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ from PIL import Image
 
 import gaze
 from gaze.crop.folder.manifest import read_records
+from gaze.crop.photo.record import CroppedRecord
 
 Crop = Callable[..., int]
 Draw = Callable[..., Path]
@@ -30,6 +30,11 @@ def pictures(folder: Path) -> dict[str, bytes]:
                 image.load()
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
     return found
+
+
+def cropped(manifest: Path) -> dict[str, CroppedRecord]:
+    """The photos that a manifest says were cropped."""
+    return {record.input: record for record in read_records(manifest) if isinstance(record, CroppedRecord)}
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -128,7 +133,7 @@ def test_interrupted_run_finishes_what_is_under_way(start: Start, photos: Path, 
     assert err.splitlines()[-1] == "gaze.crop: interrupted; the same command does the rest"
     assert "Traceback" not in err
     recorded = {
-        crop["output"]["path"] for record in read_records(out / "gaze-manifest.jsonl") for crop in record["crops"]
+        picture.path for record in cropped(out / "gaze-manifest.jsonl").values() for picture in record.photo.pictures
     }
     assert recorded == set(pictures(out)) == {str(Path(line).relative_to(out)) for line in out_text.splitlines()}
     assert 2 <= len(recorded) < 40
@@ -194,6 +199,45 @@ def test_full_disk_names_itself_and_loses_nothing(
     assert f"{len(done)} done before" in capsys.readouterr().err
 
 
+@pytest.fixture
+def read_only(photos: Path) -> Iterator[Path]:
+    """The photos, where nothing can be written."""
+    if os.geteuid():
+        folders = [photos, *(path for path in photos.iterdir() if path.is_dir())]
+        for folder in folders:
+            folder.chmod(0o555)
+        yield photos
+        for folder in folders:
+            folder.chmod(0o755)
+        return
+    mount = ["mount", "--bind", "-o", "ro", str(photos), str(photos)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mount refuses a read-only folder")
+    yield photos
+    subprocess.run(["umount", "-l", str(photos)], check=True)
+
+
+@pytest.mark.parametrize("name", ["", "0/0.jpg"])
+def test_photos_that_lie_read_only_need_a_place_for_the_thumbnails(
+    crop: Crop, read_only: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    with pytest.raises(SystemExit) as raised:
+        crop(read_only / name)
+    assert raised.value.code == 2
+    place = (read_only / name).parent if name else read_only
+    expected = f"error: OUT: expected an output folder, as {place} cannot be written to"
+    assert capsys.readouterr().err.splitlines()[-1].endswith(expected)
+    assert crop(read_only / name, tmp_path / "out") == 0
+    assert crop(read_only / "missing.jpg") == 1
+    assert "missing.jpg: cannot be read (No such file or directory)" in capsys.readouterr().err
+
+
+def test_default_folder_that_can_be_written_is_enough(crop: Crop, photos: Path, monkeypatch: pytest.MonkeyPatch):
+    (photos / "thumbnails").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != photos)
+    assert crop(photos, "--exclude", "[12]") == 0
+
+
 def test_names_of_every_kind(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     names = ["-dash.jpg", "new\nline.jpg", "Mädchen 猫.jpg", "{stem}.jpg", "a%sb.jpg", os.fsdecode(b"bad\xff.jpg")]
     source = draw("one.jpg")
@@ -224,14 +268,12 @@ def test_focus_file_and_shards(crop: Crop, draw: Draw, tmp_path: Path):
         assert (
             crop(tmp_path / "photos", tmp_path / "out", "--focus-file", tmp_path / "focus.csv", "--shard", shard) == 0
         )
-    records = {
-        record["input"]: record
-        for manifest in (tmp_path / "out").glob("gaze-manifest-?of2.jsonl")
-        for record in read_records(manifest)
-    }
+    records = {}
+    for manifest in (tmp_path / "out").glob("gaze-manifest-?of2.jsonl"):
+        records |= cropped(manifest)
     assert sorted(records) == ["a.jpg", "b.jpg"]
-    assert records["a.jpg"]["crops"][0]["box"]["left"] == 0
-    assert records["b.jpg"]["crops"][0]["box"]["left"] > 40
+    assert records["a.jpg"].photo.crops[0].box.left == 0
+    assert records["b.jpg"].photo.crops[0].box.left > 40
 
 
 def test_report_holds_photos_of_an_earlier_run_too(crop: Crop, draw: Draw, tmp_path: Path):
@@ -248,8 +290,8 @@ def test_report_holds_photos_of_an_earlier_run_too(crop: Crop, draw: Draw, tmp_p
 def test_json_and_manifest_say_the_same(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     draw("photos/sub/a.jpg")
     assert crop(tmp_path / "photos", tmp_path / "out", "--json", "--manifest", tmp_path / "m.jsonl") == 0
-    (record,) = read_records(tmp_path / "m.jsonl")
-    assert json.loads(capsys.readouterr().out) == record
-    assert record["input"] == "sub/a.jpg"
-    assert record["crops"][0]["output"]["path"] == "sub/a_1x1.jpg"
-    assert set(record["milliseconds"]) == {"decode", "predict", "choose", "encode"}
+    assert capsys.readouterr().out == (tmp_path / "m.jsonl").read_text()
+    (record,) = cropped(tmp_path / "m.jsonl").values()
+    assert record.input == "sub/a.jpg"
+    assert record.photo.crops[0].output.path == "sub/a_1x1.jpg"
+    assert set(record.photo.milliseconds) == {"decode", "predict", "choose", "encode"}

@@ -1,6 +1,9 @@
 """What cost models say, against sums and slopes worked out by hand."""
 
 import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from gaze.errors import ConfigError
 from gaze.geometry import Size
@@ -13,6 +16,7 @@ from gaze.pruning.cost.models.quadratic import QuadraticCost
 from gaze.pruning.cost.models.table import TableCost
 from gaze.pruning.cost.models.uniform import UniformCost
 
+SIZE = Size(48, 32)
 A = Width(0, (("a", 1),))
 B = Width(0, (("b", 1),))
 
@@ -45,12 +49,18 @@ def table(block: int = 8, noise: float = 0.01) -> LatencyTable:
             for a, short, penalty in alignments
         }
 
-    return LatencyTable({}, block, noise, 0.001, {
-        "stem": {2: grid([3], reads, lambda i, o: 1 + 0.5 * o)},
-        "dw": grids([], lambda i, o: 0.25 + 0.125 * i),
-        "conv": grids(reads, lambda i, o: 2 + 0.5 * i + 0.25 * o + 0.0625 * i * o),
-        "cat": grids([], lambda i, o: 0.5 * i),
-    })  # fmt: skip
+    return LatencyTable(
+        {},
+        block,
+        noise,
+        0.001,
+        {
+            "stem": {2: grid([3], reads, lambda i, o: 1 + 0.5 * o)},
+            "dw": grids([], lambda i, o: 0.25 + 0.125 * i),
+            "conv": grids(reads, lambda i, o: 2 + 0.5 * i + 0.25 * o + 0.0625 * i * o),
+            "cat": grids([], lambda i, o: 0.5 * i),
+        },
+    )
 
 
 def chain_time(a: int, b: int) -> float:
@@ -94,13 +104,57 @@ def test_no_step_leads_below_one_map():
     assert TableCost(CHAIN, table()).step("b", {"a": 48, "b": 8}) is None
 
 
-def test_macs_are_those_of_the_paper():
+def test_a_mac_is_one_product_of_a_weight():
     cost = MacCost(CHAIN)
     maps = {"a": 4, "b": 6}
-    stem, depthwise, second = 10 * 4 * (2 * 3 * 9 + 1), 10 * 4 * (2 * 9 + 1), 10 * 6 * (2 * 4 + 1)
+    stem, depthwise, second = 10 * 4 * 3 * 9, 10 * 4 * 9, 10 * 6 * 4
     assert cost.total(maps) == stem + depthwise + second
-    assert cost.saving("b", 2, maps) == 10 * 2 * (2 * 4 + 1)
+    assert cost.saving("b", 2, maps) == 10 * 2 * 4
     assert cost.unit == "MAC"
+
+
+class Mixed(nn.Module):
+    """Strides, groups, dilation, a rectangular kernel, depthwise with and without more maps, with and without bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1),
+            nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(8, 12, 3, groups=4, padding=1),
+            nn.Conv2d(12, 24, 5, groups=12),
+            nn.BatchNorm2d(24),
+            nn.Conv2d(24, 6, (1, 3), dilation=2),
+            nn.Conv2d(6, 1, 1),
+        )
+
+    def forward(self, images):
+        return self.layers(images.permute(0, 3, 1, 2).float())
+
+
+def counted(network: nn.Module, run) -> float:
+    """Multiply-adds as torch counts them: half of what it calls flops, which leave biases out."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        run(torch.zeros(1, SIZE.height, SIZE.width, 3, dtype=torch.uint8))
+    return counter.get_total_flops() / 2
+
+
+def test_macs_are_what_torch_counts_before_and_after_surgery(small):
+    network = small.eval()
+    run = lambda images: network.readout(network.backbone(images))  # noqa: E731 (the blur is not counted)
+    cost, maps = MacCost(find_operators(network, SIZE)), {g.name: g.maps for g in find_groups(network)}
+    assert cost.total(maps) == counted(network, run) > 0
+    gone = {name: range(0, count // 2) for name, count in maps.items()}
+    remove(network, gone)
+    assert cost.total({name: count - len(gone[name]) for name, count in maps.items()}) == counted(network, run)
+
+
+def test_macs_of_every_form_of_convolution_are_what_torch_counts():
+    network = Mixed().eval()
+    operators = find_operators(network, SIZE)
+    assert MacCost(operators).total({g.name: g.maps for g in find_groups(network)}) == counted(network, network) > 0
+    assert any(operator.split == 4 for operator in operators)
 
 
 def test_without_a_cost_every_map_counts_one():
@@ -148,8 +202,9 @@ def test_savings_change_with_neighbours_alone(small):
     cost = MacCost(find_operators(small, Size(64, 64)))
     for name in groups:
         fewer = {**groups, name: groups[name] - 1}
-        changed = {other for other in groups if other != name
-                   and cost.saving(other, 1, groups) != cost.saving(other, 1, fewer)}  # fmt: skip
+        changed = {
+            other for other in groups if other != name and cost.saving(other, 1, groups) != cost.saving(other, 1, fewer)
+        }
         assert changed <= cost.neighbours(name)
         assert name in cost.neighbours(name)
 
@@ -167,7 +222,10 @@ def test_a_cost_model_of_measured_times_asks_for_them(name):
 
 def test_a_cost_model_is_a_name_and_a_wrong_name_lists_them():
     assert {name: COSTS[name] for name in COSTS} == {
-        "macs": MacCost, "none": UniformCost, "quadratic": QuadraticCost, "table": TableCost,
-    }  # fmt: skip
+        "macs": MacCost,
+        "none": UniformCost,
+        "quadratic": QuadraticCost,
+        "table": TableCost,
+    }
     with pytest.raises(ConfigError, match=r"pruner\.cost: expected one of macs, none, quadratic, table, got 'joules'"):
         COSTS.get("joules", "pruner.cost")

@@ -1,0 +1,65 @@
+"""The loop over a folder's photos: what is done already is passed over, a photo that fails is told."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from gaze.card import ModelCard
+from gaze.crop.folder.backend import Backend
+from gaze.crop.folder.console import Console
+from gaze.crop.folder.ledger import Ledger, OpenPage
+from gaze.crop.folder.listing import Tally
+from gaze.crop.folder.settings import RunSettings, Stop
+from gaze.crop.photo.record import FailedRecord
+from gaze.crop.photo.request import Request
+from gaze.errors import one_line
+from gaze.weights import find_model
+
+
+def run_folder(backend: Backend, request: Request, settings: RunSettings, open_page: OpenPage | None = None) -> int:
+    """Crops what an earlier run did not, and returns the exit code.
+
+    Args:
+        backend: what crops.
+        request: what is wanted of every photo.
+        settings: how the run goes.
+        open_page: opens the page that the run is told of on; None: there is none.
+    """
+    card = ModelCard.load(find_model(request.model).with_suffix(".json"))
+    tally = Tally()
+    total = sum(1 for _ in backend.tasks(tally))
+    stop, console = Stop(), Console(backend.root, settings.as_json, settings.quiet, total)
+    for reason in tally.unreadable:
+        console.failure(FailedRecord(str(backend.folder), one_line(reason)))
+    if total:
+        ledger = Ledger(backend.manifest(), open_page, request, card, settings, console, stop)
+        jobs = ((task, settings.points(task.name)) for task in backend.tasks(Tally()) if not ledger.skips(task))
+        with _signals(stop):
+            ledger.keep(backend.outcomes(jobs, stop))
+    console.close()
+    if not settings.quiet or console.failed:
+        console.note(console.summary(tally))
+    if stop.reason:
+        console.note(f"stopped: {stop.reason}; the same command does the rest")
+    if stop.signal:
+        console.note("interrupted; the same command does the rest")
+        return 128 + stop.signal
+    return console.exit_code
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    """Lets a run finish what is under way when it is interrupted; a second time ends it at once."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.signal = number
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,63 @@
+"""How thumbnails are named: a template, and what it may hold."""
+
+import string
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from gaze.crop.photo.shapes import Shape
+from gaze.errors import ConfigError
+from gaze.geometry import Size
+
+TEMPLATE = "{stem}_{shape}{ext}"
+"""How a thumbnail is named unless the user says otherwise."""
+
+FIELDS = {
+    "stem": "the photo's name without its suffix",
+    "ext": "the suffix of the thumbnail's format",
+    "shape": "ratio or size, whatever tells the thumbnails apart, such as 16x9 or 400x400",
+    "ratio": "such as 16x9",
+    "size": "the thumbnail's width and height, such as 400x225",
+    "rank": "1 for the best candidate",
+}
+"""What a template may name."""
+
+
+def check_template(template: str, shapes: Sequence[Shape], candidates: int) -> None:
+    """Raises ConfigError where a template is unknown, leaves the folder, or gives two thumbnails one name."""
+    try:
+        names = [f for _, f, _, _ in string.Formatter().parse(template) if f is not None]
+    except ValueError as error:
+        raise ConfigError(f"--template: {error}") from error
+    unknown = [name for name in names if name not in FIELDS]
+    if unknown:
+        raise ConfigError(
+            f"--template: {{{unknown[0]}}} is unknown; expected {', '.join(f'{{{name}}}' for name in FIELDS)}"
+        )
+    told = {
+        file_name(template, "photo", shape, shape.size or Size(1, 1), rank, ".jpg")
+        for shape in shapes
+        for rank in range(1, candidates + 1)
+    }
+    if len(told) < len(shapes) * candidates:
+        raise ConfigError(f"--template {template}: gives several thumbnails one name; add {{shape}} or {{rank}}")
+
+
+def file_name(template: str, stem: str, shape: Shape, size: Size, rank: int, suffix: str) -> PurePosixPath:
+    """Where a thumbnail goes, relative to its folder.
+
+    Raises:
+        ConfigError: that would be outside the folder.
+    """
+    label = shape.label if rank == 1 or "{rank}" in template else f"{shape.label}_{rank}"
+    values: Mapping[str, object] = {
+        "stem": stem,
+        "ext": suffix,
+        "shape": label,
+        "ratio": str(shape.ratio).replace(":", "x"),
+        "size": size,
+        "rank": rank,
+    }
+    path = PurePosixPath(template.format_map(values))
+    if path.is_absolute() or ".." in path.parts or not path.name:
+        raise ConfigError(f"--template {template}: gives {str(path)!r}, expected a path inside the output folder")
+    return path

@@ -1,0 +1,167 @@
+"""What is told of a photo: a line of the manifest, of `--json` and of the page; its fields stand in the order of JSON.
+
+Boxes are in pixels of the upright photo, scores from 0 to 1; paths are relative to the output folder, with forward
+slashes, unless a single photo was cropped.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from gaze.geometry import Box
+
+
+class Stamp(NamedTuple):
+    """Tells whether a file is still the same."""
+
+    bytes: int
+    """Its size; -1 where it cannot be read."""
+    mtime_ns: int
+    """When it was changed, in nanoseconds; likewise."""
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The model that predicted."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class PictureRecord:
+    """A picture that was written: where, and its size in pixels."""
+
+    path: str
+    width: int
+    height: int
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "PictureRecord":
+        """Reads what `vars` gave."""
+        return cls(values["path"], values["width"], values["height"])
+
+
+@dataclass(frozen=True)
+class CropRecord:
+    """A box that was cut out; see `gaze.Crop`."""
+
+    ratio: str
+    rank: int
+    """1 is the best of its ratio."""
+    box: Box
+    score: float
+    center_score: float
+    confidence: float
+    centered: bool
+    output: PictureRecord
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {**vars(self), "box": dict(vars(self.box)), "output": dict(vars(self.output))}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "CropRecord":
+        """Reads what `to_json` gave."""
+        return cls(
+            ratio=values["ratio"],
+            rank=values["rank"],
+            box=Box(**values["box"]),
+            score=values["score"],
+            center_score=values["center_score"],
+            confidence=values["confidence"],
+            centered=values["centered"],
+            output=PictureRecord.from_json(values["output"]),
+        )
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """What was seen of a photo and made of it."""
+
+    width: int
+    height: int
+    format: str
+    model: ModelRecord
+    crops: tuple[CropRecord, ...]
+    heatmap: PictureRecord | None
+    milliseconds: Mapping[str, float]
+    """What `decode`, `predict`, `choose` and `encode` took."""
+
+    @property
+    def pictures(self) -> list[PictureRecord]:
+        """All that were written."""
+        return [*(crop.output for crop in self.crops), *filter(None, [self.heatmap])]
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON; `heatmap` is absent where there is none."""
+        values = {**vars(self), "model": dict(vars(self.model)), "crops": [crop.to_json() for crop in self.crops]}
+        if self.heatmap is None:
+            del values["heatmap"]
+        else:
+            values["heatmap"] = dict(vars(self.heatmap))
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "PhotoRecord":
+        """Reads what `to_json` gave."""
+        return cls(
+            width=values["width"],
+            height=values["height"],
+            format=values["format"],
+            model=ModelRecord(values["model"]["name"], values["model"]["version"]),
+            crops=tuple(map(CropRecord.from_json, values["crops"])),
+            heatmap=PictureRecord.from_json(values["heatmap"]) if "heatmap" in values else None,
+            milliseconds=values["milliseconds"],
+        )
+
+
+@dataclass(frozen=True)
+class CroppedRecord:
+    """A photo that was cropped."""
+
+    input: str
+    """Its path, in a run over a folder relative to that."""
+    stamp: Stamp
+    request: str
+    """The fingerprint of what was wanted."""
+    photo: PhotoRecord
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"input": self.input, **self.stamp._asdict(), "request": self.request, **self.photo.to_json()}
+
+
+@dataclass(frozen=True)
+class FailedRecord:
+    """A photo, or a folder, of which nothing was made."""
+
+    input: str
+    error: str
+    """Why, in one line."""
+    stamp: Stamp | None = None
+    """None where it is no photo of a run over a folder; then `request` too."""
+    request: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON; what is None is absent."""
+        of_a_run = {**self.stamp._asdict(), "request": self.request} if self.stamp else {}
+        return {"input": self.input, **of_a_run, "error": self.error}
+
+
+Record: TypeAlias = CroppedRecord | FailedRecord
+
+
+def parse_record(text: bytes | str) -> Record | None:
+    """Reads the JSON of a record; None where it is not whole, as of a line that a crash cut short."""
+    try:
+        values = json.loads(text)
+        stamp = Stamp(values["bytes"], values["mtime_ns"]) if "bytes" in values else None
+        if "error" in values:
+            return FailedRecord(values["input"], values["error"], stamp, values.get("request"))
+        if stamp is None:
+            return None
+        return CroppedRecord(values["input"], stamp, values["request"], PhotoRecord.from_json(values))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,187 @@
+"""What README and docs/ tell one to type works as it stands; links lead somewhere; the picture is drawn here."""
+
+import contextlib
+import importlib.util
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+
+import gaze
+from gaze.crop.options import parser
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md", ROOT / "CONTRIBUTING.md"]
+LINES = 150
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+STUBS = """
+PATH=/nowhere LOG=$1
+python() { [[ $1 == -m ]] && printf '%s\\037' "${@:2}" >>"$LOG" && echo >>"$LOG"; }
+gaze-crop() { python -m gaze.crop "$@"; }
+command_not_found_handle() { :; }
+"""
+"""For bash: what is typed is written down, an argument after the other, and nothing is run."""
+
+
+MADE = ("docs/dog_1x1.jpg",)
+"""What the examples write."""
+
+
+def blocks(page: Path, language: str = "") -> list[str]:
+    return [code for found, code in FENCED.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def typed(script: str, folder: Path) -> list[list[str]]:
+    """The calls of gaze's commands in a script, as the shell hands them over: verb, then arguments."""
+    log = folder / "typed"
+    log.write_text("")
+    (folder / "thumbs").mkdir(exist_ok=True)  # the examples pipe into it
+    subprocess.run(["bash", "-c", f"{STUBS}\n{script}", "bash", log], cwd=folder, capture_output=True, check=False)
+    calls = [line.split("\037")[:-1] for line in log.read_text().splitlines()]
+    return [[call[0].removeprefix("gaze."), *call[1:]] for call in calls if call[0].startswith("gaze.")]
+
+
+def understood(verb: str, arguments: list[str]) -> str:
+    """What is wrong with a command line; empty where nothing is."""
+    try:
+        if verb == "crop":
+            parser().parse_args(arguments)
+        else:
+            with initialize_config_module("gaze.conf", version_base="1.3"):
+                compose(verb, arguments)
+    except (Exception, SystemExit) as error:
+        return f"{verb} {arguments}: {error}"
+    return ""
+
+
+def commands(page: Path) -> str:
+    """What a page tells to type, in its order: its fenced blocks, then the commands in its tables."""
+    cells = re.findall(r"^\| `((?:python -m gaze\.|gaze-crop )[^`]+)`", page.read_text(encoding="utf-8"), re.M)
+    return "\n".join([*blocks(page), *cells])
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= LINES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    lost = []
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", text):
+        path = page.parent / target if target else page
+        headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M) if anchor else []
+        slugs = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+        if not path.exists() or (anchor and anchor not in slugs):
+            lost.append(f"{target}#{anchor}")
+    assert not lost
+
+
+@pytest.mark.parametrize("page", PAGES[:-1], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_is_named_in_code_is_there(page):
+    named = re.findall(
+        r"`((?:gaze|tests|docs)(?:[./]\w+)+(?:\.\w+)?)`", FENCED.sub("", page.read_text(encoding="utf-8"))
+    )
+    lost = [name for name in named if not ((ROOT / name).exists() or name in MADE or _importable(name))]
+    assert not lost
+
+
+def _importable(name: str) -> bool:
+    with contextlib.suppress(ImportError, AttributeError, ValueError):
+        return bool(pkgutil.resolve_name(name))
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_command_is_understood(page, tmp_path):
+    wrong = [understood(verb, arguments) for verb, *arguments in typed(commands(page), tmp_path)]
+    assert not list(filter(None, wrong))
+
+
+def test_the_check_of_commands_sees_all_and_what_is_wrong(tmp_path):
+    seen = {page: [verb for verb, *_ in typed(commands(page), tmp_path)] for page in PAGES}
+    line = re.compile(r"^(?:cat .*\| |pip install \. && )?(?:python -m gaze\.|gaze-crop )", re.M)
+    assert {page: len(verbs) for page, verbs in seen.items()} == {
+        page: len(line.findall(commands(page))) for page in PAGES
+    }
+    assert set().union(*seen.values()) == {
+        "crop", "prepare", "train", "teach", "evaluate", "prune", "latency", "export",
+    }  # fmt: skip
+    assert understood("crop", ["photo.jpg", "--ratoi", "1:1"])
+    assert understood("train", ["model=mobilegaze", "data=osie", "optim.warmpu=0.1"])
+
+
+def test_the_examples_of_the_readme_run_in_order(tmp_path):
+    (tmp_path / "docs").mkdir()
+    for picture in (ROOT / "docs").glob("*.jpg"):
+        shutil.copy(picture, tmp_path / "docs")
+    lines = [line for block in blocks(README) for line in block.splitlines() if "gaze-crop" in line and "docs" in line]
+    lines = [line.removeprefix("pip install . && ") for line in lines]
+    assert len(lines) >= 8
+    script = 'set -e\ngaze-crop() { "$PYTHON" -m gaze.crop "$@"; }\n' + "\n".join(lines)
+    environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    named = {name for line in lines for name in re.findall(r"[\w/]+\.(?:jpg|html)", line)}
+    assert named | {"docs/dog_1x1.jpg", "thumbs/dog_200x200.jpg"} <= written
+    assert (tmp_path / "docs/dog.jpg").read_bytes() == (ROOT / "docs/dog.jpg").read_bytes()
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    for code in blocks(README, "python"):
+        exec(code, {})
+    assert "Box(" in capsys.readouterr().out
+
+
+def test_every_extra_stands_in_the_table_of_installs():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = re.findall(r"^\| `pip install '\.\[(\w+)\]'`", README.read_text(encoding="utf-8"), re.M)
+    assert sorted(rows) == sorted(project["optional-dependencies"])
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """`docs/picture.py` as a module."""
+    spec = importlib.util.spec_from_file_location("picture", ROOT / "docs/picture.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_picture_is_drawn_the_same_twice_and_shows_what_is_shipped(picture, tmp_path):
+    first, second = tmp_path / "first.jpg", tmp_path / "second.jpg"
+    picture.main(first)
+    picture.main(second)
+    assert first.read_bytes() == second.read_bytes()
+    assert picture.same(first.read_bytes(), picture.PICTURE.read_bytes())
+
+
+def test_a_picture_that_shows_the_same_is_left_alone_and_another_replaced(picture, tmp_path):
+    drawn = picture.draw()
+    kept, stale = tmp_path / "kept.jpg", tmp_path / "stale.jpg"
+    drawn.save(kept, quality=80)  # other bytes
+    drawn.transpose(0).save(stale)
+    before = kept.read_bytes()
+    picture.main(kept)
+    picture.main(stale)
+    assert kept.read_bytes() == before
+    assert stale.read_bytes() == picture.encode(drawn)
+
+
+def test_the_photograph_shows_the_benefit(picture):
+    crops = {ratio: gaze.crop(picture.PHOTO, ratio=ratio) for ratio in picture.RATIOS}
+    assert not any(crop.centered for crop in crops.values())
+    assert crops["9:16"].score > 2 * crops["9:16"].center_score
+    assert picture.PHOTO.stat().st_size < 300_000
