@@ -1,9 +1,10 @@
 """Pruning: which feature maps can leave a gaze network, what each is worth to it, and their removal.
 
-What a user of the package needs is named here. Below stand four rooms, each of which imports only from those before it:
-`structure` (what can only change together), `information` (what it is worth), `cost` (what it costs) and `methods` (how
-a network changes while it trains). Here itself may live what spans them: the configuration of a method and its making,
-the pictures of a run, and what widths say.
+What a user of the package needs is named here; the methods are Lightning callbacks, which take seconds to import, and
+stay in `gaze.pruning.methods`. Four rooms stand below, each of which imports only from those before it: `structure`
+(what can only change together), `information` (what it is worth), `cost` (what it costs) and `methods` (how a network
+changes while it trains). Beside them may live what spans them: the schema of `gaze/conf/pruner`, the pictures of a run,
+and what widths say.
 """
 
 from gaze.pruning.information.fisher import Fisher
