@@ -190,7 +190,7 @@ def test_a_pruning_goes_on(place, monkeypatch):
     assert after[: len(kept)] == kept
     assert {removal.step for removal in after[len(kept) :]} <= {6}
     outcome = json.loads((place / "run" / "pruning.json").read_text())
-    assert (outcome["removals"], outcome["updates"], outcome["met"]) == (4, 8, True)  # at four of six dates something left
+    assert (outcome["removals"], outcome["updates"], outcome["met"]) == (4, 8, True)
     assert sum(outcome["before"].values()) == 92
     base = stored(FILES / "pruning.ckpt")["callbacks"]["FisherPruning"]["base"]
     assert (outcome["before_ms"], outcome["after_ms"]) == (base, base / 2)
