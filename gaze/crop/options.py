@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gaze
+from gaze.crop.photo.shapes import parse_ratio, shapes
 from gaze.errors import ConfigError, ImageError
-from gaze.geometry import AspectRatio, Size
+from gaze.geometry import Bounds
 from gaze.weights import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
@@ -60,12 +61,13 @@ def _choosing(group: Any) -> None:
     again = {"action": "append"}
     add(
         "--ratio",
-        AspectRatio.parse,
+        parse_ratio,
         "W:H",
-        "aspect ratio, such as 16:9 or 1.5 (default: that of --size, else 1:1)",
+        "aspect ratio, such as 16:9 or 1.5, or original (default: that of --size, else 1:1)",
         **again,
     )
-    add("--size", Size.parse, "WxH", "scale each crop down until it fits into W x H pixels", **again)
+    size = "scale each crop down until it fits into W x H pixels; W alone is a width, xH a height"
+    add("--size", Bounds.parse, "WxH", size, **again)
     add(
         "--zoom",
         _zoom,
@@ -183,12 +185,12 @@ def request(options: argparse.Namespace) -> "Request":
         ConfigError: they do not fit together.
     """
     from gaze.crop.photo.naming import TEMPLATE
+    from gaze.crop.photo.rendering import check_color
     from gaze.crop.photo.request import Request
-    from gaze.crop.photo.shapes import shapes
     from gaze.images import Encoding, Keep, Limits
 
     if options.fill is not None:
-        _check_color(options.fill)
+        check_color(options.fill)
     return Request(
         shapes=shapes(options.ratio or [], options.size or []),
         framing=_framing(options),
@@ -267,15 +269,6 @@ def _format(name: str) -> str:
         return output_format(f".{name.lower()}")
     except ImageError as error:
         raise ConfigError(f"--format {name}: {error}") from error
-
-
-def _check_color(text: str) -> None:
-    from PIL import ImageColor
-
-    try:
-        ImageColor.getrgb(text)
-    except ValueError as error:
-        raise ConfigError(f"--fill: expected a colour such as white or #1a1a1a, got {text!r}") from error
 
 
 class _Version(argparse.Action):

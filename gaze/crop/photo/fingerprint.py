@@ -9,6 +9,7 @@ import hashlib
 
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape
+from gaze.geometry import AspectRatio
 
 
 def fingerprint(request: Request, model: str) -> str:
@@ -41,6 +42,7 @@ def canonical_text(request: Request, model: str) -> str:
 
 
 def _shape(shape: Shape) -> str:
-    ratio = f"AspectRatio(width={shape.ratio.width!r}, height={shape.ratio.height!r})"
+    of = shape.ratio
+    ratio = f"AspectRatio(width={of.width!r}, height={of.height!r})" if isinstance(of, AspectRatio) else of
     size = f"Size(width={shape.size.width!r}, height={shape.size.height!r})" if shape.size else None
     return f"Shape(ratio={ratio}, size={size}, label={shape.label!r})"
