@@ -14,7 +14,7 @@ import pytest
 from hydra import compose, initialize_config_module
 
 import gaze
-from gaze.crop.options import parser
+from gaze.crop.options import parse
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -52,7 +52,7 @@ def understood(verb: str, arguments: list[str]) -> str:
     """What is wrong with a command line; empty where nothing is."""
     try:
         if verb == "crop":
-            parser().parse_args(arguments)
+            parse(arguments)
         else:
             with initialize_config_module("gaze.conf", version_base="1.3"):
                 compose(verb, arguments)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gaze
+from gaze.crop.paths import Paths, is_stream
 from gaze.crop.photo.shapes import parse_ratio, shapes
 from gaze.errors import ConfigError, ImageError
 from gaze.geometry import Bounds
@@ -35,23 +36,30 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     result = argparse.ArgumentParser(
         prog="python -m gaze.crop",
-        usage="%(prog)s PHOTO [OUT] [options]",
+        usage="%(prog)s PHOTO... [OUT] [options]",
         description="Crops photos so that what people look at stays in the picture.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("input", metavar="PHOTO", help="a photo, a folder of photos, or - for standard input")
-    result.add_argument(
-        "output",
-        nargs="?",
-        metavar="OUT",
-        help="a folder to write to; for one photo also a file, or - for standard output",
-    )
+    photos = "a photo, several, a folder of photos, or - for standard input"
+    result.add_argument("paths", nargs="*", metavar="PHOTO", help=photos)
+    out = "where thumbnails go: a folder; for one photo also a file, or - for standard output"
+    result.add_argument("--out", metavar="OUT", help=out)
     _choosing(result.add_argument_group("what is cut out"))
     _writing(result.add_argument_group("how it is written"))
     _running(result.add_argument_group("folders"))
     result.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     return result
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the arguments; options may stand among the paths, and after `--` all are paths."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser().parse_intermixed_args(arguments[:end])
+    options.paths = [*options.paths, *arguments[end + 1 :]]
+    if not options.paths:
+        parser().error("the following arguments are required: PHOTO")
+    return options
 
 
 def _choosing(group: Any) -> None:
@@ -113,6 +121,7 @@ def _running(group: Any) -> None:
     add, again = group.add_argument, {"action": "append", "default": [], "metavar": "GLOB"}
     add("--json", action="store_true", help="print a JSON object for each photo: boxes, scores, times")
     add("--quiet", action="store_true", help="print failures only")
+    add("--print0", action="store_true", help="end each printed path with a NUL, for xargs -0")
     add("--report", type=Path, metavar="HTML", help="write a page with every photo, its heat map and its crops")
     add("--include", **again, help="take files that match, whatever their suffix")
     add("--exclude", **again, help="leave out files and folders that match")
@@ -136,27 +145,33 @@ def _running(group: Any) -> None:
     add("--manifest", type=Path, metavar="PATH", help="where the manifest goes (default: into the output folder)")
 
 
-FOR_FOLDERS = ("include", "exclude", "follow_symlinks", "shard", "jobs", "fail_fast", "manifest", "report")
+FOR_FOLDERS = ("include", "exclude", "follow_symlinks", "shard")
+"""Options of which photos that are named make no use."""
+
+FOR_MANY = ("jobs", "fail_fast", "manifest", "report")
 """Options of which one photo makes no use."""
 
-NOT_PIPED = ("template", "overwrite", "json", "heatmap")
+NOT_PIPED = ("template", "overwrite", "json", "heatmap", "print0")
 """Options of which standard output makes no use: it holds one thumbnail, which has no name."""
 
 
-def check(options: argparse.Namespace) -> None:
+def check(options: argparse.Namespace, paths: Paths) -> None:
     """Refuses options that would do nothing.
 
     Raises:
         ConfigError: names the first of them.
     """
-    source, piped = options.input, "-" in (options.input, options.output)
-    if options.engine == "local" and "://" not in source and (source == "-" or not Path(source).is_dir()):
-        for name in _named(options, FOR_FOLDERS):
-            raise ConfigError(f"{name}: expected a folder of photos, got {source}")
-        several = ["--candidates"] if options.candidates > 1 else []
-        for name in [*_named(options, NOT_PIPED), *several] if piped else []:
-            raise ConfigError(f"{name}: standard output holds one thumbnail and nothing else")
-        if options.focus_file and source == "-":
+    source, several = paths.sources[0], len(paths.sources) > 1
+    if several:
+        _refuse(_named(options, FOR_FOLDERS), f"expected a folder of photos, got {len(paths.sources)} photos")
+        if options.engine == "ray":
+            raise ConfigError("--engine ray: expected one folder of photos, got several photos")
+    elif options.engine == "local" and "://" not in source and not Path(source).is_dir():
+        _refuse(_named(options, FOR_FOLDERS + FOR_MANY), f"expected a folder of photos, got {source}")
+        candidates = ["--candidates"] if options.candidates > 1 else []
+        if paths.piped:
+            _refuse(_named(options, NOT_PIPED) + candidates, "standard output holds one thumbnail and nothing else")
+        if options.focus_file and is_stream(source):
             raise ConfigError("--focus-file: a photo from standard input has no name; --focus says where")
     _check_pairs(options)
 
@@ -171,6 +186,13 @@ def _check_pairs(options: argparse.Namespace) -> None:
         raise ConfigError("--upscale: enlarges up to a size, so it needs --size")
     if options.keep and options.fill is None:
         raise ConfigError("--keep: shows more than the ratio holds, so it needs --fill COLOR")
+    if options.print0 and (options.json or options.quiet):
+        raise ConfigError("--print0: separates paths, which with --json and --quiet are not printed")
+
+
+def _refuse(names: Sequence[str], reason: str) -> None:
+    for name in names:
+        raise ConfigError(f"{name}: {reason}")
 
 
 def _named(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
@@ -240,6 +262,7 @@ def settings(options: argparse.Namespace) -> "RunSettings":
         timeout=options.timeout,
         as_json=options.json,
         quiet=options.quiet,
+        print0=options.print0,
         fail_fast=options.fail_fast,
         report=Path(options.report).absolute() if options.report else None,
         manifest=options.manifest,

@@ -79,6 +79,7 @@ class Cropper:
             ConfigError: a focus point lies outside the photo.
         """
         clock = _Clock()
+        name = PurePosixPath(name.name) if self.request.flat else name
         photo = self._open(source)
         clock.lap("decode")
         density = self._density(photo)
