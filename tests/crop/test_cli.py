@@ -331,6 +331,23 @@ def test_two_photos_of_one_name_do_not_replace_each_other(
     assert load(tmp_path / "photos" / "thumbnails" / "a_1x1.png").size == (160, 160)
 
 
+def test_palette_of_a_png_is_kept(crop: Crop, draw: Draw):
+    photo = draw("a.png")
+    load(photo).quantize(16).save(photo)
+    for options in ([], ["--size", "50"]):
+        assert crop(photo, *options, "--overwrite") == 0
+    thumbnails = [load(photo.with_name(name)) for name in ("a_1x1.png", "a_50x50.png")]
+    assert [(picture.mode, picture.size) for picture in thumbnails] == [("P", (160, 160)), ("P", (50, 50))]
+
+
+def test_mpo_of_a_folder_is_a_photo(crop: Crop, draw: Draw, tmp_path: Path):
+    photo = draw("photos/a.jpg")
+    load(photo).save(tmp_path / "photos" / "b.MPO", save_all=True, append_images=[load(photo)])
+    assert crop(tmp_path / "photos", tmp_path / "out") == 0
+    assert listing(tmp_path / "out") == ["a_1x1.jpg", "b_1x1.jpg", "gaze-manifest.jsonl"]
+    assert load(tmp_path / "out" / "b_1x1.jpg").format == "JPEG"
+
+
 def test_transparency_and_suffix_are_kept(crop: Crop, tmp_path: Path):
     Image.new("RGBA", (60, 40), (255, 0, 0, 99)).save(tmp_path / "a.png")
     assert crop(tmp_path / "a.png") == 0
