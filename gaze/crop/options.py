@@ -21,34 +21,48 @@ if TYPE_CHECKING:
     from gaze.crop.photo.request import Request
     from gaze.framing.choice import Framing
 
-EPILOG = """
-One photo is written beside itself, photo.jpg to photo_1x1.jpg. A folder is read with its subfolders and written to
-FOLDER/thumbnails in the same tree, with a manifest, gaze-manifest.jsonl, of what was done: after an interruption the
-same command does the rest. The paths of what was written go to standard output, a line each; everything else goes to
-standard error. Metadata, such as where a photo was taken, is left out.
-
-exit codes: 0 all done, 1 some photos failed (each is named on standard error), the disk is full, or the model cannot
-be used, 2 the command was wrong, 130 interrupted, 143 terminated
+USE = """
+A photo goes beside itself, photo.jpg to photo_1x1.jpg, or to OUT. Several go
+beside themselves, or into the last path if that is a folder or ends in /.
+A folder, with its subfolders, goes to FOLDER/thumbnails or OUT; the same
+command goes on after an interruption. The paths of what was written are printed
+to standard output, all else to standard error. What is read is never replaced.
 """
 
+EPILOG = """
+exit codes: 0 all done, 1 some photos failed (each is named), none was found,
+the disk is full, or the model cannot be used, 2 the command was wrong,
+130 interrupted, 143 terminated
+"""
 
-def parser() -> argparse.ArgumentParser:
-    """The options."""
+DAILY = {
+    "help", "help_all", "version", "out", "ratio", "size", "zoom", "padding", "focus", "model", "format", "quality",
+    "upscale", "fill", "overwrite", "json", "quiet", "report", "jobs",
+}  # fmt: skip
+"""What `--help` shows, by the names in the namespace; `--help-all` shows every option."""
+
+
+def parser(every: bool = False) -> argparse.ArgumentParser:
+    """The options; `every` shows them all in the help, else those of daily use."""
     result = argparse.ArgumentParser(
         prog="python -m gaze.crop",
         usage="%(prog)s PHOTO... [OUT] [options]",
-        description="Crops photos so that what people look at stays in the picture.",
+        description=f"Crops photos so that what people look at stays in the picture.\n{USE}",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     photos = "a photo, several, a folder of photos, or - for standard input"
     result.add_argument("paths", nargs="*", metavar="PHOTO", help=photos)
-    out = "where thumbnails go: a folder; for one photo also a file, or - for standard output"
+    out = "where to write: a folder, for one photo also a file or -"
     result.add_argument("--out", metavar="OUT", help=out)
     _choosing(result.add_argument_group("what is cut out"))
     _writing(result.add_argument_group("how it is written"))
-    _running(result.add_argument_group("folders"))
+    _running(result.add_argument_group("the run"))
+    result.add_argument("--help-all", action=_HelpAll, nargs=0, help="show every option and exit")
     result.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    for action in result._actions if not every else ():
+        if action.option_strings and action.dest not in DAILY:
+            action.help = argparse.SUPPRESS
     return result
 
 
@@ -71,18 +85,18 @@ def _choosing(group: Any) -> None:
         "--ratio",
         parse_ratio,
         "W:H",
-        "aspect ratio, such as 16:9 or 1.5, or original (default: that of --size, else 1:1)",
+        "16:9, 1.5 or original; again for more (default: that of --size, else 1:1)",
         **again,
     )
-    size = "scale each crop down until it fits into W x H pixels; W alone is a width, xH a height"
+    size = "scale down to fit; W alone is a width, xH a height"
     add("--size", Bounds.parse, "WxH", size, **again)
     add(
         "--zoom",
         _zoom,
         "Z|A-B",
-        "how tight: 1 is the largest crop (default), 2 has half its sides; 1-3 finds its own; auto: 1-2",
+        "1: the largest crop (default), 2: half its sides; 1-3 finds its own; auto: 1-2",
     )
-    add("--padding", _share("padding"), "P", "keep P of each side, such as 10%%, free around what is looked at")
+    add("--padding", _share("padding"), "P", "room around what is looked at, such as 10%% of each side")
     add("--focus", str, "X,Y", "crop around this place, in pixels of the upright photo or as X%%,Y%%", **again)
     add("--focus-file", Path, "CSV", "rows photo,x,y: focus points of the photos of a folder, by relative path")
     weight = "how much focus points count: 1 overrides the model (default), less pulls it"
@@ -94,20 +108,20 @@ def _choosing(group: Any) -> None:
         "C",
         "stay in the centre unless the best crop holds C more of the gaze",
     )
-    model = f"{' or '.join(SHIPPED)}, or an exported .onnx file with its card beside it (default: {DEFAULT})"
+    model = f"{' or '.join(SHIPPED)}, or an exported .onnx file (default: {DEFAULT})"
     add("--model", str, "NAME|PATH", model)
 
 
 def _writing(group: Any) -> None:
     add = group.add_argument
-    add("--format", metavar="NAME", help="jpeg, png, webp, avif, tiff or gif (default: that of the photo)")
+    add("--format", metavar="NAME", help="jpeg, png, webp, avif, tiff, gif (default: the photo's)")
     add("--quality", type=_reader(_count("quality", 100)), metavar="Q", help="1 to 100, for jpeg, webp and avif")
     add("--progressive", action="store_true", help="progressive jpeg")
     add("--chroma", choices=("420", "422", "444"), help="chroma subsampling of jpeg and avif")
     names = "how thumbnails are named (default: {stem}_{shape}{ext}); also {ratio} {size} {rank}; may hold folders"
     add("--template", metavar="NAME", help=names)
     add("--upscale", action="store_true", help="enlarge crops that are smaller than --size")
-    add("--fill", metavar="COLOR", help="fill up to all of --size or the ratio with this, such as white or #1a1a1a")
+    add("--fill", metavar="COLOR", help="fill what lacks to --size or the ratio: white, #1a1a1a")
     keep = "with --fill: where the best crop holds less than S of the gaze, show more of the photo and fill the rest"
     add("--keep", type=_reader(_share("keep")), default=0.0, metavar="S", help=keep)
     add("--frames", choices=("first", "all"), default="first", help="of an animation (default: first)")
@@ -119,10 +133,10 @@ def _writing(group: Any) -> None:
 
 def _running(group: Any) -> None:
     add, again = group.add_argument, {"action": "append", "default": [], "metavar": "GLOB"}
-    add("--json", action="store_true", help="print a JSON object for each photo: boxes, scores, times")
+    add("--json", action="store_true", help="print JSON for each photo: boxes, scores, times")
     add("--quiet", action="store_true", help="print failures only")
     add("--print0", action="store_true", help="end each printed path with a NUL, for xargs -0")
-    add("--report", type=Path, metavar="HTML", help="write a page with every photo, its heat map and its crops")
+    add("--report", type=Path, metavar="HTML", help="also a page with every photo, heat map and crop")
     add("--include", **again, help="take files that match, whatever their suffix")
     add("--exclude", **again, help="leave out files and folders that match")
     add("--follow-symlinks", action="store_true", help="also take what symbolic links lead to")
@@ -292,6 +306,13 @@ def _format(name: str) -> str:
         return output_format(f".{name.lower()}")
     except ImageError as error:
         raise ConfigError(f"--format {name}: {error}") from error
+
+
+class _HelpAll(argparse.Action):
+    def __call__(self, *_: Any) -> None:
+        every = parser(every=True)
+        every.print_help()
+        every.exit()
 
 
 class _Version(argparse.Action):

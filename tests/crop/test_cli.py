@@ -16,7 +16,7 @@ from PIL import Image
 
 import gaze
 from gaze.crop.cli import main
-from gaze.crop.options import parse
+from gaze.crop.options import parse, parser
 from gaze.predictor import Predictor
 
 Crop = Callable[..., int]
@@ -504,6 +504,27 @@ def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]):
         assert code in out
 
 
+def shown(option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a help prints in a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as raised:
+        main([option])
+    assert raised.value.code == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_help_is_one_page_of_daily_use_and_help_all_shows_every_option(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    daily, every = (shown(option, capsys, monkeypatch) for option in ("--help", "--help-all"))
+    assert len(daily) <= 50
+    assert max(map(len, [*daily, *every])) <= 80
+    named = [set(re.findall(r"^ +(?:-h, )?(--[\w-]+)", "\n".join(page), re.M)) for page in (daily, every)]
+    assert named[1] == {action.option_strings[-1] for action in parser()._actions if action.option_strings}
+    assert {"--size", "--ratio", "--out", "--help-all"} < named[0] < named[1]
+    assert not named[0] & {"--chroma", "--shard", "--max-bytes"}
+
+
 def modules_after(code: str) -> set[str]:
     """What a new interpreter has loaded at the end."""
     command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules, sep='\\n', file=sys.stderr)"]
@@ -511,8 +532,9 @@ def modules_after(code: str) -> set[str]:
     return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr.split())
 
 
-def test_help_and_a_wrong_option_load_nothing_that_predicts():
-    code = "from gaze.crop.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+@pytest.mark.parametrize("arguments", ["--help", "--help-all", "--version", "a.jpg --speed 9"])
+def test_help_and_a_wrong_option_load_nothing_that_predicts(arguments: str):
+    code = f"from gaze.crop.cli import main\ntry: main({arguments.split()})\nexcept SystemExit: pass"
     assert modules_after(code) & {"numpy", "cv2", "PIL", "onnxruntime", "gaze.crop.run"} == set()
 
 

@@ -69,6 +69,7 @@ CASES = [
 ]
 ELSEWHERE = {
     "--help",
+    "--help-all",
     "--out",  # of which test_paths tells
     "--version",
     "--model",  # which every test here gives
