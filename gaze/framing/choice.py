@@ -1,12 +1,12 @@
 """Density + aspect ratio -> the box to cut out: the policy, with no files and no model; `windows` does the sums.
 
-The box is the window that holds most of the predicted gaze, never the surroundings of its brightest pixel:
-taking the single most salient point amplifies small differences between people into large ones, the "argmax
-bias" of Yee, Tantipongpipat and Mishra 2021, "Image cropping on Twitter: fairness metrics, their limitations,
-and the importance of representation, design, and agency". The tightest window that holds a given share of the
-attention, which automatic zoom looks for, is the crop of Suh, Ling, Bederson and Jacobs 2003, "Automatic thumbnail
-cropping and its effectiveness"; Chen, Bai, Wu, Bai and Tang 2016, "Automatic image cropping: a computational complexity
-study", search it exactly.
+The box is the window that holds most of the predicted gaze and whose sides go where little of it is, never the
+surroundings of the brightest pixel: taking the single most salient point amplifies small differences between people
+into large ones, the "argmax bias" of Yee, Tantipongpipat and Mishra 2021, "Image cropping on Twitter: fairness metrics,
+their limitations, and the importance of representation, design, and agency". The tightest window that holds a given
+share of the attention, which automatic zoom looks for, is the crop of Suh, Ling, Bederson and Jacobs 2003, "Automatic
+thumbnail cropping and its effectiveness"; Chen, Bai, Wu, Bai and Tang 2016, "Automatic image cropping: a computational
+complexity study", search it exactly.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +18,15 @@ from numpy.typing import NDArray
 from gaze.errors import ConfigError
 from gaze.framing.windows import TIE, Windows, search
 from gaze.geometry import AspectRatio, Box, Point, Size
+
+NEAR = 0.03
+"""Gaze this close to a side, in parts of the image's longer side, is cut, on both sides of the line.
+
+Chosen on `val` together with `Framing.cut_weight`: docs/crop.md has the frontier, `crop_frontier.py` makes it.
+"""
+
+TOLERANCE = 0.005
+"""Windows whose worth differs by less are nearly the same: the one that cuts least is taken, then the most central."""
 
 KEEP = 0.95
 """Automatic zoom keeps this share of the gaze that the loosest window holds.
@@ -40,18 +49,17 @@ STEPS = 5
 class Framing:
     """What makes a good box, beyond the gaze that it holds.
 
-    `padding` and `threshold` were chosen on `val` of our three sets, with both models, over four kinds of window. By
-    the share of people's fixations inside, 0 is best for both. A padding of 0.02 costs 0.001 of it, and 0.003 more of
-    the fixations lie 5% of the box or more from where it cuts; 0.05 costs 0.002 to 0.003. A threshold of 0.0025 costs
-    0.0002 at most and leaves a quarter of the square crops in the centre; 0.01 costs 0.001. To move boxes up, for the
-    hair above the eyes, gains nothing.
+    `cut_weight` is the one number of policy: what a window is worth is the share of the gaze that it holds, less this
+    times what its sides cut (`NEAR`). With 0 the share alone counts, and a crop runs through a face where that holds a
+    little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the frontier.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
             zoom; else the box is the tightest that still holds `KEEP` of the gaze in the loosest.
         padding: share of the box's sides, 0 to below 0.5; gaze this close to a side counts half.
+        cut_weight: 0 or more, the price of gaze at the cut in gaze inside.
         candidates: boxes to return at most; there are fewer where no more fit with so little in common (`OVERLAP`).
-        threshold: where the best window holds less than this more gaze than the central one, that one is taken.
+        threshold: where the best window is worth less than this more than the central one, that one is taken.
         keep: share of the gaze, 0 to 1, that the box is to hold: it grows beyond its ratio until it does.
 
     Raises:
@@ -59,10 +67,11 @@ class Framing:
     """
 
     zoom: tuple[float, float] = (1.0, 1.0)
-    padding: float = 0.02
+    padding: float = 0.0
     candidates: int = 1
-    threshold: float = 0.0025
+    threshold: float = 0.0
     keep: float = 0.0
+    cut_weight: float = 1.25
 
     def __post_init__(self) -> None:
         valid = {
@@ -71,6 +80,7 @@ class Framing:
             "candidates: expected a whole number from 1 up": self.candidates >= 1,
             "threshold: expected a share from 0 to 1": 0 <= self.threshold <= 1,
             "keep: expected a share from 0 to 1": 0 <= self.keep <= 1,
+            "cut_weight: expected a number from 0 up": 0 <= self.cut_weight < np.inf,
         }
         for expected, holds in valid.items():
             if not holds:
@@ -92,8 +102,12 @@ class Crop:
     """The same for the window of this size in the centre of the image."""
     best_score: float
     """The same for the window that would have been taken had nothing spoken for the centre."""
+    cut: float = 0.0
+    """Share of the predicted gaze at the cut, 0 to 1: what stands out near the sides that are not the image's own."""
+    center_cut: float = 0.0
+    """The same for the window in the centre."""
     centered: bool = False
-    """Whether the box is in the centre because the best window was hardly better."""
+    """Whether the box is in the centre because no other window was worth more, or hardly more."""
     zoom: float = 1.0
     """The sides of the largest window of the ratio over those of the box."""
     alternatives: "tuple[Crop, ...]" = ()
@@ -120,16 +134,19 @@ def choose(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = 
     """
     density = density / density.sum(dtype=np.float64)
     window = _window(density, size, ratio, framing)
-    places = search(density, size, window, framing.padding)
-    best, center_score = places.share(places.best()), places.share(places.center)
-    centered = best - center_score < framing.threshold and center_score >= framing.keep - TIE
+    places = _places(density, size, window, framing)
+    best, center = places.best(_tolerance(framing)), places.center
+    gain = places.worth[places.at(best)] - places.worth[places.at(center)]
+    centered = bool(best == center or gain < framing.threshold)
+    boxes = _apart(places, center if centered else best, framing)
     largest = ratio.largest(size)
     zoom = max(largest.width / window.width, largest.height / window.height)
-    boxes = _apart(places, places.center if centered else places.best(), framing.candidates)
-    scores = [places.share(box) for box in boxes]
-    first = Crop(ratio, boxes[0], scores[0], center_score, best, centered, zoom)
-    others = zip(boxes[1:], scores[1:], strict=True)
-    return [first, *(Crop(ratio, box, score, center_score, score, False, zoom) for box, score in others)]
+
+    def crop(box: Box, wished: Box, centered: bool = False) -> Crop:
+        score, middle, best_score = (places.share(each) for each in (box, center, wished))
+        return Crop(ratio, box, score, middle, best_score, places.cut(box), places.cut(center), centered, zoom)
+
+    return [crop(boxes[0], best, centered), *(crop(box, box) for box in boxes[1:])]
 
 
 def with_focus(density: NDArray, size: Size, points: Sequence[Point], weight: float = 1.0) -> NDArray[np.float64]:
@@ -166,15 +183,24 @@ def _bell(distance: NDArray, sigma: float) -> NDArray:
     return bell / bell.sum()
 
 
-def _apart(places: Windows, first: Box, count: int) -> list[Box]:
-    """At most `count` boxes, each the best of those that have little in common with the ones before it."""
+def _apart(places: Windows, first: Box, framing: Framing) -> list[Box]:
+    """At most as many boxes as are wanted, each the best of those that have little in common with the ones before."""
     boxes = [first]
-    while len(boxes) < count:
+    while len(boxes) < framing.candidates:
         places = places.apart_from(boxes[-1], OVERLAP)
-        if places.gains.max() < 0:
+        if np.isneginf(places.worth.max()):
             break
-        boxes.append(places.best())
+        boxes.append(places.best(_tolerance(framing)))
     return boxes
+
+
+def _tolerance(framing: Framing) -> float:
+    return TOLERANCE if framing.cut_weight else TIE
+
+
+def _places(density: NDArray, size: Size, window: Size, framing: Framing) -> Windows:
+    near = NEAR * max(size.width, size.height)
+    return search(density, size, window, framing.padding, near, framing.cut_weight)
 
 
 def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing) -> Size:
@@ -182,8 +208,8 @@ def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing) 
     tightest, loosest = (_shrunk(ratio.largest(size), zoom) for zoom in reversed(framing.zoom))
 
     def most(window: Size) -> float:
-        places = search(density, size, window, framing.padding)
-        return places.share(places.best())
+        places = _places(density, size, window, framing)
+        return places.share(places.best(_tolerance(framing)))
 
     if tightest == loosest and not framing.keep:
         return loosest

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from gaze import AspectRatio, Box, ConfigError, Point, Size
-from gaze.framing.choice import KEEP, OVERLAP, Framing, choose, with_focus
+from gaze.framing.choice import KEEP, NEAR, OVERLAP, TOLERANCE, Framing, choose, with_focus
 from gaze.framing.windows import central_window, search
 
 SQUARE = AspectRatio(1, 1)
-PLAIN = Framing(padding=0, threshold=0)
+PLAIN = Framing(cut_weight=0)
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def test_even_density_gives_the_central_window(size: Size):
 def test_small_gains_leave_the_crop_in_the_centre():
     density = np.ones((30, 40))
     density[:, 35:] = 1.2
-    (moved,) = choose(density, Size(400, 300), SQUARE, Framing(threshold=0))
-    (stayed,) = choose(density, Size(400, 300), SQUARE, Framing(threshold=moved.confidence + 1e-9))
+    (moved,) = choose(density, Size(400, 300), SQUARE, PLAIN)
+    (stayed,) = choose(density, Size(400, 300), SQUARE, Framing(threshold=moved.confidence + 1e-9, cut_weight=0))
     assert (moved.box.left, moved.centered) == (100, False)
     assert (stayed.box.left, stayed.centered) == (50, True)
     assert stayed.score == stayed.center_score < stayed.best_score == moved.score
@@ -118,7 +118,7 @@ def test_fixed_zoom_divides_the_sides():
 def test_automatic_zoom_is_the_tightest_window_that_holds_enough(rng: np.random.Generator, padding: float):
     for _ in range(20):
         density, size = spots(*rng.random((3, 2))), Size(800, 600)
-        (crop,) = choose(density, size, SQUARE, Framing((1, 3), padding, threshold=0))
+        (crop,) = choose(density, size, SQUARE, Framing((1, 3), padding, cut_weight=0))
         largest = search(density, size, Size(600, 600), padding)
         enough = KEEP * largest.share(largest.best())
         assert crop.score >= enough - 1e-6
@@ -132,7 +132,7 @@ def test_automatic_zoom_is_the_tightest_window_that_holds_enough(rng: np.random.
 def test_bounds_of_the_zoom_are_kept(rows: tuple[int, int], zoom: float):
     density = np.zeros((30, 40))
     density[rows, 20] = 1
-    (crop,) = choose(density, Size(800, 600), SQUARE, Framing((1.25, 2.5)))
+    (crop,) = choose(density, Size(800, 600), SQUARE, Framing((1.25, 2.5), cut_weight=0))
     assert (crop.zoom, crop.score) == (zoom, pytest.approx(1))
 
 
@@ -142,7 +142,7 @@ def test_padding_moves_the_box_away_from_what_is_looked_at():
     (tight,) = choose(density, size, ratio, PLAIN)
     (padded,) = choose(density, size, ratio, Framing(padding=0.1, threshold=0))
     assert tight.score == padded.score == pytest.approx(1)
-    assert tight.box == central_window(size, Size(450, 600)) == Box(175, 0, 450, 600)
+    assert tight.box.left <= 180 < 420 <= tight.box.right < padded.box.right + 45
     assert padded.box.left + 45 <= 180 < 420 <= padded.box.right - 45
 
 
@@ -153,7 +153,8 @@ def test_candidates_come_best_first_and_have_little_in_common(rng: np.random.Gen
     assert 1 < len(crops) <= framing.candidates
     assert len({crop.box.size for crop in crops}) == 1
     assert all(overlap(a.box, b.box) <= OVERLAP for a, b in itertools.combinations(crops, 2))
-    assert all(a.score >= b.score - 0.02 for a, b in itertools.pairwise(crops))
+    worth = [crop.score - framing.cut_weight * crop.cut for crop in crops]
+    assert all(a >= b - TOLERANCE for a, b in itertools.pairwise(worth))
     assert (
         crops[0] == choose(density, Size(800, 600), AspectRatio(9, 16), dataclasses.replace(framing, candidates=1))[0]
     )
@@ -228,3 +229,75 @@ def test_focus_outside_the_photo_is_an_error(points: list[Point], weight: float,
 def test_framing_names_what_is_out_of_range(values: dict[str, object], message: str):
     with pytest.raises(ConfigError, match=message):
         Framing(**values)  # type: ignore[arg-type]
+
+
+def near_the_sides(density: np.ndarray, box: Box) -> float:
+    """By brute force, a cell a pixel: what stands out of the density near those sides that are not the image's."""
+    above, near = np.maximum(density - density.mean(), 0), round(NEAR * max(density.shape))
+    height, width = density.shape
+    reach = [near * (box.left > 0), near * (box.top > 0), near * (box.right < width), near * (box.bottom < height)]
+    cut = np.zeros(density.shape, bool)
+    cut[
+        max(0, box.top - reach[1]) : box.bottom + reach[3],
+        max(0, box.left - reach[0]) : box.right + reach[2],
+    ] = True
+    cut[box.top + reach[1] : box.bottom - reach[3], box.left + reach[0] : box.right - reach[2]] = False
+    return above[cut].sum()
+
+
+@pytest.mark.parametrize("zoom", [1, 1.5])
+@pytest.mark.parametrize("ratio", ["1:1", "9:16", "16:9"])
+def test_the_window_is_worth_most_and_of_nearly_equal_ones_cuts_least(ratio: str, zoom: float):
+    rng = np.random.default_rng(7)
+    for _ in range(5):
+        density = spots(*rng.random((5, 2)), shape=(75, 100), sigma=0.03)
+        size, framing = Size(100, 75), Framing((zoom, zoom))
+        (crop,) = choose(density, size, AspectRatio.parse(ratio), framing)
+        shape = dataclasses.astuple(crop.box.size)
+        boxes = [Box(x, y, *shape) for x in range(101 - shape[0]) for y in range(76 - shape[1])]
+        cuts = {box: near_the_sides(density, box) for box in boxes}
+        worth = {box: held(density, box) - framing.cut_weight * cuts[box] for box in boxes}
+        best = max(worth.values())
+        assert worth[crop.box] >= best - TOLERANCE - 1e-5
+        assert crop.cut == pytest.approx(cuts[crop.box], abs=1e-6)
+        assert crop.cut <= min(cuts[box] for box in boxes if worth[box] >= best - TOLERANCE + 1e-5) + 1e-5
+
+
+def test_a_side_goes_beside_what_people_look_at_and_not_through_it():
+    density, size = spots((0.3, 0.5), (0.72, 0.5), shape=(75, 100), sigma=0.02), Size(800, 600)
+    (by_share,) = choose(density, size, AspectRatio(9, 16), Framing(cut_weight=0))
+    (crop,) = choose(density, size, AspectRatio(9, 16))
+    assert crop.cut < 0.01
+    assert crop.score > 0.6
+    assert by_share.score >= crop.score
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.25, 4.0])
+def test_an_even_density_is_cut_nowhere_and_the_crop_stays_in_the_centre(weight: float):
+    (crop,) = choose(np.full((48, 64), 1.0), Size(800, 600), SQUARE, Framing(cut_weight=weight))
+    assert (crop.box.left, crop.centered, crop.cut) == (100, True, 0.0)
+
+
+def test_more_weight_cuts_less_and_keeps_less():
+    rng = np.random.default_rng(11)
+    densities = [spots(*rng.random((6, 2)), sigma=0.05) for _ in range(40)]
+    found = [
+        [choose(density, Size(800, 600), SQUARE, Framing(cut_weight=weight))[0] for density in densities]
+        for weight in (0.0, 1.25, 4.0)
+    ]
+    cuts = [np.mean([crop.cut for crop in crops]) for crops in found]
+    scores = [np.mean([crop.score for crop in crops]) for crops in found]
+    assert cuts[0] > cuts[1] > cuts[2]
+    assert scores[0] > scores[1] > scores[2]
+
+
+def test_the_cut_is_the_same_whatever_the_pixels():
+    density = spots((0.3, 0.4), (0.8, 0.6))
+    cuts = [choose(density, Size(*side), AspectRatio(9, 16))[0].cut for side in ((800, 600), (1600, 1200))]
+    assert cuts[0] == pytest.approx(cuts[1], abs=2e-3)
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_a_weight_below_zero_is_refused(weight: float):
+    with pytest.raises(ConfigError, match="cut_weight: expected a number from 0 up"):
+        Framing(cut_weight=weight)

@@ -53,7 +53,7 @@ def test_margins_count_half_unless_the_side_is_the_photos(rng: np.random.Generat
             line[: len(line) // 10] = line[-(len(line) // 10) :] = 0.5
     places = search(coarse / coarse.sum(), size, window, margin=0.1)
     worth = brute_force(fine, window, np.outer(*along))[1]
-    assert places.gains.max() == pytest.approx(worth, abs=1e-9)
+    assert places.worth.max() == pytest.approx(worth, abs=1e-9)
     box = places.best()
     assert places.share(box) == pytest.approx(fine[box.top : box.bottom, box.left : box.right].sum())
 
@@ -62,7 +62,7 @@ def test_places_depend_on_the_map_not_on_the_pixels(rng: np.random.Generator):
     density = rng.random((30, 40))
     for scale in (1, 100):
         places = search(density, Size(12000 * scale, 9000 * scale), Size(5000 * scale, 5000 * scale), margin=0.1)
-        assert places.gains.size <= (8 * 31 + 3) * (8 * 41 + 3)
+        assert places.worth.size <= (8 * 31 + 3) * (8 * 41 + 3)
 
 
 def test_no_place_between_those_tried_holds_more(rng: np.random.Generator):
@@ -107,7 +107,7 @@ def test_search_equals_brute_force_where_cells_begin_between_pixels(seed: int, m
         for by in (0, margin)
     )
     places = search(density, size, window, margin)
-    assert places.gains.max() == pytest.approx(worth.max(), abs=1e-12)
+    assert places.worth.max() == pytest.approx(worth.max(), abs=1e-12)
     box = places.best()
     assert worth[box.top, box.left] >= worth.max() - 2 * TIE
     assert places.share(box) == pytest.approx(held[box.top, box.left], abs=1e-12)
@@ -132,4 +132,4 @@ def test_boxes_apart_overlap_little(rng: np.random.Generator, overlap: float):
             other = np.zeros((40, 40), bool)
             other[top : top + 10, left : left + 15] = True
             shared = (pixels & other).sum() / (pixels | other).sum()
-            assert (places.gains[row, column] == -np.inf) == (shared > overlap)
+            assert (places.worth[row, column] == -np.inf) == (shared > overlap)
