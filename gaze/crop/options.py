@@ -96,6 +96,8 @@ def _choosing(group: Any) -> None:
         "Z|A-B",
         "1: the largest crop (default), 2: half its sides; 1-3 finds its own; auto: 1-2",
     )
+    weight = "how much a crop shuns cutting through what people look at (default: 1.25; 0: not)"
+    add("--cut-weight", _weight, "L", weight)
     add("--padding", _share("padding"), "P", "room around what is looked at, such as 10%% of each side")
     add("--focus", str, "X,Y", "crop around this place, in pixels of the upright photo or as X%%,Y%%", **again)
     add("--focus-file", Path, "CSV", "rows photo,x,y: focus points of the photos of a folder, by relative path")
@@ -106,7 +108,7 @@ def _choosing(group: Any) -> None:
         "--min-confidence",
         _share("min-confidence"),
         "C",
-        "stay in the centre unless the best crop holds C more of the gaze",
+        "stay in the centre unless the best crop is worth C more: gaze inside less what is cut",
     )
     model = f"{' or '.join(SHIPPED)}, or an exported .onnx file (default: {DEFAULT})"
     add("--model", str, "NAME|PATH", model)
@@ -290,6 +292,7 @@ def _framing(options: argparse.Namespace) -> "Framing":
         Framing(candidates=options.candidates, keep=options.keep),
         zoom=options.zoom,
         padding=options.padding,
+        cut_weight=options.cut_weight,
         threshold=options.min_confidence,
     )
 
@@ -342,6 +345,16 @@ def _zoom(text: str) -> tuple[float, float]:
     if not 1 <= bounds[0] <= bounds[1] <= 100:
         raise ConfigError(f"zoom: expected a number from 1 to 100, bounds such as 1-3, or auto, got {text!r}")
     return bounds
+
+
+def _weight(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise ConfigError(f"cut-weight: expected a number from 0 to 100, got {text!r}")
+    return value
 
 
 def _share(name: str) -> Callable[[str], float]:

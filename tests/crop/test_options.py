@@ -38,6 +38,7 @@ CASES = [
     Case("--focus-weight 0", "--focus 5%,50%"),
     Case("--candidates 2", "--zoom 2", of="photo folder"),
     Case("--min-confidence 100%"),
+    Case("--cut-weight 100", "--zoom 4"),
     Case("--format png"),
     Case("--quality 10"),
     Case("--progressive"),

@@ -198,6 +198,8 @@ def _entry(found: _Found, output: PictureRecord) -> CropRecord:
         confidence=round(crop.confidence, 6),
         centered=crop.centered,
         output=output,
+        cut=round(crop.cut, 6),
+        center_cut=round(crop.center_cut, 6),
     )
 
 

@@ -57,10 +57,14 @@ class CropRecord:
     confidence: float
     centered: bool
     output: PictureRecord
+    cut: float | None = None
+    """None, like `center_cut`, where the version that made the record did not tell."""
+    center_cut: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {**vars(self), "box": dict(vars(self.box)), "output": dict(vars(self.output))}
+        """Ready for JSON; what is unknown is absent."""
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        return {**known, "box": dict(vars(self.box)), "output": dict(vars(self.output))}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "CropRecord":
@@ -74,6 +78,8 @@ class CropRecord:
             confidence=values["confidence"],
             centered=values["centered"],
             output=PictureRecord.from_json(values["output"]),
+            cut=values.get("cut"),
+            center_cut=values.get("center_cut"),
         )
 
 
