@@ -11,7 +11,7 @@ from gaze.crop.photo import rendering
 from gaze.crop.photo.focus import Place, as_points
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import as_bounds, as_ratio, shapes
-from gaze.framing.choice import Crop, Framing, choose, with_focus
+from gaze.framing.choice import Crop, Framing, choose
 from gaze.geometry import AspectRatio, Size
 from gaze.images import ImageLike, as_rgb, as_upright, to_array
 from gaze.predictor import Predictor, choose_predictor
@@ -141,8 +141,5 @@ def _choose(
     density: np.ndarray, size: Size, ratio: AspectRatio, framing: Framing,
     focus: Place | Sequence[Place], focus_weight: float,
 ) -> list[Crop]:  # fmt: skip
-    """The boxes, the best first; with a focus the crop never falls back to the centre."""
-    if focus:
-        density = with_focus(density, size, as_points(focus, size), focus_weight)
-        framing = replace(framing, threshold=0.0)
-    return choose(density, size, ratio, framing)
+    """The boxes, the best first."""
+    return choose(density, size, ratio, framing, as_points(focus, size) if focus else (), focus_weight)

@@ -10,7 +10,7 @@ complexity study", search it exactly.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,8 +100,11 @@ class Crop:
     """Share of the predicted gaze inside the box, 0 to 1."""
     center_score: float
     """The same for the window of this size in the centre of the image."""
-    best_score: float
-    """The same for the window that would have been taken had nothing spoken for the centre."""
+    confidence: float
+    """How much more the best window is worth than the central one, at least 0; kept where the centre was taken.
+
+    Worth is the share of the gaze inside less `Framing.cut_weight` times that at the cut.
+    """
     cut: float = 0.0
     """Share of the predicted gaze at the cut, 0 to 1: what stands out near the sides that are not the image's own."""
     center_cut: float = 0.0
@@ -113,14 +116,12 @@ class Crop:
     alternatives: "tuple[Crop, ...]" = ()
     """Other boxes, the next best first, where more candidates than one were wanted; see `gaze.crop`."""
 
-    @property
-    def confidence(self) -> float:
-        """By how much the best window holds more gaze than the centre, 0 to 1; kept when the centre was taken."""
-        return max(0.0, self.best_score - self.center_score)
 
-
-def choose(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = Framing()) -> list[Crop]:
-    """Finds the boxes of an aspect ratio that hold most of the density.
+def choose(
+    density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = Framing(),
+    focus: Sequence[Point] = (), focus_weight: float = 1.0,
+) -> list[Crop]:  # fmt: skip
+    """Finds the boxes of an aspect ratio that hold most of the density and cut through little of it.
 
     Args:
         density: h x w, at least 0, with some mass; a map of the whole image at any resolution, the network's own
@@ -128,32 +129,37 @@ def choose(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = 
         size: of the image, in whose pixels the box is counted.
         ratio: width to height of the box.
         framing: how it is to lie.
+        focus: points that a person chose, see `with_focus`. They never mean the centre, and the less the density
+            counts, the less its cuts do.
+        focus_weight: share of the gaze that goes to them.
 
     Returns:
         At least one crop, the best first.
     """
+    if focus:
+        density = with_focus(density, size, focus, focus_weight)
+        framing = replace(framing, threshold=0.0, cut_weight=(1 - focus_weight) * framing.cut_weight)
     density = density / density.sum(dtype=np.float64)
     window = _window(density, size, ratio, framing)
     places = _places(density, size, window, framing)
-    best, center = places.best(_tolerance(framing)), places.center
-    gain = places.worth[places.at(best)] - places.worth[places.at(center)]
-    centered = bool(best == center or gain < framing.threshold)
+    best, center = _best(places, framing), places.center
+    gain = float(places.worth[places.at(best)] - places.worth[places.at(center)])
+    centered = best == center or gain < framing.threshold
     boxes = _apart(places, center if centered else best, framing)
     largest = ratio.largest(size)
     zoom = max(largest.width / window.width, largest.height / window.height)
 
-    def crop(box: Box, wished: Box, centered: bool = False) -> Crop:
-        score, middle, best_score = (places.share(each) for each in (box, center, wished))
-        return Crop(ratio, box, score, middle, best_score, places.cut(box), places.cut(center), centered, zoom)
+    def crop(box: Box, centered: bool = False) -> Crop:
+        score, middle = places.share(box), places.share(center)
+        return Crop(ratio, box, score, middle, max(0.0, gain), places.cut(box), places.cut(center), centered, zoom)
 
-    return [crop(boxes[0], best, centered), *(crop(box, box) for box in boxes[1:])]
+    return [crop(boxes[0], centered), *map(crop, boxes[1:])]
 
 
 def with_focus(density: NDArray, size: Size, points: Sequence[Point], weight: float = 1.0) -> NDArray[np.float64]:
     """Puts gaze on points that a person chose.
 
-    A box chosen from the result is pulled to them; with weight 1 they are all that counts. The fallback to the centre
-    knows nothing of that, so choose with `Framing(threshold=0)`.
+    A box chosen from the result is pulled to them; with weight 1 they are all that counts.
 
     Args:
         density: h x w, at least 0, with some mass.
@@ -190,12 +196,15 @@ def _apart(places: Windows, first: Box, framing: Framing) -> list[Box]:
         places = places.apart_from(boxes[-1], OVERLAP)
         if np.isneginf(places.worth.max()):
             break
-        boxes.append(places.best(_tolerance(framing)))
+        boxes.append(_best(places, framing))
     return boxes
 
 
-def _tolerance(framing: Framing) -> float:
-    return TOLERANCE if framing.cut_weight else TIE
+def _best(places: Windows, framing: Framing) -> Box:
+    """Of the places that are worth nearly most the one that cuts least; of equal ones the most central."""
+    tolerance = TOLERANCE if framing.cut_weight else TIE
+    nearly = np.where(places.worth >= places.worth.max() - tolerance, places.cuts, np.inf)
+    return places.most_central(nearly <= nearly.min() + TIE)
 
 
 def _places(density: NDArray, size: Size, window: Size, framing: Framing) -> Windows:
@@ -209,7 +218,7 @@ def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing) 
 
     def most(window: Size) -> float:
         places = _places(density, size, window, framing)
-        return places.share(places.best(_tolerance(framing)))
+        return places.share(_best(places, framing))
 
     if tightest == loosest and not framing.keep:
         return loosest

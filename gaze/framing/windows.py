@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gaze.geometry import Box, Size
 
 TIE = 1e-6
-"""Windows whose shares differ by less are equally good; the most central of them wins."""
+"""Shares that differ by less are equal."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,9 @@ class Windows:
         """The window in the centre of the image, to half a pixel."""
         return central_window(self.size, self.window)
 
-    def best(self, tolerance: float = TIE) -> Box:
-        """Of the places worth most, to `tolerance`, the one that cuts least; of equal ones the most central."""
-        cuts = np.where(self.worth >= self.worth.max() - tolerance, self.cuts, np.inf)
-        tops, lefts = np.nonzero(cuts <= cuts.min() + TIE)
+    def most_central(self, among: NDArray[np.bool_]) -> Box:
+        """Of the places that `among` marks, tops x lefts, the most central; then the topmost and leftmost."""
+        tops, lefts = np.nonzero(among)
         center = self.center
         nearest = np.argmin((self.tops[tops] - center.top) ** 2 + (self.lefts[lefts] - center.left) ** 2)
         left, top = self.lefts[lefts[nearest]], self.tops[tops[nearest]]

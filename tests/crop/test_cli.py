@@ -87,7 +87,7 @@ def test_photo_that_exists_is_no_output(
     assert raised.value.code == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"{name}: is a photo that exists" in error
-    assert f"--out FOLDER crops both, --out {name} writes there" in error
+    assert f"--out FOLDER crops both, --out {name} --overwrite replaces it" in error
     assert Path(name).read_bytes() == b"precious"
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from time import perf_counter
 
@@ -17,7 +17,7 @@ from gaze.crop.photo.record import CropRecord, ModelRecord, PhotoRecord, Picture
 from gaze.crop.photo.rendering import reduction, thumbnail
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Fitted, Shape
-from gaze.framing.choice import Crop, choose, with_focus
+from gaze.framing.choice import Crop, choose
 from gaze.geometry import Size
 from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, to_array
 from gaze.images.heatmap import overlay
@@ -122,13 +122,12 @@ class Cropper:
         return np.mean([self.predictor.density(to_array(frame)) for frame in frames], axis=0)
 
     def _choose(self, density: np.ndarray, photo: Photo, points: Sequence[FocusPoint]) -> list["_Found"]:
-        framing = self.request.framing
-        if points:
-            places = [point.within(photo.size) for point in points]
-            density = with_focus(density, photo.size, places, self.request.focus_weight)
-            framing = replace(framing, threshold=0.0)  # who points somewhere does not mean the centre
+        focus = [point.within(photo.size) for point in points]
         fitted = [shape.of(photo.size) for shape in self.request.shapes]
-        chosen = {ratio: choose(density, photo.size, ratio, framing) for ratio in {each.ratio for each in fitted}}
+        chosen = {
+            ratio: choose(density, photo.size, ratio, self.request.framing, focus, self.request.focus_weight)
+            for ratio in {each.ratio for each in fitted}
+        }
         return [
             _Found(shape, fit, crop, rank)
             for shape, fit in zip(self.request.shapes, fitted, strict=True)
