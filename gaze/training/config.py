@@ -14,21 +14,6 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 LARGEST_SEED = 2**32 - 1  # that Lightning and NumPy take
-OF_MAPS = (
-    "pruner.signal",
-    "pruner.cost",
-    "pruner.beta",
-    "pruner.exclude",
-    "pruner.multiple",
-    "engine",
-    "threads",
-    "size",
-    "rounds",
-    "latency",
-    "schedule.maps_per_removal",
-    "schedule.removals_per_surgery",
-)
-"""What only the pruning of whole maps asks for."""
 
 
 @dataclass
@@ -263,19 +248,13 @@ class PruneConfig:
             expect(share, "budget", "a share of the unpruned time between 0 and 1", self.budget)
         else:
             expect_number("budget_ms", self.budget_ms, above=0)
-        if self._of_weights and self.budget is None:
-            raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")
-
-    @property
-    def _of_weights(self) -> bool:
-        return self.pruner.granularity == "parameter"
 
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
-        idle = {**PREPARED, **self.augment.idle()}
-        if self._of_weights:
-            idle |= dict.fromkeys(OF_MAPS, "pruner.granularity=parameter prunes single weights")
-        elif self.schedule.maps_per_removal is not None:
+        from gaze.pruning.methods.base import METHODS  # torch takes seconds to import, a mistyped key should not
+
+        idle = {**PREPARED, **self.augment.idle(), **METHODS[self.pruner.method].IDLE}
+        if self.schedule.maps_per_removal is not None:
             idle["schedule.removals"] = "schedule.maps_per_removal says how fast it goes"
         if self.engine == "torch-cuda":
             idle["threads"] = "engine=torch-cuda has none"

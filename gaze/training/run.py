@@ -25,7 +25,7 @@ from gaze.errors import ConfigError, check_settings, expect, one_line, shown
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
 from gaze.models.backbone import build_backbone, leave_out, set_activation
 from gaze.models.config import RANDOM
-from gaze.pruning.averaging import Averaging
+from gaze.training.averaging import Averaging
 from gaze.training.config import DistillConfig, RunConfig, TrainConfig, TrainerConfig
 from gaze.training.distillation import Teacher
 from gaze.training.lightning_module import MONITOR, GazeModule

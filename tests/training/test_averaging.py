@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from gaze.pruning.averaging import Averaging
+from gaze.training.averaging import Averaging
 from gaze.training.run import LAST, fit
 from tests.training.conftest import QUIET
 

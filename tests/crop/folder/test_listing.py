@@ -73,3 +73,9 @@ def test_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pyte
     tally = Tally()
     assert found(tmp_path, tally=tally) == ["b.jpg"]
     assert tally.unreadable == [f"{tmp_path}/closed: cannot be read (Permission denied)"]
+
+
+def test_patterns_match_in_any_case(tmp_path: Path):
+    plant(tmp_path, "A.JPG", "b.jpg", "RAW/c.Jpg", "D.dat")
+    assert found(tmp_path, Selection(include=("*.jpg",))) == ["A.JPG", "b.jpg", "RAW/c.Jpg"]
+    assert found(tmp_path, Selection(include=("*.JPG",), exclude=("raw", "B.*"))) == ["A.JPG"]

@@ -1,4 +1,4 @@
-"""Averaged weights of a network that is being pruned."""
+"""Averaged weights, of a network that may lose maps meanwhile."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gaze.models.widths import set_widths
+from gaze.pruning.structure.followers import Change
 
 
 class Averaging(WeightAveraging):
@@ -27,6 +28,10 @@ class Averaging(WeightAveraging):
         assert self._average_model is not None
         module: Any = self._average_model.module
         return module.network
+
+    def follow(self, cut: Change) -> None:
+        """Repeats on the averaged network what was done to the trained one."""
+        cut.apply(self.network)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
