@@ -12,7 +12,7 @@ from gaze.crop.cluster.stores import Far, FarManifest, FarWorker
 from gaze.crop.folder.backend import Backend, local_manifest, output_folder
 from gaze.crop.folder.listing import FOLDER, Selection, Tally, Task, walk
 from gaze.crop.folder.manifest import Journal, Manifest
-from gaze.crop.folder.processes import AHEAD, Crops, Job, Outcome, open_pool, run_pool
+from gaze.crop.folder.processes import Crops, Job, Outcome, Pool
 from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.worker import Worker
 from gaze.crop.photo.cropper import Cropper
@@ -124,13 +124,13 @@ class _Actor:
 
     def __init__(self, make: Callable[[], Crops], model: str | None, timeout: float) -> None:
         find_model(model)  # where this machine lacks it, the run is told
-        self.pool, self.timeout = open_pool(make, 1), timeout
+        self.pool, self.timeout = Pool(make, 1), timeout
 
     def __call__(self, block: Any) -> Any:
         import pyarrow
 
         jobs = map(pickle.loads, block["job"].to_pylist())
-        outcomes = run_pool(self.pool, AHEAD, jobs, self.timeout, lambda: False)
+        outcomes = self.pool.run(jobs, self.timeout, lambda: False)
         return pyarrow.table({"outcome": pyarrow.array(map(pickle.dumps, outcomes), pyarrow.binary())})
 
 

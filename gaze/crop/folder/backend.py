@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from gaze.crop.folder.cores import cores
 from gaze.crop.folder.listing import FOLDER, Tally, Task, walk
 from gaze.crop.folder.manifest import Journal, Manifest, manifest_name
-from gaze.crop.folder.processes import AHEAD, Job, Outcome, cores, open_pool, run_pool
+from gaze.crop.folder.processes import Job, Outcome, Pool, run_here
 from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.worker import Worker
 from gaze.crop.photo.cropper import Cropper
@@ -53,9 +54,11 @@ def _worker(request: Request, root: Path) -> Worker:
 
 
 def _outcomes(make: Callable[[], Worker], jobs: Iterator[Job], settings: RunSettings, stop: Stop) -> Iterator[Outcome]:
-    processes = settings.jobs or cores()
-    with open_pool(make, processes) as pool:
-        yield from run_pool(pool, AHEAD * processes, jobs, settings.timeout, stop)
+    if os.name == "nt":  # where a process cannot be given a socket
+        yield from run_here(make(), jobs, stop)
+        return
+    with Pool(make, settings.jobs or cores()) as pool:
+        yield from pool.run(jobs, settings.timeout, stop)
 
 
 def local_manifest(root: Path, settings: RunSettings) -> Manifest:

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 
 from gaze.card import ModelCard
@@ -48,16 +49,29 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
     return console.exit_code
 
 
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Signals that end a run in good order."""
+
+TWICE = 1.0
+"""Seconds after which a second signal means more than the first: GNU timeout and terminals send it twice at once."""
+
+
 @contextmanager
 def _signals(stop: Stop) -> Iterator[None]:
-    """Lets a run finish what is under way when it is interrupted; a second time ends it at once."""
+    """Lets a run finish what is under way when it is interrupted; a later signal ends it at once."""
+    first = 0.0
 
     def note(number: int, frame: FrameType | None) -> None:
-        stop.signal = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        nonlocal first
+        first = first or monotonic()
+        stop.signal = stop.signal or number
+        if monotonic() - first > TWICE:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    heeded = [each for each in numbers if signal.getsignal(each) != signal.SIG_IGN]  # nohup means what it says
+    before = {each: signal.signal(each, note) for each in heeded}
     try:
         yield
     finally:

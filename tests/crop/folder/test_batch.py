@@ -140,17 +140,47 @@ def test_interrupted_run_finishes_what_is_under_way(start: Start, photos: Path, 
     assert [path for path in out.rglob(".*") if path.is_file()] == []
 
 
-def test_worker_that_dies_loses_one_photo(start: Start, photos: Path, tmp_path: Path):
+def test_processes_that_die_lose_no_photo(start: Start, photos: Path, tmp_path: Path):
     process = start(photos, tmp_path / "out")
-    wait_for(lambda: len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= 2)
-    for child in children(process):
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+    for shown in (0, 2, 9):  # as the first starts, and while they work
+        wait_for(lambda shown=shown: children(process) and len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= shown)
+        for child in children(process):
             os.kill(child, signal.SIGKILL)
-    assert process.wait(60) in (0, 1)  # 0: it died between two photos
+    assert process.wait(60) == 0
+    assert "40 photos: 40 cropped, 0 failed" in process.communicate()[1]
+    assert len(pictures(tmp_path / "out")) == 40
+    assert [path for path in (tmp_path / "out").rglob(".*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("shown", [0, 3])
+def test_signal_to_all_processes_ends_a_run_in_good_order(
+    start: Start, photos: Path, tmp_path: Path, number: int, shown: int
+):
+    """As GNU timeout sends it: to the run and at once again to its group."""
+    process = start(photos, tmp_path / "out")
+    wait_for(lambda: children(process) and len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= shown)
+    for child in [*children(process), process.pid]:
+        os.kill(child, number)
+    os.killpg(process.pid, number)
+    assert process.wait(60) == 128 + number
     err = process.communicate()[1]
-    failed = err.count("the process that read it died (exit code -9)")
-    assert failed <= 1
-    assert len(pictures(tmp_path / "out")) == 40 - failed
+    assert err.splitlines()[-1] == "gaze.crop: interrupted; the same command does the rest"
+    assert ", 0 failed" in err
+    assert "Traceback" not in err
+    assert [path for path in (tmp_path / "out").rglob(".*") if path.is_file()] == []
+
+
+def test_signal_that_is_ignored_from_the_beginning_stays_so(start: Start, photos: Path, tmp_path: Path):
+    """As `nohup` wants it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(photos, tmp_path / "out")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(lambda: len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= 1)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0
 
 
 def test_photo_that_takes_too_long_is_given_up(
