@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gaze.crop.folder.listing import Selection, Shard, Tally, Task, matches
+from gaze.crop.folder.listing import MANIFESTS, Selection, Shard, Tally, Task, matches
 from gaze.crop.folder.manifest import finished, line_of, manifest_name, parse_records
 from gaze.crop.folder.publishing import Part, discard, write_part
 from gaze.crop.folder.worker import Finished, file_stamp
@@ -82,6 +82,9 @@ class Far:
             entries = sorted(self.files.ls(self._start + prefix, detail=True), key=lambda entry: entry["name"])
         except Exception as error:  # every store has kinds of its own
             tally.unreadable.append(f"{self.url}/{prefix}: cannot be read ({one_line(error)})")
+            return
+        if prefix and any(fnmatchcase(entry["name"].rpartition("/")[2], MANIFESTS) for entry in entries):
+            tally.outputs.append(f"{self.url}/{prefix}".rstrip("/"))
             return
         folders = []
         for entry in entries:
@@ -186,7 +189,7 @@ class FarManifest:
     def __init__(self, root: Far, shard: Shard) -> None:
         self._root, self._lines = root, list[bytes]()
         self._stem = manifest_name(shard).removesuffix(".jsonl")
-        self._kept = [name for name in root.names(depth=1) if fnmatchcase(name, "gaze-manifest*.jsonl")]
+        self._kept = [name for name in root.names(depth=1) if fnmatchcase(name, MANIFESTS)]
         own = (re.fullmatch(rf"{self._stem}-([0-9]+)\.jsonl", name) for name in self._kept)
         self._number = max((int(match[1]) for match in own if match), default=0)
 

@@ -39,6 +39,8 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
         with _signals(stop):
             ledger.keep(backend.outcomes(jobs, stop))
     console.close()
+    for folder in tally.outputs if not settings.quiet else ():
+        console.note(f"{folder}: left alone, as thumbnails of another run are there")
     if not settings.quiet or console.failed:
         console.note(console.summary(tally))
     if stop.reason:

@@ -33,6 +33,8 @@ FILES = (
     "x y/é.webp",
     ".git/e.jpg",
     "out/f.jpg",
+    "small/g_1x1.jpg",
+    "small/gaze-manifest-000001.jsonl",
 )
 
 
@@ -68,6 +70,8 @@ def test_takes_the_photos_that_a_folder_on_a_disk_would_give(store: Far, tmp_pat
     expected = [task.name for task in walk(tmp_path, tmp_path / "out", selection, here)]
     tasks = list(store.tasks(selection, there, "memory://photos/out"))
     assert [task.name for task in tasks] == expected
+    assert here.outputs == [] or (here.outputs, there.outputs) == ([f"{tmp_path}/small"], ["memory://photos/small"])
+    here.outputs = there.outputs
     assert here == there
     for task in tasks:
         assert task.source == f"memory://photos/{task.name}"

@@ -75,6 +75,11 @@ def children(process: "subprocess.Popen[str]") -> list[int]:
     return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
 
 
+def has_come_to(process: "subprocess.Popen[str]", out: Path, shown: int) -> bool:
+    """Whether a run has processes and so many thumbnails, or has ended."""
+    return process.poll() is not None or bool(children(process) and len(list(out.rglob("*_1x1.jpg"))) >= shown)
+
+
 def test_rerun_does_only_the_rest(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     draw("photos/a.jpg")
     (tmp_path / "photos" / "bad.jpg").write_bytes(b"no photo")
@@ -143,7 +148,7 @@ def test_interrupted_run_finishes_what_is_under_way(start: Start, photos: Path, 
 def test_processes_that_die_lose_no_photo(start: Start, photos: Path, tmp_path: Path):
     process = start(photos, tmp_path / "out")
     for shown in (0, 2, 9):  # as the first starts, and while they work
-        wait_for(lambda shown=shown: children(process) and len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= shown)
+        wait_for(lambda shown=shown: has_come_to(process, tmp_path / "out", shown))
         for child in children(process):
             os.kill(child, signal.SIGKILL)
     assert process.wait(60) == 0
@@ -159,7 +164,7 @@ def test_signal_to_all_processes_ends_a_run_in_good_order(
 ):
     """As GNU timeout sends it: to the run and at once again to its group."""
     process = start(photos, tmp_path / "out")
-    wait_for(lambda: children(process) and len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= shown)
+    wait_for(lambda: has_come_to(process, tmp_path / "out", shown))
     for child in [*children(process), process.pid]:
         os.kill(child, number)
     os.killpg(process.pid, number)
