@@ -1,8 +1,8 @@
 """Where people look in a photograph, and the crop that keeps it.
 
-`gaze.saliency(image)` predicts, `gaze.crop(image, ratio="1:1")` chooses the box; an image is a path, the bytes of an
-encoded file, a PIL image or an H x W x 3 uint8 RGB array. What needs numpy, OpenCV or ONNX Runtime loads on first use,
-so that `import gaze` is quick.
+`gaze.saliency(image)` predicts, `gaze.crop(image, ratio="1:1")` chooses the box, `gaze.thumbnail(image, size=400)` cuts
+it out and scales it down; an image is a path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB
+array. What needs numpy, OpenCV or ONNX Runtime loads on first use, so that `import gaze` is quick.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ from gaze.geometry import AspectRatio, Box, Point, Size
 
 if TYPE_CHECKING:
     from gaze.card import ModelCard
-    from gaze.crop.api import crop
+    from gaze.crop.api import crop, thumbnail
     from gaze.framing.choice import Crop
     from gaze.predictor import Predictor, saliency
 
@@ -35,6 +35,7 @@ __all__ = [
     "__version__",
     "crop",
     "saliency",
+    "thumbnail",
 ]
 
 _LATER = {
@@ -42,6 +43,7 @@ _LATER = {
     "ModelCard": "gaze.card",
     "Predictor": "gaze.predictor",
     "saliency": "gaze.predictor",
+    "thumbnail": "gaze.crop.api",
 }
 
 for _public in (AspectRatio, Box, ConfigError, DataError, GazeError, ImageError, ModelError, Point, Size):

@@ -1,23 +1,42 @@
 """How a verb reads its configuration: values come from `gaze.conf` and the command line, types from a dataclass.
 
-A dataclass names every key and its type and holds no default: each value stands once, in YAML. A key that the
-dataclass does not know, a missing value or a wrong type is one line that names the key.
+A dataclass names every key and its type and holds no default: each value stands once, in YAML. Its `check()` says which
+values suit it. A key that the dataclass does not know, a missing value, a wrong type and a value out of range are each
+one line that names the key, what was expected and what came.
+
+A dataclass may have `idle()` as well: which of its keys do nothing, as the others are, and why. Whoever gives one of
+them on the command line is told so.
 """
 
+import re
 import sys
+import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from fnmatch import fnmatchcase
+from importlib import resources
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gaze.errors import ConfigError, GazeError
+from gaze.errors import ConfigError, GazeError, check_settings, one_line, shown
 from gaze.images.diagnostics import silence_pillow
 
 Schema = TypeVar("Schema")
+
+CONF = resources.files("gaze.conf")
+HELP = {"-h", "--help"}
+FILLED_BY = {"sets": "data"}
+"""The group that fills a key, where it is not called so."""
+PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 
 _EXPECTED = (
     "You are using the legacy TorchScript-based ONNX export",  # as is meant, see `gaze.models.onnx`
@@ -31,55 +50,217 @@ def validate(config: DictConfig, schema: type[Schema]) -> Schema:
     """Checks a composed configuration against `schema` and returns it as an instance of that dataclass.
 
     Raises:
-        ConfigError: an unknown key, a missing value (`???`) or a value of the wrong type; the message names the key.
+        ConfigError: an unknown key, a missing value (`???`), a value of the wrong type or one that `check()` of a
+            dataclass refuses; the message names the key.
     """
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), config)
-        missing = OmegaConf.missing_keys(merged)
-        if missing:
-            raise ConfigError(f"{', '.join(sorted(missing))}: a value is required, for example {min(missing)}=...")
-        result = OmegaConf.to_object(merged)
+        if missing := sorted(OmegaConf.missing_keys(merged)):
+            raise ConfigError(_how_to_give(missing))
+        result: Any = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "configuration"
-        reason = str(error).splitlines()[0]
-        if "not in" in reason:
-            parent = getattr(error, "object_type", None)
-            known = fields(parent if is_dataclass(parent) else schema)  # type: ignore[arg-type]
-            reason = f"unknown key; expected one of {', '.join(field.name for field in known)}"
-        raise ConfigError(f"{key}: {reason}") from error
-    return result  # type: ignore[return-value]
+        raise ConfigError(_reason(error, schema, config)) from error
+    check_settings(result)
+    return result
+
+
+def choices(group: str) -> list[str]:
+    """What a group of `gaze/conf` offers."""
+    return sorted(Path(file.name).stem for file in (CONF / group).iterdir() if file.name.endswith(".yaml"))
 
 
 def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]], Callable[[], None]]:
-    """Makes `run(config)` a command: composes `gaze/conf/<name>.yaml` with the command line and checks the types.
+    """Makes `run(config)` a command: composes `gaze/conf/<name>.yaml` with the command line and checks it.
 
     The command exits with 0 when done, 1 when the work failed, 2 when the configuration was wrong; a failure that
-    gaze foresaw is one line on standard error.
+    gaze foresaw is one line on standard error. `--help` shows the settings; Hydra's other options are Hydra's.
     """
 
     def decorate(run: Callable[[Schema], Any]) -> Callable[[], None]:
-        started = False
+        def work(config: DictConfig, overrides: Sequence[str]) -> None:
+            settings = validate(config, schema)
+            _refuse_idle(settings, overrides)
+            _silence()
+            run(settings)
 
         @hydra.main(config_path="pkg://gaze.conf", config_name=name, version_base="1.3")
-        def composed(config: DictConfig) -> None:
-            nonlocal started
-            started = True
-            _silence()
-            try:
-                run(validate(config, schema))
-            except GazeError as error:
-                print(f"gaze.{name}: {error}", file=sys.stderr)
-                sys.exit(2 if isinstance(error, ConfigError) else 1)
+        def by_hydra(config: DictConfig) -> None:
+            _or_exit(name, lambda: work(config, HydraConfig.get().overrides.task))
+
+        def by_gaze() -> None:
+            overrides = [argument for argument in sys.argv[1:] if argument not in HELP]
+            config = _compose(name, overrides, schema)
+            if len(overrides) < len(sys.argv) - 1:
+                print(help_text(name, schema, config))
+            else:
+                work(config, overrides)
 
         def main() -> None:
-            try:
-                composed()
-            except SystemExit as stop:  # Hydra exits with 1 where it could not compose the configuration
-                sys.exit(2 if stop.code == 1 and not started else stop.code)
+            if any(argument.startswith("-") and argument not in HELP for argument in sys.argv[1:]):
+                by_hydra()
+            else:
+                _or_exit(name, by_gaze)
 
         return main
 
     return decorate
+
+
+def help_text(name: str, schema: type, config: DictConfig) -> str:
+    """What `--help` shows: how the verb is called, its groups and what they offer, its settings and what they are."""
+    source = (CONF / f"{name}.yaml").read_text(encoding="utf-8")
+    usage = [line.removeprefix("# ") for line in source.split("defaults:")[0].splitlines()]
+    offered = [f"  {group}: {', '.join(choices(group))}" for group in _groups(name)]
+    values: Any = OmegaConf.to_container(config)
+    settings = [f"  {key}{value}" + f"\n      {words}" * bool(words) for key, value, words in _rows(schema, values)]
+    several = "" if name == "prepare" else "; several sets: data=[NAME,NAME]"
+    groups = f"Groups, GROUP=CHOICE{several * ('data' in _groups(name))}:"
+    return "\n".join([*usage, "", groups, *offered, "", "Settings, KEY=VALUE:", *settings])
+
+
+def _or_exit(name: str, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except GazeError as error:
+        print(f"gaze.{name}: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def _compose(name: str, overrides: Sequence[str], schema: type) -> DictConfig:
+    try:
+        with hydra.initialize_config_module("gaze.conf", version_base="1.3"):
+            return hydra.compose(name, list(overrides))
+    except HydraException as error:
+        cause = error.__cause__
+        if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+            group, _, choice = error.missing_cfg_file.rpartition("/")
+            reason = f"{group}: expected one of {', '.join(choices(group))}, got {shown(choice)}"
+        elif isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            reason = _reason(cause, schema, OmegaConf.create())
+        else:
+            reason = one_line(error)
+        raise ConfigError(reason) from error
+
+
+def _refuse_idle(settings: object, overrides: Sequence[str]) -> None:
+    idle: dict[str, str] = settings.idle() if hasattr(settings, "idle") else {}
+    for key in _given(overrides):
+        for pattern, why in idle.items():
+            if fnmatchcase(key, pattern):
+                raise ConfigError(f"{key}: has no effect, as {why}")
+
+
+def _given(overrides: Sequence[str]) -> Iterator[str]:
+    """The keys that a command line changes, but not what it adds whole."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if not override.is_add() and not override.is_force_add():
+            yield from _leaves(override.key_or_group, override.value())
+
+
+def _leaves(key: str, value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}", inner)
+    else:
+        yield key
+
+
+def _how_to_give(missing: Sequence[str]) -> str:
+    for key in missing:
+        if key in FILLED_BY:
+            group = FILLED_BY[key]
+            return f"{group}: a value is required, {group}=NAME; expected one of {', '.join(choices(group))}, got none"
+    return f"{', '.join(missing)}: a value is required, for example {missing[0]}=..."
+
+
+def _reason(error: OmegaConfBaseException, schema: type, config: DictConfig) -> str:
+    """What was wrong, in the words of the house."""
+    key = str(error.full_key or next(_confused(schema, config), ""))
+    if not key:
+        return one_line(error)
+    outer, _, name = key.rpartition(".")
+    kind = _bare(_kind(schema, outer))
+    known = [field.name for field in fields(kind)] if is_dataclass(kind) else [name]
+    if name not in known:
+        return f"{key}: unknown key; expected one of {', '.join(known)}"
+    said = (
+        next((f.metadata.get("expected") for f in fields(kind) if f.name == name), None) if is_dataclass(kind) else None
+    )
+    value = OmegaConf.select(config, key)
+    came = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return f"{key}: expected {said or _words(_kind(schema, key))}, got {shown(came)}"
+
+
+def _confused(schema: Any, config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """The keys that hold a list where names are expected, or the other way round: OmegaConf does not say which."""
+    for name, hint in get_type_hints(schema).items():
+        kind, value = _bare(hint), config.get(name)
+        if is_dataclass(kind) and isinstance(value, DictConfig):
+            yield from _confused(kind, value, f"{prefix}{name}.")
+        elif isinstance(value, DictConfig if get_origin(kind) is list else ListConfig):
+            yield f"{prefix}{name}"
+
+
+def _kind(schema: Any, key: str) -> Any:
+    """The type of what stands at `key`, such as `sets.osie.sigma_pixels` or `model.readout.channels[0]`."""
+    for name in re.findall(r"[^.\[\]]+", key):
+        bare = _bare(schema)
+        schema = get_type_hints(bare)[name] if is_dataclass(bare) else get_args(bare)[-1]
+    return schema
+
+
+def _bare(kind: Any) -> Any:
+    """A type without its None."""
+    return next(k for k in get_args(kind) if k is not type(None)) if _nullable(kind) else kind
+
+
+def _nullable(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType) and type(None) in get_args(kind)
+
+
+def _words(kind: Any) -> str:
+    """A type in words."""
+    bare = _bare(kind)
+    if is_dataclass(bare):
+        words = f"settings {', '.join(field.name for field in fields(bare))}"
+    elif get_origin(bare) in (list, dict):
+        shape = "a list" if get_origin(bare) is list else "a mapping of names"
+        words = f"{shape}, each {_words(get_args(bare)[-1])}"
+    else:
+        words = PLAIN.get(bare, "a value")
+    return words + " or null" * _nullable(kind)
+
+
+def _groups(name: str) -> list[str]:
+    """The groups among which a verb's configuration chooses."""
+    source = OmegaConf.create((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
+    named = [str(next(iter(entry))) for entry in source.defaults if isinstance(entry, DictConfig)]
+    return [group for group in named if (CONF / group).is_dir() and len(choices(group)) > 1]
+
+
+def _rows(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Key, value and meaning of each setting."""
+    hints, meaning = get_type_hints(schema), _meaning(schema)
+    for name in (field.name for field in fields(schema)):
+        kind, value = _bare(hints[name]), values.get(name, MISSING)
+        if is_dataclass(kind) and value is not None:
+            yield from _rows(kind, {} if value == MISSING else value, f"{prefix}{name}.")
+        elif get_origin(kind) is dict and is_dataclass(get_args(kind)[1]):
+            for key, inner in ({"NAME": {}} if value == MISSING else value).items():
+                yield from _rows(get_args(kind)[1], inner, f"{prefix}{name}.{key}.")
+        else:
+            came = value if isinstance(value, str) else shown(value)
+            yield f"{prefix}{name}", f"={came}" * (value != MISSING), meaning.get(name, "")
+
+
+def _meaning(schema: type) -> dict[str, str]:
+    """What the docstring of a dataclass and its bases says of each attribute."""
+    found = {}
+    for kind in reversed(schema.__mro__):
+        section = cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
+        for name, words in re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE):
+            found[name] = " ".join(words.split())
+    return found
 
 
 def _silence() -> None:

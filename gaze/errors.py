@@ -1,6 +1,13 @@
-"""The exceptions a caller of gaze can meet: every message is one line, naming what was wrong and what was expected."""
+"""The exceptions a caller of gaze can meet, and the checks that raise them for settings.
+
+Every message is one line that names what was wrong, what was expected and what came.
+"""
 
 import errno
+import math
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from typing import Any
 
 
 class GazeError(Exception):
@@ -44,3 +51,62 @@ def one_line(text: object) -> str:
     """What an exception or a path says, as one line of characters that print; an exception's type if nothing."""
     words = " ".join(str(text).split()) if isinstance(text, Exception) else str(text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words) or type(text).__name__
+
+
+def expect(holds: bool, key: str, expected: str, came: object) -> None:
+    """Raises ConfigError where a setting is not what is expected of it; `key` is its full name."""
+    if not holds:
+        raise ConfigError(f"{key}: expected {expected}, got {shown(came)}")
+
+
+def expect_number(
+    key: str,
+    value: float | None,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Raises ConfigError where a number is not finite or out of its range: `least` and `most` are in it. None passes.
+
+    Args:
+        key: full name of the setting.
+        value: of it.
+        least: >= this.
+        most: <= this.
+        above: > this.
+        below: < this.
+    """
+    if value is None or (math.isfinite(value) and least <= value <= most and above < value < below):
+        return
+    bounds = {"at least": least, "above": above, "at most": most, "below": below}
+    words = [f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound)]
+    whole = f"{least:g} to {most:g}" if math.isfinite(most - least) else ", ".join(words)
+    expect(False, key, whole or "a finite number", value)
+
+
+def expect_one_of(key: str, value: object, known: Iterable[object]) -> None:
+    """Raises ConfigError where a setting is none of those that are known."""
+    known = list(known)
+    expect(value in known, key, f"one of {', '.join(map(str, known))}", value)
+
+
+def check_settings(config: Any, *name: str) -> None:
+    """Calls `check()` of a configuration's dataclasses, the inner ones first; one of several is given its `name`.
+
+    Raises:
+        ConfigError: the first value that does not suit.
+    """
+    for value in vars(config).values():
+        if is_dataclass(value):
+            check_settings(value)
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            if is_dataclass(inner):
+                check_settings(inner, key)
+    config.check(*name)
+
+
+def shown(value: object) -> str:
+    """A setting as it is written in YAML, in one line."""
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else one_line(repr(value))

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from gaze.config import verb
-from gaze.data.config import DataSetConfig
+from gaze.data.config import PREPARED, DataSetConfig
 from gaze.data.splits import split_otherwise
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, check_settings, expect, expect_number, expect_one_of
 from gaze.evaluation import report
 from gaze.evaluation.bench import Bench
 from gaze.evaluation.picture import Example, draw
@@ -24,6 +24,7 @@ from gaze.evaluation.run import SetScores, score_split, summarize
 from gaze.evaluation.scores import METRICS
 from gaze.evaluation.sources import Source, open_source
 from gaze.files import write_atomic
+from gaze.fixations import SPLITS
 from gaze.images import decode
 
 
@@ -55,16 +56,31 @@ class EvaluateConfig:
     resamples: int
     seed: int
 
+    def check(self) -> None:
+        """Raises ConfigError where a value makes no sense."""
+        expect(bool(self.sets), "data", "one set at least, for example data=osie", list(self.sets))
+        if self.maps is not None and len(self.sets) > 1:
+            raise ConfigError("maps: score one set at a time, as sets may name their images alike")
+        expect_one_of("split", self.split, SPLITS)
+        expect_one_of("rank_by", self.rank_by, METRICS)
+        for key in ("batch", "resamples"):
+            expect_number(key, getattr(self, key), least=1)
+        expect_number("seed", self.seed, least=0)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        return PREPARED
+
 
 def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summary]]:
     """Scores the model on every set, prints the tables and writes the files.
 
     Raises:
-        ConfigError: no set, an unknown metric, `batch` or `resamples` below 1, or `network` beside `maps`.
+        ConfigError: a value makes no sense, or `network` stands beside `maps`.
         DataError: a store, a split or a map is missing or damaged.
         ModelError: the model cannot be loaded.
     """
-    _check(config)
+    check_settings(config)
     source = open_source(config.network, config.maps)
     results = {}
     for name, entry in config.sets.items():
@@ -80,18 +96,6 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
     _write(config.out / "evaluation.md", report.markdown(results, source.name))
     print(f"written to {config.out}")
     return results
-
-
-def _check(config: EvaluateConfig) -> None:
-    if not config.sets:
-        raise ConfigError("data: name at least one set, for example data=osie")
-    if config.maps is not None and len(config.sets) > 1:
-        raise ConfigError("maps: score one set at a time, as sets may name their images alike")
-    if config.rank_by not in METRICS:
-        raise ConfigError(f"rank_by: expected one of {', '.join(METRICS)}, got {config.rank_by!r}")
-    for key in ("batch", "resamples"):
-        if getattr(config, key) < 1:
-            raise ConfigError(f"{key}: expected at least 1, got {getattr(config, key)}")
 
 
 def _tell_other_split(name: str, store: FixationStore, source: Source) -> None:

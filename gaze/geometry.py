@@ -41,6 +41,44 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """What a picture is to fit into, in pixels: a width, a height, or both."""
+
+    width: int | None
+    height: int | None
+
+    def __post_init__(self) -> None:
+        sides = [side for side in (self.width, self.height) if side is not None]
+        if not sides or not all(isinstance(side, int) and 1 <= side <= 99999 for side in sides):
+            raise ConfigError(
+                f"size: expected pixels from 1 to 99999 for a width, a height or both, got {self.width} x {self.height}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "Bounds":
+        """Reads `"400x300"`, `"400"` (a width) or `"x300"` (a height).
+
+        Raises:
+            ConfigError: the text is none of these, or a number is not from 1 to 99999.
+        """
+        match = re.fullmatch(r"([0-9]{1,5})?(?:[xX]([0-9]{1,5})?)?", text.strip())
+        sides = [int(side) if side else None for side in match.groups()] if match else [None, None]
+        if sides == [None, None] or 0 in sides:
+            raise ConfigError(
+                f"size: expected WIDTHxHEIGHT, WIDTH or xHEIGHT in pixels, for example 400x300, got {text!r}"
+            )
+        return cls(*sides)
+
+    def size(self, ratio: "AspectRatio") -> Size:
+        """Both sides; one that is missing is so long that a picture of this ratio takes all of the other."""
+        width = self.width or math.ceil((self.height or 1) * ratio.value)
+        return Size(width, self.height or math.ceil(width / ratio.value))
+
+    def __str__(self) -> str:
+        return f"{self.width or ''}" + (f"x{self.height}" if self.height else "")
+
+
+@dataclass(frozen=True)
 class Point:
     """A place in an image; pixel centres lie at whole numbers."""
 
@@ -72,6 +110,11 @@ class Box:
         """Width and height of the box."""
         return Size(self.width, self.height)
 
+    @property
+    def bbox(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom, as Pillow counts: `image.crop(box.bbox)`."""
+        return self.left, self.top, self.right, self.bottom
+
 
 @dataclass(frozen=True)
 class AspectRatio:
@@ -87,12 +130,12 @@ class AspectRatio:
 
     @classmethod
     def parse(cls, text: str) -> "AspectRatio":
-        """Reads `"16:9"` or one number, width over height, such as `"1.5"`.
+        """Reads `"16:9"`, also as `"16x9"` or `"16/9"`, or one number, width over height, such as `"1.5"`.
 
         Raises:
             ConfigError: the text is neither, or a number is not positive.
         """
-        match = re.fullmatch(r"([0-9]*\.?[0-9]+)(?::([0-9]*\.?[0-9]+))?", text.strip())
+        match = re.fullmatch(r"([0-9]*\.?[0-9]+)(?:[:xX/]([0-9]*\.?[0-9]+))?", text.strip())
         if match is None:
             raise ConfigError(f"ratio: expected WIDTH:HEIGHT or a number, for example 16:9 or 1.5, got {text!r}")
         return cls(float(match[1]), float(match[2] or 1))

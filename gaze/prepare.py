@@ -15,7 +15,7 @@ from gaze.data.densities import normalise
 from gaze.data.readers import READERS, Entry
 from gaze.data.splits import UNLISTED, hashed_split, read_splits, shipped_splits
 from gaze.data.store import StoreAttributes, write_store
-from gaze.errors import ConfigError, DataError, GazeError
+from gaze.errors import ConfigError, DataError, GazeError, check_settings, expect, expect_one_of
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
@@ -34,14 +34,41 @@ class DataConfig:
     root: str
     splits: str | None
 
+    def check(self) -> None:
+        """Raises ConfigError where a path is empty."""
+        expect(bool(self.root), "data.root", "a folder", self.root)
+        expect(self.splits != "", "data.splits", "a JSON file or null", self.splits)
+
 
 @dataclass
 class PrepareConfig:
-    """What `gaze.prepare` needs; `out` null means the `store` of the set."""
+    """All of `gaze/conf/prepare.yaml`.
+
+    Attributes:
+        data: where the set lies.
+        out: the store to write; null writes the `store` of the set.
+        sets: the one set, by name.
+    """
 
     data: DataConfig
     out: str | None
     sets: dict[str, DataSetConfig]
+
+    def check(self) -> None:
+        """Raises ConfigError where there is not one set with a reader."""
+        if len(self.sets) != 1:
+            raise ConfigError(f"data: prepare takes one set at a time, got {', '.join(self.sets) or 'none'}")
+        expect_one_of(f"sets.{self.dataset.name}.reader", self.dataset.reader, READERS)
+        expect(self.out != "", "out", "the store to write or null", self.out)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        return {} if self.out is None else {"sets.*.store": f"out={self.out} names the store"}
+
+    @property
+    def dataset(self) -> DataSetConfig:
+        """The one set."""
+        return next(iter(self.sets.values()))
 
 
 @dataclass(frozen=True)
@@ -60,7 +87,7 @@ class Rule:
 
 
 @dataclass
-class Report:
+class Omissions:
     """Counts what was kept and what was left out, and says each omission at once, by name."""
 
     images: Counter = field(default_factory=Counter)
@@ -82,7 +109,7 @@ class Report:
         )
 
 
-def prepare(config: PrepareConfig) -> Report:
+def prepare(config: PrepareConfig) -> Omissions:
     """Reads one data set and writes its store.
 
     Raises:
@@ -90,9 +117,10 @@ def prepare(config: PrepareConfig) -> Report:
         DataError: the folder is not that set, or not one image could be read.
         OutputError: the store cannot be written.
     """
-    dataset = _only_set(config)
+    check_settings(config)
+    dataset = config.dataset
     read = READERS.get(dataset.reader, f"sets.{dataset.name}.reader")
-    entries, report = read(Path(config.data.root).expanduser()), Report()
+    entries, report = read(Path(config.data.root).expanduser()), Omissions()
     split_of = _split_rule(config.data, dataset.name, entries, report)
     width = _first_width(entries) if dataset.sigma_width is not None else None
     attributes = StoreAttributes(
@@ -113,7 +141,7 @@ def prepare(config: PrepareConfig) -> Report:
     return report
 
 
-def read_stimuli(entries: Iterable[Entry], rule: Rule, report: Report) -> Iterator[Stimulus]:
+def read_stimuli(entries: Iterable[Entry], rule: Rule, report: Omissions) -> Iterator[Stimulus]:
     """Reads one stimulus after the other, leaving out and reporting what is bad."""
     for entry in entries:
         split = rule.split_of(entry)
@@ -132,7 +160,7 @@ def read_stimuli(entries: Iterable[Entry], rule: Rule, report: Report) -> Iterat
         yield stimulus
 
 
-def _read_stimulus(entry: Entry, split: str, rule: Rule, report: Report) -> Stimulus:
+def _read_stimulus(entry: Entry, split: str, rule: Rule, report: Omissions) -> Stimulus:
     image = entry.image.read_bytes()
     height, width = decode(image).shape[:2]
     if rule.width not in (None, width):
@@ -154,7 +182,7 @@ def _read_stimulus(entry: Entry, split: str, rule: Rule, report: Report) -> Stim
 
 
 def _split_rule(
-    config: DataConfig, dataset: str, entries: list[Entry], report: Report
+    config: DataConfig, dataset: str, entries: list[Entry], report: Omissions
 ) -> Callable[[Entry], str | None]:
     """How an image gets its split; what the lists name and is not there is reported."""
     if config.splits:
@@ -176,13 +204,13 @@ def _split_rule(
     return partial(_shipped_split, shipped, report)
 
 
-def _missing(splits: dict[str, str], entries: list[Entry], report: Report) -> list[str]:
+def _missing(splits: dict[str, str], entries: list[Entry], report: Omissions) -> list[str]:
     missing = sorted(splits.keys() - {entry.name for entry in entries})
     report.images["missing"] += len(missing)
     return missing
 
 
-def _shipped_split(shipped: dict[str, str], report: Report, entry: Entry) -> str:
+def _shipped_split(shipped: dict[str, str], report: Omissions, entry: Entry) -> str:
     if entry.name not in shipped:
         report.say(entry.name, f"in none of the set's lists: in {UNLISTED}, so that nothing trained on is in test")
     return shipped.get(entry.name, UNLISTED)
@@ -196,12 +224,6 @@ def _first_width(entries: list[Entry]) -> int | None:
         except (GazeError, OSError):
             continue
     return None
-
-
-def _only_set(config: PrepareConfig) -> DataSetConfig:
-    if len(config.sets) != 1:
-        raise ConfigError(f"data: prepare takes one set at a time, got {', '.join(config.sets) or 'none'}")
-    return next(iter(config.sets.values()))
 
 
 main = verb("prepare", PrepareConfig)(prepare)

@@ -8,8 +8,10 @@ from gaze.training.config import PruneConfig
 @verb("prune", PruneConfig)
 def main(config: PruneConfig) -> None:
     """Prunes, prints what came of it, and fails where the budget was not met."""
+    from gaze.training.process import prepare_process
     from gaze.training.pruning_run import prune
 
+    prepare_process(config.trainer.threads)
     outcome = prune(config)
     print(outcome.summary())
     if not outcome.met:

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from gaze.config import verb
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
-from gaze.data.config import DataSetConfig
+from gaze.data.config import PREPARED, DataSetConfig
 from gaze.data.densities import normalise
 from gaze.data.store import FixationStore, StoreAttributes, write_store
-from gaze.errors import ConfigError
+from gaze.errors import check_settings, expect, expect_number
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
@@ -47,6 +47,18 @@ class TeachConfig:
     seed: int
     out: str
 
+    def check(self) -> None:
+        """Raises ConfigError where a value makes no sense."""
+        expect(bool(self.sets), "data", "one set at least, for example data=osie", list(self.sets))
+        expect_number("views", self.views, least=1)
+        expect_number("seed", self.seed, least=0)
+        for key in ("network", "out"):
+            expect(bool(getattr(self, key)), key, "text", getattr(self, key))
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        return {**PREPARED, **self.augment.idle()}
+
 
 def teach(config: TeachConfig) -> int:
     """Writes a store of variations with the teacher's densities, all of them in the split train.
@@ -55,13 +67,12 @@ def teach(config: TeachConfig) -> int:
         The number of variations.
 
     Raises:
-        ConfigError: there is no such model, or less than one view is asked for.
+        ConfigError: there is no such model, or a value makes no sense.
         DataError: a store is missing or damaged.
         ModelError: the model is damaged.
         OutputError: `out` cannot be written.
     """
-    if config.views < 1:
-        raise ConfigError(f"views: expected at least 1, got {config.views}")
+    check_settings(config)
     predictor = Predictor(config.network)
     stores = [FixationStore(entry.store) for entry in config.sets.values()]
     attributes = StoreAttributes(

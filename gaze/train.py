@@ -10,8 +10,10 @@ def main(config: TrainConfig) -> None:
     # here, as torch takes seconds to import and a mistyped key should not
     from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+    from gaze.training.process import prepare_process
     from gaze.training.run import fit
 
+    prepare_process(config.trainer.threads)
     rank_zero_only(print)(fit(config))
 
 

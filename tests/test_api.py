@@ -34,6 +34,7 @@ PUBLIC = {
     "__version__",
     "crop",
     "saliency",
+    "thumbnail",
 }
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 import gaze
 from gaze.data.config import DataSetConfig
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError, DataError, OutputError
+from gaze.errors import ConfigError, OutputError
 from gaze.evaluate import EvaluateConfig, evaluate, main
 from gaze.evaluation.scores import METRICS
 
@@ -96,7 +96,7 @@ def test_maps_of_the_truth_are_hard_to_beat(small_store, tmp_path, capsys):
         ({"rank_by": "beauty"}, f"rank_by: expected one of {', '.join(METRICS)}, got 'beauty'"),
         ({"batch": 0}, "batch: expected at least 1, got 0"),
         ({"resamples": 0}, "resamples: expected at least 1, got 0"),
-        ({"sets": {}}, "data: name at least one set"),
+        ({"sets": {}}, "data: expected one set at least"),
         ({"maps": ".", "sets": {"a": None, "b": None}}, "maps: score one set at a time"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_wrong_setting_is_named(small_store, tmp_path, changes, message):
 
 
 def test_a_split_that_does_not_exist(small_store, bright_model, tmp_path):
-    with pytest.raises(DataError, match="split must be one of train, val, test"):
+    with pytest.raises(ConfigError, match="split: expected one of train, val, test, got 'holdout'"):
         evaluate(config(small_store, tmp_path, network=str(bright_model), split="holdout"))
 
 

@@ -3,11 +3,20 @@ import dataclasses
 import pytest
 
 from gaze import AspectRatio, Box, ConfigError, Point, Size
+from gaze.geometry import Bounds
 
 
 @pytest.mark.parametrize(
     ("text", "value", "written"),
-    [("16:9", 16 / 9, "16:9"), ("1.5", 1.5, "1.5:1"), ("2.35:1", 2.35, "2.35:1"), (" 3:4 ", 0.75, "3:4")],
+    [
+        ("16:9", 16 / 9, "16:9"),
+        ("1.5", 1.5, "1.5:1"),
+        ("2.35:1", 2.35, "2.35:1"),
+        (" 3:4 ", 0.75, "3:4"),
+        ("16x9", 16 / 9, "16:9"),
+        ("16/9", 16 / 9, "16:9"),
+        ("2.35X1", 2.35, "2.35:1"),
+    ],
 )
 def test_ratio_is_read_and_written(text: str, value: float, written: str):
     ratio = AspectRatio.parse(text)
@@ -16,7 +25,25 @@ def test_ratio_is_read_and_written(text: str, value: float, written: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "16:", ":9", "16x9", "0:1", "1:0", "-1:2", "nan", "inf", "1e3", "1:2:3", "1:5000"]
+    "text",
+    [
+        "",
+        "16:",
+        ":9",
+        "16x",
+        "/9",
+        "16:x9",
+        "16\\9",
+        "0:1",
+        "1/0",
+        "1:0",
+        "-1:2",
+        "nan",
+        "inf",
+        "1e3",
+        "1:2:3",
+        "1:5000",
+    ],
 )
 def test_bad_ratio_is_one_line_that_names_the_setting(text: str):
     with pytest.raises(ConfigError, match=r"^ratio: expected .*"):
@@ -33,6 +60,47 @@ def test_size_is_read_and_written():
 def test_bad_size_is_one_line_that_names_the_setting(text: str):
     with pytest.raises(ConfigError, match=r"^size: expected WIDTHxHEIGHT"):
         Size.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio", "size", "written"),
+    [
+        ("400x300", "16:9", Size(400, 300), "400x300"),
+        ("400", "1:1", Size(400, 400), "400"),
+        ("400x", "16:9", Size(400, 225), "400"),
+        ("x300", "16:9", Size(533, 300), "x300"),
+        ("400", "7:1", Size(400, 57), "400"),
+        (" X300", "1:7", Size(43, 300), "x300"),
+    ],
+)
+def test_bounds_of_one_side_are_filled_by_a_picture_of_the_ratio(text: str, ratio: str, size: Size, written: str):
+    bounds, wanted = Bounds.parse(text), AspectRatio.parse(ratio)
+    assert str(bounds) == written
+    assert bounds == Bounds.parse(written)
+    if None in (bounds.width, bounds.height):
+        assert wanted.largest(bounds.size(wanted)) == size
+    else:
+        assert bounds.size(wanted) == size
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 99, 400, 1001])
+@pytest.mark.parametrize("ratio", ["1:1", "16:9", "9:16", "2.35:1", "3:7", "1:1000", "1000:1"])
+def test_one_side_is_met_exactly(side: int, ratio: str):
+    wanted = AspectRatio.parse(ratio)
+    assert wanted.largest(Bounds(side, None).size(wanted)).width == side
+    assert wanted.largest(Bounds(None, side).size(wanted)).height == side
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "x0", "0x300", "400:300", "-4x3", "4.5", "999999", "400xx3", "x3x"])
+def test_bad_bounds_are_one_line_that_names_the_setting(text: str):
+    with pytest.raises(ConfigError, match=r"^size: expected WIDTHxHEIGHT, WIDTH or xHEIGHT"):
+        Bounds.parse(text)
+
+
+@pytest.mark.parametrize("sides", [(None, None), (0, 3), (None, -1), (4.5, 3), (100_000, None)])
+def test_bounds_are_whole_pixels(sides: tuple[int, int]):
+    with pytest.raises(ConfigError, match=r"^size: expected pixels"):
+        Bounds(*sides)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +137,7 @@ def test_within_only_scales_down():
 def test_box_knows_its_edges_and_everything_is_frozen():
     box = Box(3, 4, 10, 20)
     assert (box.right, box.bottom, box.size) == (13, 24, Size(10, 20))
+    assert box.bbox == (3, 4, 13, 24)
     for value in (box, Point(1.5, 2), Size(1, 1), AspectRatio(1, 1)):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, dataclasses.fields(value)[0].name, 5)

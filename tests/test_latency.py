@@ -7,29 +7,43 @@ import pytest
 from PIL import Image
 
 from gaze.errors import ConfigError, OutputError
-from gaze.latency import LatencyConfig, latency, main
+from gaze.latency import latency, main
 from gaze.models.config import BackboneConfig, FinalizerConfig, InputConfig, ModelConfig, ReadoutConfig
+from gaze.pruning.cost.config import LatencyConfig
 
 MODEL = ModelConfig(
-    "small", InputConfig(64, 16), BackboneConfig("lcnet_035", [1, 2], "none", False, None, []),
-    ReadoutConfig(8, [4, 1]), FinalizerConfig(1.0, [3, 4]),
-)  # fmt: skip
+    "small",
+    InputConfig(64, 16),
+    BackboneConfig("lcnet_035", [1, 2], "none", False, None, []),
+    ReadoutConfig(8, [4, 1]),
+    FinalizerConfig(1.0, [3, 4]),
+)
 
 
 def config(out, **changes) -> LatencyConfig:
-    values = {"network": None, "model": MODEL, "engine": "torch-cpu", "threads": 1, "size": [64, 48], "networks": 2,
-              "multiple": 4, "rounds": 15, "seed": 1, "out": out}  # fmt: skip
+    values = {
+        "network": None,
+        "model": MODEL,
+        "engine": "torch-cpu",
+        "threads": 1,
+        "size": [64, 48],
+        "networks": 2,
+        "multiple": 4,
+        "rounds": 15,
+        "seed": 1,
+        "out": out,
+    }
     return LatencyConfig(**{**values, **changes})
 
 
 def test_measures_prints_and_writes_table_errors_and_picture(tmp_path, capsys, monkeypatch):
-    for name, little in (("PASSES", 1), ("ROUNDS", 2), ("MILLISECONDS", 0.0), ("SHARES", ((0.0, 1.0), (1.0,)))):
+    for name, little in (("PASSES", 1), ("ROUNDS", 2), ("MILLISECONDS", 0.0), ("SHARES", ((0.0, 1.0), (0.0, 1.0)))):
         monkeypatch.setattr(f"gaze.pruning.cost.latency_table.{name}", little)
     latency(config(tmp_path / "out"))
     printed = capsys.readouterr().out
     assert "torch-cpu (torch " in printed
     assert "noise floor" in printed
-    assert "| units | number | ms | share |" in printed
+    assert "| operators | number | ms | share |" in printed
     assert "2 pruned networks" in printed
     stored = json.loads((tmp_path / "out/validation.json").read_text())
     assert set(stored["predicted"]) == {"table", "quadratic", "macs"}
@@ -52,8 +66,13 @@ def test_a_folder_that_cannot_be_made_is_one_line_before_anything_is_measured(tm
     ("changes", "message"),
     [
         ({"model": None}, "network: give either"),
-        ({"engine": "tensorrt"}, "engine=tensorrt: expected one of"),
-        ({"size": [64]}, "expected width and height"),
+        ({"engine": "tensorrt"}, "engine: expected one of onnxruntime, torch-cpu, torch-cuda, got 'tensorrt'"),
+        ({"network": "best.ckpt"}, "network: give either .* got both"),
+        ({"size": [64]}, r"size: expected \[width, height\], for example .* got \[64\]"),
+        ({"size": [64, 0]}, r"size: expected \[width, height\], .*got \[64, 0\]"),
+        ({"threads": 0}, "threads: expected at least 1, got 0"),
+        ({"networks": -1}, "networks: expected at least 0, got -1"),
+        ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"size": [64, 40]}, "expected multiples of 16"),
         ({"multiple": 0}, "multiple: expected at least 1, got 0"),
         ({"rounds": 3}, "rounds: expected at least 15, got 3"),
@@ -70,4 +89,4 @@ def test_the_command_line_composes_an_architecture(monkeypatch, capsys, tmp_path
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2
-    assert "gaze.latency: engine=tensorrt" in capsys.readouterr().err
+    assert "gaze.latency: engine: expected one of" in capsys.readouterr().err

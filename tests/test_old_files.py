@@ -23,16 +23,16 @@ from gaze.data.store import FixationStore
 from gaze.geometry import Size
 from gaze.models.checkpoints import load_checkpoint
 from gaze.models.onnx import PARITY, parity
-from gaze.pruning.cost.engines import Engine
-from gaze.pruning.cost.kernels import find_units
+from gaze.pruning.cost.engines.torch_cpu import TorchCpu
+from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.latency_table import LatencyTable, facts, load_or_measure
 from gaze.pruning.cost.stopwatch import Stopwatch
-from gaze.pruning.removal_log import read
+from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import find_groups
 
-MAKES_STOPWATCH = "gaze.training.pruning_callback"
+MAKES_STOPWATCH = "gaze.pruning.methods.job"
 FILES = Path(__file__).parent / "files"
-SIZE, ENGINE = Size(64, 48), Engine("torch-cpu", 1)
+SIZE, ENGINE = Size(64, 48), TorchCpu(1)
 WISHES = (
     "--ratio 16:9 --ratio 2.35 --size 40x30 --zoom 1-2 --padding 10% --candidates 2 --min-confidence 5% --format webp"
     " --quality 70 --fill #102030 --keep 50% --template {stem}_{shape}_{rank}{ext} --keep-metadata --heatmap"
@@ -135,7 +135,7 @@ def test_a_latency_table_is_used_and_not_measured_again(place, capsys):
     path.write_text(json.dumps(table | {"facts": here}))
     network = load_checkpoint(FILES / "trained.ckpt").network
     maps = {group.name: group.maps for group in find_groups(network)}
-    found = load_or_measure(path, find_units(network, SIZE), maps, ENGINE, SIZE, progress=False)
+    found = load_or_measure(path, find_operators(network, SIZE), maps, ENGINE, SIZE, progress=False)
     assert capsys.readouterr().out == ""
     assert found == LatencyTable.load(path)
     assert found.grids.keys() == table["grids"].keys()
@@ -190,7 +190,7 @@ def test_a_pruning_goes_on(place, monkeypatch):
     assert after[: len(kept)] == kept
     assert {removal.step for removal in after[len(kept) :]} <= {6}
     outcome = json.loads((place / "run" / "pruning.json").read_text())
-    assert (outcome["removals"], outcome["updates"], outcome["met"]) == (6, 8, True)
+    assert (outcome["removals"], outcome["updates"], outcome["met"]) == (4, 8, True)
     assert sum(outcome["before"].values()) == 92
     base = stored(FILES / "pruning.ckpt")["callbacks"]["FisherPruning"]["base"]
     assert (outcome["before_ms"], outcome["after_ms"]) == (base, base / 2)

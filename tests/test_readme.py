@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_module
+from PIL import Image
 
 import gaze
-from gaze.crop.options import parser
+from gaze.crop.options import parse
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+CROP = ROOT / "docs/crop.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md", ROOT / "CONTRIBUTING.md"]
 LINES = 150
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -52,7 +54,7 @@ def understood(verb: str, arguments: list[str]) -> str:
     """What is wrong with a command line; empty where nothing is."""
     try:
         if verb == "crop":
-            parser().parse_args(arguments)
+            parse(arguments)
         else:
             with initialize_config_module("gaze.conf", version_base="1.3"):
                 compose(verb, arguments)
@@ -133,6 +135,42 @@ def test_the_examples_of_the_readme_run_in_order(tmp_path):
     named = {name for line in lines for name in re.findall(r"[\w/]+\.(?:jpg|html)", line)}
     assert named | {"docs/dog_1x1.jpg", "thumbs/dog_200x200.jpg"} <= written
     assert (tmp_path / "docs/dog.jpg").read_bytes() == (ROOT / "docs/dog.jpg").read_bytes()
+
+
+def test_the_examples_of_the_page_of_cropping_run_in_order(tmp_path, monkeypatch):
+    photo = (ROOT / "docs/dog.jpg").read_bytes()
+    for name in ("photo.jpg", "photos/a.jpg", "photos/b/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(photo)
+    (script,) = blocks(CROP)
+    lines = 'set -eo pipefail\ngaze-crop() { "$PYTHON" -m gaze.crop "$@"; }\n' + script
+    command = tmp_path / "bin" / "gaze-crop"  # for xargs
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gaze.crop "$@"\n')
+    command.chmod(0o755)
+    path = f"{command.parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "PATH": path}
+    result = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert (result.returncode, "failed" in result.stderr.replace("0 failed", "")) == (0, False), result.stderr
+    named = {name for name in re.findall(r"[\w/]+\.(?:jpg|png|html)", script)}
+    made = {
+        "photo_400x400.jpg",
+        "thumbs/photo_1x1.jpg",
+        "thumbs/a_1x1.jpg",
+        "thumbs/b/c_400x400.jpg",
+        "found/c_1x1.jpg",
+    }
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert named | made <= written
+    with Image.open(tmp_path / "photo_4x5.jpg") as picture:
+        assert picture.size == (240, 300)
+    assert (tmp_path / "photo.jpg").read_bytes() == photo
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for code in blocks(CROP, "python"):
+        exec(code, names)
+    with Image.open(tmp_path / "small.jpg") as picture:
+        assert picture.size == (400, 400)
 
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):

@@ -1,20 +1,25 @@
-"""What `gaze.crop(image)` calls: one image and an aspect ratio -> the box."""
+"""What `gaze.crop(image)` and `gaze.thumbnail(image)` call: one image and an aspect ratio -> the box, the picture."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from gaze.crop.photo import rendering
+from gaze.crop.photo.focus import Place, as_points
+from gaze.crop.photo.request import Request
+from gaze.crop.photo.shapes import as_bounds, as_ratio, shapes
 from gaze.framing.choice import Crop, Framing, choose, with_focus
-from gaze.geometry import AspectRatio, Point, Size
-from gaze.images import ImageLike, as_rgb
+from gaze.geometry import AspectRatio, Size
+from gaze.images import ImageLike, as_rgb, as_upright, to_array
 from gaze.predictor import Predictor, choose_predictor
 
 
 def crop(
     image: ImageLike,
-    ratio: str | float | AspectRatio = "1:1",
+    ratio: str | float | tuple[float, float] | AspectRatio = "1:1",
     predictor: Predictor | None = None,
     model: str | Path | None = None,
     *,
@@ -23,7 +28,7 @@ def crop(
     candidates: int = Framing.candidates,
     threshold: float = Framing.threshold,
     keep: float = Framing.keep,
-    focus: Point | Sequence[Point] = (),
+    focus: Place | Sequence[Place] = (),
     focus_weight: float = 1.0,
 ) -> Crop:
     """Chooses the crop of one aspect ratio that holds most of what people look at; safe to call from many threads.
@@ -31,7 +36,8 @@ def crop(
     Args:
         image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL
             image is taken as it lies.
-        ratio: `"16:9"`, a number (width over height) or an `AspectRatio`.
+        ratio: `"16:9"`, a number (width over height), a pair such as `(16, 9)`, an `AspectRatio`, or `"original"`, that
+            of the image.
         predictor: a loaded model.
         model: instead of it, the name of a shipped model or an `.onnx` file, loaded once; None takes the default one.
         zoom: 1 is the largest window of the ratio, 2 has half its sides; of two bounds, the tightest within them that
@@ -40,8 +46,9 @@ def crop(
         candidates: how many boxes are wanted that have little in common; all but the best are its `alternatives`.
         threshold: where the best window holds less than this more gaze than the central one, that one is taken.
         keep: share of the gaze that the box is to hold: it grows beyond its ratio until it does.
-        focus: points that a person chose, in pixels of the image as boxes are; the crop then never falls back to the
-            centre.
+        focus: points that a person chose, in pixels of the image as boxes are: one or several of `Point(640, 200)`,
+            `(640, 200)`, `"640,200"`, or in shares of its sides `"40%,25%"`, `("40%", "25%")`; the crop then never
+            falls back to the centre.
         focus_weight: 1 makes the focus all that counts, 0.5 half of it.
 
     Returns:
@@ -49,19 +56,87 @@ def crop(
         the focus.
 
     Raises:
-        ConfigError: the ratio cannot be read, a value is out of its range, or `model` is neither a shipped model's
-            name nor a file.
+        ConfigError: the ratio or the focus cannot be read, a value is out of its range, or `model` is neither a shipped
+            model's name nor a file.
         ImageError: the image cannot be read; the message names it.
         ModelError: the model is missing or damaged.
     """
-    wanted = ratio if isinstance(ratio, AspectRatio) else AspectRatio.parse(str(ratio))
-    bounds = (zoom, zoom) if isinstance(zoom, float | int) else (zoom[0], zoom[1])
-    framing = Framing(bounds, padding, candidates, 0.0 if focus else threshold, keep)
+    (shape,) = shapes([as_ratio(ratio)], [])
+    framing = Framing(_bounds(zoom), padding, candidates, threshold, keep)
     pixels = as_rgb(image)
     size = Size(pixels.shape[1], pixels.shape[0])
-    density: np.ndarray = choose_predictor(predictor, model).density(pixels)
-    if focus:
-        points = [focus] if isinstance(focus, Point) else focus
-        density = with_focus(density, size, points, focus_weight)
-    best, *others = choose(density, size, wanted, framing)
+    density = choose_predictor(predictor, model).density(pixels)
+    best, *others = _choose(density, size, shape.of(size).ratio, framing, focus, focus_weight)
     return replace(best, alternatives=tuple(others))
+
+
+def thumbnail(
+    image: ImageLike,
+    size: str | int | tuple[int | None, int | None] | Size | None = None,
+    ratio: str | float | tuple[float, float] | AspectRatio | None = None,
+    predictor: Predictor | None = None,
+    model: str | Path | None = None,
+    *,
+    zoom: float | tuple[float, float] = Framing.zoom,
+    padding: float = Framing.padding,
+    threshold: float = Framing.threshold,
+    keep: float = Framing.keep,
+    focus: Place | Sequence[Place] = (),
+    focus_weight: float = 1.0,
+    upscale: bool = False,
+    fill: str | None = None,
+) -> Image.Image:
+    """Crops to what people look at and scales down; decodes a file once, a JPEG no larger than is of use.
+
+    Args:
+        image: as `gaze.crop` takes it. It is turned upright first, a PIL image too where its EXIF says how it lies.
+        size: what the picture is to fit into: `"400x300"`, `(400, 300)` or a `Size`, a width alone (`400`, `"400"`) or
+            a height alone (`"x300"`, `(None, 300)`); None leaves the crop as large as it is.
+        ratio: as `gaze.crop` takes it; None: that of `size` where it has both sides, else 1:1.
+        predictor: as in `gaze.crop`, like all that follows but the last two; a focus is in pixels of the upright image.
+        model: likewise.
+        zoom: likewise.
+        padding: likewise.
+        threshold: likewise.
+        keep: likewise.
+        focus: likewise.
+        focus_weight: likewise.
+        upscale: enlarge a crop that is smaller than `size`.
+        fill: a color, such as `"white"` or `"#1a1a1a"`, that fills what the picture lacks to its size or ratio.
+
+    Returns:
+        A new picture in mode L, RGB or RGBA, in sRGB, without metadata.
+
+    Raises:
+        ConfigError: as `gaze.crop`, and where the size or the color cannot be read.
+        ImageError: the image cannot be read; the message names it.
+        ModelError: the model is missing or damaged.
+    """
+    if fill is not None:
+        rendering.check_color(fill)
+    wanted = shapes([] if ratio is None else [as_ratio(ratio)], [] if size is None else [as_bounds(size)])
+    framing = Framing(_bounds(zoom), padding, 1, threshold, keep)
+    request = Request(wanted, framing, upscale=upscale, fill=fill)
+    chosen = choose_predictor(predictor, model)
+    photo, full = as_upright(image, lambda size: rendering.reduction(request, size, chosen.card.input.longer_side))
+    shape = wanted[0].of(full)
+    best = _choose(chosen.density(to_array(photo)), full, shape.ratio, framing, focus, focus_weight)[0]
+    return rendering.thumbnail(photo, full, best, shape, request)
+
+
+thumbnail.__module__ = "gaze"
+
+
+def _bounds(zoom: float | tuple[float, float]) -> tuple[float, float]:
+    return (zoom, zoom) if isinstance(zoom, float | int) else (zoom[0], zoom[1])
+
+
+def _choose(
+    density: np.ndarray, size: Size, ratio: AspectRatio, framing: Framing,
+    focus: Place | Sequence[Place], focus_weight: float,
+) -> list[Crop]:  # fmt: skip
+    """The boxes, the best first; with a focus the crop never falls back to the centre."""
+    if focus:
+        density = with_focus(density, size, as_points(focus, size), focus_weight)
+        framing = replace(framing, threshold=0.0)
+    return choose(density, size, ratio, framing)

@@ -5,22 +5,24 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gaze.crop.options import check, parser, request, settings
+from gaze.crop.options import check, parse, parser, request, settings
+from gaze.crop.paths import read_paths
 from gaze.errors import ConfigError, GazeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    options = parser().parse_args(arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is, whatever its bytes
     try:
-        check(options)
+        paths = read_paths(options.paths, options.out)
+        check(options, paths)
         from gaze.crop.run import run  # here, so that --help and a wrong option need not load what predicts
         from gaze.images.diagnostics import silence_pillow
 
         silence_pillow()
-        return run(options.input, options.output, request(options), settings(options))
+        return run(paths, request(options), settings(options))
     except ConfigError as error:
         parser().error(str(error))
     except GazeError as error:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gaze
+from gaze.crop.paths import Paths, is_stream
+from gaze.crop.photo.shapes import parse_ratio, shapes
 from gaze.errors import ConfigError, ImageError
-from gaze.geometry import AspectRatio, Size
+from gaze.geometry import Bounds
 from gaze.weights import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
@@ -19,38 +21,59 @@ if TYPE_CHECKING:
     from gaze.crop.photo.request import Request
     from gaze.framing.choice import Framing
 
-EPILOG = """
-One photo is written beside itself, photo.jpg to photo_1x1.jpg. A folder is read with its subfolders and written to
-FOLDER/thumbnails in the same tree, with a manifest, gaze-manifest.jsonl, of what was done: after an interruption the
-same command does the rest. The paths of what was written go to standard output, a line each; everything else goes to
-standard error. Metadata, such as where a photo was taken, is left out.
-
-exit codes: 0 all done, 1 some photos failed (each is named on standard error), the disk is full, or the model cannot
-be used, 2 the command was wrong, 130 interrupted, 143 terminated
+USE = """
+A photo goes beside itself, photo.jpg to photo_1x1.jpg, or to OUT. Several go
+beside themselves, or into the last path if that is a folder or ends in /.
+A folder, with its subfolders, goes to FOLDER/thumbnails or OUT; the same
+command goes on after an interruption. The paths of what was written are printed
+to standard output, all else to standard error. What is read is never replaced.
 """
 
+EPILOG = """
+exit codes: 0 all done, 1 some photos failed (each is named), none was found,
+the disk is full, or the model cannot be used, 2 the command was wrong,
+130 interrupted, 143 terminated
+"""
 
-def parser() -> argparse.ArgumentParser:
-    """The options."""
+DAILY = {
+    "help", "help_all", "version", "out", "ratio", "size", "zoom", "padding", "focus", "model", "format", "quality",
+    "upscale", "fill", "overwrite", "json", "quiet", "report", "jobs",
+}  # fmt: skip
+"""What `--help` shows, by the names in the namespace; `--help-all` shows every option."""
+
+
+def parser(every: bool = False) -> argparse.ArgumentParser:
+    """The options; `every` shows them all in the help, else those of daily use."""
     result = argparse.ArgumentParser(
         prog="python -m gaze.crop",
-        usage="%(prog)s PHOTO [OUT] [options]",
-        description="Crops photos so that what people look at stays in the picture.",
+        usage="%(prog)s PHOTO... [OUT] [options]",
+        description=f"Crops photos so that what people look at stays in the picture.\n{USE}",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("input", metavar="PHOTO", help="a photo, a folder of photos, or - for standard input")
-    result.add_argument(
-        "output",
-        nargs="?",
-        metavar="OUT",
-        help="a folder to write to; for one photo also a file, or - for standard output",
-    )
+    photos = "a photo, several, a folder of photos, or - for standard input"
+    result.add_argument("paths", nargs="*", metavar="PHOTO", help=photos)
+    out = "where to write: a folder, for one photo also a file or -"
+    result.add_argument("--out", metavar="OUT", help=out)
     _choosing(result.add_argument_group("what is cut out"))
     _writing(result.add_argument_group("how it is written"))
-    _running(result.add_argument_group("folders"))
+    _running(result.add_argument_group("the run"))
+    result.add_argument("--help-all", action=_HelpAll, nargs=0, help="show every option and exit")
     result.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    for action in result._actions if not every else ():
+        if action.option_strings and action.dest not in DAILY:
+            action.help = argparse.SUPPRESS
     return result
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the arguments; options may stand among the paths, and after `--` all are paths."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser().parse_intermixed_args(arguments[:end])
+    options.paths = [*options.paths, *arguments[end + 1 :]]
+    if not options.paths:
+        parser().error("the following arguments are required: PHOTO")
+    return options
 
 
 def _choosing(group: Any) -> None:
@@ -60,19 +83,20 @@ def _choosing(group: Any) -> None:
     again = {"action": "append"}
     add(
         "--ratio",
-        AspectRatio.parse,
+        parse_ratio,
         "W:H",
-        "aspect ratio, such as 16:9 or 1.5 (default: that of --size, else 1:1)",
+        "16:9, 1.5 or original; again for more (default: that of --size, else 1:1)",
         **again,
     )
-    add("--size", Size.parse, "WxH", "scale each crop down until it fits into W x H pixels", **again)
+    size = "scale down to fit; W alone is a width, xH a height"
+    add("--size", Bounds.parse, "WxH", size, **again)
     add(
         "--zoom",
         _zoom,
         "Z|A-B",
-        "how tight: 1 is the largest crop (default), 2 has half its sides; 1-3 finds its own; auto: 1-2",
+        "1: the largest crop (default), 2: half its sides; 1-3 finds its own; auto: 1-2",
     )
-    add("--padding", _share("padding"), "P", "keep P of each side, such as 10%%, free around what is looked at")
+    add("--padding", _share("padding"), "P", "room around what is looked at, such as 10%% of each side")
     add("--focus", str, "X,Y", "crop around this place, in pixels of the upright photo or as X%%,Y%%", **again)
     add("--focus-file", Path, "CSV", "rows photo,x,y: focus points of the photos of a folder, by relative path")
     weight = "how much focus points count: 1 overrides the model (default), less pulls it"
@@ -84,20 +108,20 @@ def _choosing(group: Any) -> None:
         "C",
         "stay in the centre unless the best crop holds C more of the gaze",
     )
-    model = f"{' or '.join(SHIPPED)}, or an exported .onnx file with its card beside it (default: {DEFAULT})"
+    model = f"{' or '.join(SHIPPED)}, or an exported .onnx file (default: {DEFAULT})"
     add("--model", str, "NAME|PATH", model)
 
 
 def _writing(group: Any) -> None:
     add = group.add_argument
-    add("--format", metavar="NAME", help="jpeg, png, webp, avif, tiff or gif (default: that of the photo)")
+    add("--format", metavar="NAME", help="jpeg, png, webp, avif, tiff, gif (default: the photo's)")
     add("--quality", type=_reader(_count("quality", 100)), metavar="Q", help="1 to 100, for jpeg, webp and avif")
     add("--progressive", action="store_true", help="progressive jpeg")
     add("--chroma", choices=("420", "422", "444"), help="chroma subsampling of jpeg and avif")
     names = "how thumbnails are named (default: {stem}_{shape}{ext}); also {ratio} {size} {rank}; may hold folders"
     add("--template", metavar="NAME", help=names)
     add("--upscale", action="store_true", help="enlarge crops that are smaller than --size")
-    add("--fill", metavar="COLOR", help="fill up to all of --size or the ratio with this, such as white or #1a1a1a")
+    add("--fill", metavar="COLOR", help="fill what lacks to --size or the ratio: white, #1a1a1a")
     keep = "with --fill: where the best crop holds less than S of the gaze, show more of the photo and fill the rest"
     add("--keep", type=_reader(_share("keep")), default=0.0, metavar="S", help=keep)
     add("--frames", choices=("first", "all"), default="first", help="of an animation (default: first)")
@@ -109,9 +133,10 @@ def _writing(group: Any) -> None:
 
 def _running(group: Any) -> None:
     add, again = group.add_argument, {"action": "append", "default": [], "metavar": "GLOB"}
-    add("--json", action="store_true", help="print a JSON object for each photo: boxes, scores, times")
+    add("--json", action="store_true", help="print JSON for each photo: boxes, scores, times")
     add("--quiet", action="store_true", help="print failures only")
-    add("--report", type=Path, metavar="HTML", help="write a page with every photo, its heat map and its crops")
+    add("--print0", action="store_true", help="end each printed path with a NUL, for xargs -0")
+    add("--report", type=Path, metavar="HTML", help="also a page with every photo, heat map and crop")
     add("--include", **again, help="take files that match, whatever their suffix")
     add("--exclude", **again, help="leave out files and folders that match")
     add("--follow-symlinks", action="store_true", help="also take what symbolic links lead to")
@@ -134,27 +159,33 @@ def _running(group: Any) -> None:
     add("--manifest", type=Path, metavar="PATH", help="where the manifest goes (default: into the output folder)")
 
 
-FOR_FOLDERS = ("include", "exclude", "follow_symlinks", "shard", "jobs", "fail_fast", "manifest", "report")
+FOR_FOLDERS = ("include", "exclude", "follow_symlinks", "shard")
+"""Options of which photos that are named make no use."""
+
+FOR_MANY = ("jobs", "fail_fast", "manifest", "report")
 """Options of which one photo makes no use."""
 
-NOT_PIPED = ("template", "overwrite", "json", "heatmap")
+NOT_PIPED = ("template", "overwrite", "json", "heatmap", "print0")
 """Options of which standard output makes no use: it holds one thumbnail, which has no name."""
 
 
-def check(options: argparse.Namespace) -> None:
+def check(options: argparse.Namespace, paths: Paths) -> None:
     """Refuses options that would do nothing.
 
     Raises:
         ConfigError: names the first of them.
     """
-    source, piped = options.input, "-" in (options.input, options.output)
-    if options.engine == "local" and "://" not in source and (source == "-" or not Path(source).is_dir()):
-        for name in _named(options, FOR_FOLDERS):
-            raise ConfigError(f"{name}: expected a folder of photos, got {source}")
-        several = ["--candidates"] if options.candidates > 1 else []
-        for name in [*_named(options, NOT_PIPED), *several] if piped else []:
-            raise ConfigError(f"{name}: standard output holds one thumbnail and nothing else")
-        if options.focus_file and source == "-":
+    source, several = paths.sources[0], len(paths.sources) > 1
+    if several:
+        _refuse(_named(options, FOR_FOLDERS), f"expected a folder of photos, got {len(paths.sources)} photos")
+        if options.engine == "ray":
+            raise ConfigError("--engine ray: expected one folder of photos, got several photos")
+    elif options.engine == "local" and "://" not in source and not Path(source).is_dir():
+        _refuse(_named(options, FOR_FOLDERS + FOR_MANY), f"expected a folder of photos, got {source}")
+        candidates = ["--candidates"] if options.candidates > 1 else []
+        if paths.piped:
+            _refuse(_named(options, NOT_PIPED) + candidates, "standard output holds one thumbnail and nothing else")
+        if options.focus_file and is_stream(source):
             raise ConfigError("--focus-file: a photo from standard input has no name; --focus says where")
     _check_pairs(options)
 
@@ -169,6 +200,13 @@ def _check_pairs(options: argparse.Namespace) -> None:
         raise ConfigError("--upscale: enlarges up to a size, so it needs --size")
     if options.keep and options.fill is None:
         raise ConfigError("--keep: shows more than the ratio holds, so it needs --fill COLOR")
+    if options.print0 and (options.json or options.quiet):
+        raise ConfigError("--print0: separates paths, which with --json and --quiet are not printed")
+
+
+def _refuse(names: Sequence[str], reason: str) -> None:
+    for name in names:
+        raise ConfigError(f"{name}: {reason}")
 
 
 def _named(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
@@ -183,12 +221,12 @@ def request(options: argparse.Namespace) -> "Request":
         ConfigError: they do not fit together.
     """
     from gaze.crop.photo.naming import TEMPLATE
+    from gaze.crop.photo.rendering import check_color
     from gaze.crop.photo.request import Request
-    from gaze.crop.photo.shapes import shapes
     from gaze.images import Encoding, Keep, Limits
 
     if options.fill is not None:
-        _check_color(options.fill)
+        check_color(options.fill)
     return Request(
         shapes=shapes(options.ratio or [], options.size or []),
         framing=_framing(options),
@@ -238,6 +276,7 @@ def settings(options: argparse.Namespace) -> "RunSettings":
         timeout=options.timeout,
         as_json=options.json,
         quiet=options.quiet,
+        print0=options.print0,
         fail_fast=options.fail_fast,
         report=Path(options.report).absolute() if options.report else None,
         manifest=options.manifest,
@@ -269,13 +308,11 @@ def _format(name: str) -> str:
         raise ConfigError(f"--format {name}: {error}") from error
 
 
-def _check_color(text: str) -> None:
-    from PIL import ImageColor
-
-    try:
-        ImageColor.getrgb(text)
-    except ValueError as error:
-        raise ConfigError(f"--fill: expected a colour such as white or #1a1a1a, got {text!r}") from error
+class _HelpAll(argparse.Action):
+    def __call__(self, *_: Any) -> None:
+        every = parser(every=True)
+        every.print_help()
+        every.exit()
 
 
 class _Version(argparse.Action):

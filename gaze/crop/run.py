@@ -1,11 +1,13 @@
-"""Runs over a photo, a folder or standard input; a photo that fails is told and the rest goes on."""
+"""Runs over photos, a folder or standard input; a photo that fails is told and the rest goes on."""
 
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from gaze.crop.folder.backend import Backend, check_writable, local
+from gaze.crop.folder.backend import Backend, check_writable, local, several
 from gaze.crop.folder.batch import run_folder
 from gaze.crop.folder.console import Console
 from gaze.crop.folder.ledger import OpenPage
@@ -14,25 +16,22 @@ from gaze.crop.folder.processes import Failed, run_here
 from gaze.crop.folder.publishing import move
 from gaze.crop.folder.settings import RunSettings
 from gaze.crop.folder.worker import Finished, Worker
+from gaze.crop.paths import PIPE, Paths, is_stream, names_file
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.naming import TEMPLATE
-from gaze.crop.photo.record import CroppedRecord, FailedRecord, PictureRecord
+from gaze.crop.photo.record import FailedRecord
 from gaze.crop.photo.request import Request
 from gaze.errors import ConfigError, ImageError, OutputError, one_line
 from gaze.images import output_format
 from gaze.images.diagnostics import without_stderr
 from gaze.predictor import Predictor
 
-PIPE = "-"
-"""Standard input or output."""
 
-
-def run(source: str, output: str | None, request: Request, settings: RunSettings) -> int:
-    """Crops a photo, a folder or standard input and returns the exit code.
+def run(paths: Paths, request: Request, settings: RunSettings) -> int:
+    """Crops photos, a folder or standard input and returns the exit code.
 
     Args:
-        source: a photo, a folder, or `-`; on a cluster the path or URL of a folder.
-        output: a folder, for one photo also a file or `-`; None: beside the photo, or `thumbnails` in the folder.
+        paths: what is read and where the thumbnails go; on a cluster paths or URLs of folders.
         request: what is wanted of every photo.
         settings: how the run goes.
 
@@ -42,17 +41,20 @@ def run(source: str, output: str | None, request: Request, settings: RunSettings
         OutputError: the manifest or the page cannot be written.
     """
     request.check()
+    source, output = paths.sources[0], paths.output
+    if len(paths.sources) > 1:
+        return _run_photos([Path(os.path.abspath(path)) for path in paths.sources], output, request, settings)
     if settings.engine == "ray":
         from gaze.crop.cluster.ray_engine import cluster  # here, as the small install lacks what it needs
 
         return _run_folder(cluster(source, output, request, settings), request, settings)
     if "://" in source:
         raise ConfigError(f"{source}: expected a path; --engine ray takes URLs")
-    if PIPE in (source, output):
-        return _run_pipe(source, output, request, settings)
+    if paths.piped:
+        return _run_pipe(source, request, settings)
     if Path(source).is_dir():
         return _run_folder(local(Path(source).resolve(), output, request, settings), request, settings)
-    return _run_photo(Path(source), output, request, settings)
+    return _run_photo(source, output, request, settings)
 
 
 def _run_folder(backend: Backend, request: Request, settings: RunSettings) -> int:
@@ -68,67 +70,83 @@ def _page(backend: Backend, path: Path) -> OpenPage:
     return lambda resume: PageSpool(path, resume, folder, root)
 
 
-def _run_pipe(source: str, output: str | None, request: Request, settings: RunSettings) -> int:
-    if output not in (None, PIPE):
-        raise ConfigError(f"output {output}: a photo from standard input goes to standard output; redirect that")
+def _run_photos(photos: Sequence[Path], output: str | None, request: Request, settings: RunSettings) -> int:
+    request = replace(request, flat=output is not None and len({photo.parent for photo in photos}) > 1)
+    return _run_folder(several(photos, output, request, settings), request, settings)
+
+
+def _run_pipe(source: str, request: Request, settings: RunSettings) -> int:
     if len(request.shapes) * request.framing.candidates > 1:
         raise ConfigError("output -: standard output holds one thumbnail and nothing else")
-    if source != PIPE and Path(source).is_dir():
+    if Path(source).is_dir():
         raise ConfigError("output -: expected a folder, as the photos come from one")
     cropper = Cropper(request, Predictor(request.model))
-    content = sys.stdin.buffer.read() if source == PIPE else Path(source)
-    name = "" if source == PIPE else Path(source).name
+    name = "" if is_stream(source) else Path(source).name
     try:
+        content = _read(source, request.limits.bytes) if is_stream(source) else Path(source)
         with without_stderr():
             cropped = cropper.crop(content, PurePosixPath(name or PIPE), settings.points(name))
     except ImageError as error:
-        Console(Path()).note(str(error))
+        Console(Path(), settings).note(str(error))
         return 1
     sys.stdout.buffer.write(cropped.pictures[0].content)
     sys.stdout.buffer.flush()
     return 0
 
 
-def _run_photo(photo: Path, output: str | None, request: Request, settings: RunSettings) -> int:
-    photo = Path(os.path.abspath(photo))  # unlike resolve, it leaves the names of links as the user wrote them
+def _run_photo(source: str, output: str | None, request: Request, settings: RunSettings) -> int:
+    # unlike resolve, abspath leaves the names of links as the user wrote them
+    photo = Path(_STDIN if source == PIPE else os.path.abspath(source))
     if output is None and photo.exists():
         check_writable(photo.parent)
     root, suffix = photo.parent if output is None else Path(os.path.abspath(output)), None
-    if output is not None and root.suffix and not root.is_dir():  # the exact name of the thumbnail
+    if output is not None and names_file(output):
         if len(request.shapes) * request.framing.candidates > 1:
             raise ConfigError(f"output {output}: expected a folder, as there are several thumbnails")
         stem, suffix, root = root.stem.replace("{", "{{").replace("}", "}}"), root.suffix, root.parent
         _check_name(output, suffix, request)
         heatmap = f"{stem}_heatmap{{ext}}" if request.heatmap else None
         request = replace(request, template=f"{stem}{{ext}}", heatmap=heatmap)
-    console = Console(root, settings.as_json, settings.quiet)
+    console = Console(root, settings, folder=photo.parent)
     worker = Worker(Cropper(request, Predictor(request.model)), root, suffix)
-    task = Task(photo, photo.name)
-    job = (task, settings.points(photo.name))
+    try:
+        content = _read(source, request.limits.bytes) if is_stream(source) else None
+    except ImageError as error:
+        console.failure(FailedRecord(str(photo), str(error)))
+        return console.exit_code
+    job = (Task(photo, photo.name, content=content), settings.points(photo.name))
     for _, outcome in run_here(worker, iter([job]), stopped=lambda: False):
-        _finish(outcome, request, photo, root, console)
+        _finish(outcome, request, photo, console)
     return console.exit_code
 
 
-def _finish(outcome: Finished | Failed, request: Request, photo: Path, root: Path, console: Console) -> None:
+_STDIN = "/dev/stdin"
+"""What standard input is called where a photo from it gets a file of its own."""
+
+
+def _read(source: str, most: int) -> bytes:
+    """What a pipe or a device gives until it ends, at most so many bytes."""
+    content = bytearray()
+    try:
+        with nullcontext(sys.stdin.buffer) if source == PIPE else open(source, "rb") as file:
+            while chunk := file.read(2**20):
+                content += chunk
+                if len(content) > most:
+                    raise ImageError(f"{source}: more than {most} bytes")
+    except OSError as error:
+        raise ImageError(f"{source}: cannot be read ({error.strerror or error})") from error
+    return bytes(content)
+
+
+def _finish(outcome: Finished | Failed, request: Request, photo: Path, console: Console) -> None:
     if isinstance(outcome, Finished):
         try:
             move(outcome.parts, request.overwrite)
-            console.success(_absolute(outcome.record, photo, root))
+            console.success(outcome.record)
             return
         except OutputError as error:
             outcome = Failed(str(error))
     console.failure(FailedRecord(str(photo), one_line(outcome.reason)))
-
-
-def _absolute(record: CroppedRecord, photo: Path, root: Path) -> CroppedRecord:
-    def at(picture: PictureRecord) -> PictureRecord:
-        return replace(picture, path=str(root / picture.path))
-
-    made = record.photo
-    crops = tuple(replace(crop, output=at(crop.output)) for crop in made.crops)
-    heatmap = made.heatmap and at(made.heatmap)
-    return replace(record, input=str(photo), photo=replace(made, crops=crops, heatmap=heatmap))
 
 
 def _check_name(output: str, suffix: str, request: Request) -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gaze.errors import expect_number
 from gaze.geometry import Box, Size
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of ITU-R BT.601
@@ -19,13 +20,23 @@ class AugmentConfig:
         flip: probability of a horizontal flip.
         crop: probability of cutting off some of the border.
         min_scale: smallest side of such a crop over the photograph's, in (0, 1]; the aspect ratio is kept.
-        color: largest relative change of brightness, contrast and saturation.
+        color: largest relative change of brightness, contrast and saturation, 0 to 1.
     """
 
     flip: float
     crop: float
     min_scale: float
     color: float
+
+    def check(self) -> None:
+        """Raises ConfigError where a share is none."""
+        for key in ("flip", "crop", "color"):
+            expect_number(f"augment.{key}", getattr(self, key), least=0, most=1)
+        expect_number("augment.min_scale", self.min_scale, above=0, most=1)
+
+    def idle(self) -> dict[str, str]:
+        """Keys that do nothing, and why."""
+        return {} if self.crop else {"augment.min_scale": "augment.crop is 0"}
 
 
 def random_box(size: Size, config: AugmentConfig, rng: np.random.Generator) -> Box:

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, expect, expect_number
+
+PREPARED = dict.fromkeys(
+    [f"sets.*.{key}" for key in ("reader", "license", "source", "drop_first", "sigma_*", "pixels_per_degree")],
+    "gaze.prepare settled it when it wrote the store",
+)
+"""What only `gaze.prepare` reads of a set, and why it does nothing elsewhere."""
 
 
 @dataclass
@@ -33,6 +39,16 @@ class DataSetConfig:
     pixels_per_degree: float | None
     sigma_width: int | None = None
 
+    def check(self, key: str | None = None) -> None:
+        """Raises ConfigError where a name is empty or `sigma` does; `key` of the set in the configuration."""
+        place = f"sets.{key or self.name}"
+        for name in ("name", "reader", "store"):
+            expect(bool(getattr(self, name)), f"{place}.{name}", "text", getattr(self, name))
+        for name in ("sigma_degrees", "sigma_pixels", "pixels_per_degree"):
+            expect_number(f"{place}.{name}", getattr(self, name), above=0)
+        expect_number(f"{place}.sigma_width", self.sigma_width, least=1)
+        self.sigma()
+
     def sigma(self, width: int | None = None) -> float:
         """The Gaussian of this set's densities in pixels of the stimulus.
 
@@ -49,10 +65,9 @@ class DataSetConfig:
         sigma = self.sigma_pixels
         if sigma is None:
             sigma = (self.sigma_degrees or 0.0) * (self.pixels_per_degree or 0.0)
-        if not sigma > 0:
-            raise ConfigError(f"sets.{self.name}: the sigma of the density must be above 0, got {sigma}")
-        if self.sigma_width is not None and self.sigma_width < 1:
-            raise ConfigError(f"sets.{self.name}.sigma_width: expected pixels above 0, got {self.sigma_width}")
+        expect_number(f"sets.{self.name}: the sigma of the density", sigma, above=0)
+        wide = self.sigma_width is None or self.sigma_width >= 1
+        expect(wide, f"sets.{self.name}.sigma_width", "pixels above 0", self.sigma_width)
         if width is None or self.sigma_width is None:
             return sigma
         return round(sigma * width / self.sigma_width, 1)
@@ -71,3 +86,10 @@ class LoaderConfig:
     batch_size: int
     workers: int
     weights: dict[str, float] | None
+
+    def check(self) -> None:
+        """Raises ConfigError where a number makes no sense."""
+        expect_number("loader.batch_size", self.batch_size, least=1)
+        expect_number("loader.workers", self.workers, least=0)
+        for name, weight in (self.weights or {}).items():
+            expect_number(f"loader.weights.{name}", weight, least=0)

@@ -1,14 +1,18 @@
 """Images as the network sees them: H x W x 3 uint8 RGB."""
 
 import os
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from gaze.errors import ImageError, one_line
+from gaze.geometry import Size
 from gaze.images.color import opaque, simplify
 from gaze.images.decoding import Source, open_photo
+from gaze.images.frames import turn
+from gaze.images.metadata import orientation_of
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
 """A path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB array."""
@@ -39,16 +43,34 @@ def as_rgb(image: ImageLike) -> np.ndarray:
         check_rgb(image)
         return image
     if isinstance(image, Image.Image):
-        try:
-            return to_array(simplify(image))
-        except Warning:  # which the caller wants as an error, see `open_photo`
-            raise
-        except Exception as error:  # a lazily loaded file may turn out damaged only here
-            raise ImageError(f"image: cannot convert mode {image.mode} ({one_line(error)})") from error
+        return to_array(_simplified(image))
     if isinstance(image, str | os.PathLike | bytes):
         return decode(image)
     expected = "a path, a file's bytes, a PIL image or an H x W x 3 uint8 array"
     raise ImageError(f"image: expected {expected}, got {type(image).__name__}")
+
+
+def as_upright(image: ImageLike, shrink: Callable[[Size], float]) -> tuple[Image.Image, Size]:
+    """Turns whatever a caller holds into an upright picture in sRGB, mode L, RGB or RGBA.
+
+    Args:
+        image: a PIL image is turned upright where its EXIF says how it lies.
+        shrink: see `open_photo`.
+
+    Returns:
+        The picture, of a JPEG perhaps a reduced one, and the size of the upright original.
+
+    Raises:
+        ImageError: see `as_rgb`.
+    """
+    if isinstance(image, str | os.PathLike | bytes):
+        photo = open_photo(image, shrink=shrink)
+        return photo.image, photo.size
+    if isinstance(image, Image.Image):
+        upright = turn(_simplified(image), orientation_of(image))
+    else:
+        upright = Image.fromarray(as_rgb(image))
+    return upright, Size(*upright.size)
 
 
 def check_rgb(image: np.ndarray) -> None:
@@ -58,6 +80,15 @@ def check_rgb(image: np.ndarray) -> None:
         raise ImageError(f"image: expected an H x W x 3 uint8 RGB array, got {got}")
     if image.size == 0:
         raise ImageError(f"image: expected at least one pixel, got shape {image.shape}")
+
+
+def _simplified(image: Image.Image) -> Image.Image:
+    try:
+        return simplify(image)
+    except Warning:  # which the caller wants as an error, see `open_photo`
+        raise
+    except Exception as error:  # a lazily loaded file may turn out damaged only here
+        raise ImageError(f"image: cannot convert mode {image.mode} ({one_line(error)})") from error
 
 
 def to_array(image: Image.Image) -> np.ndarray:

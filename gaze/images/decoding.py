@@ -60,6 +60,8 @@ class Photo:
     """What the file is, a key of `SUFFIXES`, whatever its name says."""
     frames: tuple[Frame, ...]
     """All frames that were asked for, as `image` is the first."""
+    indexed: bool = False
+    """Whether the file has its colours in a palette."""
     loop: int = 0
     """How often an animation plays, 0 for ever."""
     exif: bytes | None = None
@@ -129,7 +131,7 @@ def _photo(
         image.load()  # turns it upright, and only this kind
     orientation = orientation_of(image)
     size = Size(*(image.size[::-1] if sideways(orientation) else image.size))
-    whole = image.size
+    whole, indexed = image.size, image.mode == "P"
     scale = _reduce(image, shrink(size)) if kind == "JPEG" and shrink else 1
     profile = profile_of(image) if keep.profile else None
     read = []
@@ -141,6 +143,7 @@ def _photo(
         size=size,
         format=kind,
         frames=tuple(read),
+        indexed=indexed,
         loop=plays(image, kind),
         exif=exif_of(image) if keep.metadata else None,
         xmp=xmp_of(image) if keep.metadata else None,

@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from PIL import Image, PngImagePlugin
 
 from gaze.errors import ImageError, one_line
@@ -45,6 +46,8 @@ def encode(
         images = [opaque(image) for image in images]
     if kind == "GIF":  # which knows no profile
         images = [_palette(to_srgb(image, photo.profile if photo else None)) for image in images]
+    if kind == "PNG" and photo and photo.indexed and len(images) == 1:
+        images = [_indexed(images[0])]
     if len(images) > 1:
         options |= _animation(kind, images, [frame.milliseconds for frame in frames], photo.loop if photo else 0)
     buffer = io.BytesIO()
@@ -98,6 +101,24 @@ def _of_one_mode(images: list[Image.Image]) -> list[Image.Image]:
     if len(modes) == 1:
         return images
     return [image.convert("RGBA" if "RGBA" in modes else "RGB") for image in images]
+
+
+def _indexed(image: Image.Image) -> Image.Image:
+    """With a palette: exactly where its 256 colours suffice, else in the nearest ones.
+
+    As many as the source had would not do: scaling it down makes colours between them, which thin lines live on.
+    """
+    if image.mode == "L":
+        return image
+    if image.getcolors(256) is None:
+        return image.quantize(256, Image.Quantize.FASTOCTREE if image.mode == "RGBA" else Image.Quantize.MEDIANCUT)
+    colours, places = np.unique(np.asarray(image.convert("RGBA")).view(np.uint32).ravel(), return_inverse=True)
+    channels = colours.view(np.uint8).reshape(-1, 4)
+    exact = Image.fromarray(places.reshape(image.height, image.width).astype(np.uint8))
+    exact.putpalette(channels[:, :3].tobytes())
+    if image.mode == "RGBA":
+        exact.info["transparency"] = channels[:, 3].tobytes()
+    return exact
 
 
 def _palette(image: Image.Image) -> Image.Image:

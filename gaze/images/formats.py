@@ -18,6 +18,7 @@ SUFFIXES = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
     "AVIF": (".avif", ".avifs"),
+    "MPO": (".mpo",),  # several JPEGs one after the other, which begin as one and are read as that
     "HEIF": (".heic", ".heif", ".hif"),
 }
 """Formats that gaze reads (see `readable`), as Pillow names them, with their suffixes, the usual one first."""

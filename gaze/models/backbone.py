@@ -14,12 +14,9 @@ from timm.models import FeatureListNet
 from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
-from gaze.errors import ConfigError, ModelError
-from gaze.models.config import BackboneConfig
+from gaze.errors import ConfigError, ModelError, expect
+from gaze.models.config import PRETRAINED, RANDOM, RELU, WEIGHTS, BackboneConfig
 
-PRETRAINED, RANDOM = "pretrained", "none"
-
-RELU = "relu"
 SMOOTH = (nn.SiLU, nn.Hardswish, nn.GELU, GELU)
 """Activations that ReLU may take the place of."""
 
@@ -38,9 +35,10 @@ class Backbone(nn.Module):
         self.features = features
         self.register_buffer("mean", 255 * torch.tensor(mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1))
+        module: Any
         for module in self.modules():  # an in-place activation would overwrite the tap before it
             if hasattr(module, "inplace"):
-                module.inplace = False  # type: ignore[assignment]
+                module.inplace = False
         self.train()
 
     @property
@@ -99,8 +97,7 @@ def set_activation(network: nn.Module, activation: str | None) -> None:
     Raises:
         ConfigError: `activation` is neither `relu` nor None.
     """
-    if activation not in (RELU, None):
-        raise ConfigError(f"model.backbone.activation={activation}: expected {RELU} or null")
+    expect(activation in (RELU, None), "model.backbone.activation", f"{RELU} or null", activation)
     for module in list(network.modules()) if activation else ():
         for name, child in module.named_children():
             if isinstance(child, SMOOTH):
@@ -171,10 +168,7 @@ def load_weights(features: nn.Module, path: Path) -> None:
         ModelError: the file is missing or damaged, or lacks a tensor of the model, or has it in another shape.
     """
     if not path.is_file():
-        raise ModelError(
-            f"model.backbone.weights={path}: no such file; expected a safetensors file, "
-            f"`{PRETRAINED}` (timm's hub) or `{RANDOM}` (random weights)"
-        )
+        raise ModelError(f"model.backbone.weights={path}: no such file; expected {WEIGHTS}")
     try:
         stored = {key.replace(".", "_"): value for key, value in load_file(path).items()}
     except SafetensorError as error:

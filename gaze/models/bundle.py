@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.card import InputRule, ModelCard
-from gaze.errors import ConfigError, DataError
+from gaze.errors import ConfigError, DataError, check_settings
 from gaze.files import write_atomic
 from gaze.images import SUFFIXES, decode
 from gaze.models.checkpoints import Trained, load_checkpoint
@@ -33,8 +33,7 @@ def write_bundle(config: ExportConfig) -> str:
         ConfigError: `out` is no .onnx file, or there are no photos.
         ModelError: the checkpoint cannot be loaded, or the export differs from torch.
     """
-    if config.out.suffix != ".onnx":
-        raise ConfigError(f"out: expected a file that ends in .onnx, got {config.out}")
+    check_settings(config)
     trained = load_checkpoint(config.checkpoint)
     if config.longer_side is not None:
         trained.network.config = resized(trained.network.config, config.longer_side)

@@ -63,9 +63,9 @@ def load_checkpoint(path: str | Path) -> Trained:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         schema = OmegaConf.structured(ModelConfig)
-        config = OmegaConf.to_object(OmegaConf.merge(schema, LATER, checkpoint["model"]))
+        config: Any = OmegaConf.to_object(OmegaConf.merge(schema, LATER, checkpoint["model"]))
         state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
-        network = build_network(config, load_weights=False)  # type: ignore[arg-type]
+        network = build_network(config, load_weights=False)
         set_widths(network, checkpoint.get("widths", {}))
         network.load_state_dict(state)
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError,

@@ -1,18 +1,32 @@
 """What a gaze network is made of: the schema of `gaze/conf/model/*.yaml`, and what a checkpoint says of itself."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gaze.errors import ConfigError
+from gaze.errors import expect, expect_number
+
+PRETRAINED, RANDOM = "pretrained", "none"
+WEIGHTS = f"{PRETRAINED} (timm's hub), {RANDOM} (random) or the path of a safetensors file"
+RELU = "relu"
 
 
 @dataclass
 class InputConfig:
-    """The size rule: the longer side becomes `longer_side`, the other is rounded to a `multiple`, both in pixels."""
+    """The size rule.
+
+    Attributes:
+        longer_side: pixels that the longer side of an image is brought to.
+        multiple: of how many pixels both sides are.
+    """
 
     longer_side: int
     multiple: int
+
+    def check(self) -> None:
+        """Raises ConfigError where there are no such pixels."""
+        for key in ("longer_side", "multiple"):
+            expect_number(f"model.input.{key}", getattr(self, key), least=1)
 
 
 @dataclass
@@ -31,10 +45,21 @@ class BackboneConfig:
 
     name: str
     taps: list[Any]
-    weights: str
+    weights: str = field(metadata={"expected": WEIGHTS})
     reparameterize: bool
     activation: str | None
     skip: list[str]
+
+    def check(self) -> None:
+        """Raises ConfigError where a value is none that timm could be asked for."""
+        expect(bool(self.name), "model.backbone.name", "timm's name of a model", self.name)
+        stages = all(isinstance(tap, int) and tap >= 0 for tap in self.taps)
+        modules = all(isinstance(tap, str) and tap for tap in self.taps)
+        taps = "timm's stage indices or names of modules, one at least"
+        expect(bool(self.taps) and (stages or modules), "model.backbone.taps", taps, self.taps)
+        expect(bool(self.weights), "model.backbone.weights", WEIGHTS, self.weights)
+        expect(self.activation in (RELU, None), "model.backbone.activation", f"{RELU} or null", self.activation)
+        expect(all(self.skip), "model.backbone.skip", "glob patterns of timm's names", self.skip)
 
 
 @dataclass
@@ -49,6 +74,12 @@ class ReadoutConfig:
     reduce: int | None
     channels: list[int]
 
+    def check(self) -> None:
+        """Raises ConfigError where there are no such maps."""
+        expect_number("model.readout.reduce", self.reduce, least=1)
+        ends = bool(self.channels) and min(self.channels) == self.channels[-1] == 1
+        expect(ends, "model.readout.channels", "numbers of maps of which the last is 1, as [16, 1]", self.channels)
+
 
 @dataclass
 class FinalizerConfig:
@@ -62,16 +93,34 @@ class FinalizerConfig:
     sigma: float
     center_bias: list[int]
 
+    def check(self) -> None:
+        """Raises ConfigError where there is no such blur or no such grid."""
+        expect_number("model.finalizer.sigma", self.sigma, above=0)
+        grid = len(self.center_bias) == 2 and min(self.center_bias) >= 1
+        expect(grid, "model.finalizer.center_bias", "[rows, columns], each at least 1", self.center_bias)
+
 
 @dataclass
 class ModelConfig:
-    """A whole gaze network."""
+    """A whole gaze network.
+
+    Attributes:
+        name: of the network.
+        input: the size of the images that it sees.
+        backbone: what its feature maps come from.
+        readout: what makes one map of them.
+        finalizer: what makes a log density of that.
+    """
 
     name: str
     input: InputConfig
     backbone: BackboneConfig
     readout: ReadoutConfig
     finalizer: FinalizerConfig
+
+    def check(self) -> None:
+        """Raises ConfigError where there is no name."""
+        expect(bool(self.name), "model.name", "text", self.name)
 
 
 def resized(config: ModelConfig, longer_side: int) -> ModelConfig:
@@ -80,8 +129,7 @@ def resized(config: ModelConfig, longer_side: int) -> ModelConfig:
     Raises:
         ConfigError: there are no such pixels.
     """
-    if longer_side < 1:
-        raise ConfigError(f"longer_side: expected pixels, got {longer_side}")
+    expect_number("longer_side", longer_side, least=1)
     return replace(config, input=replace(config.input, longer_side=longer_side))
 
 
@@ -107,6 +155,11 @@ class CardConfig:
     metrics: Path | None
     left_out: dict[str, Path] | None
 
+    def check(self) -> None:
+        """Raises ConfigError where a card would not say what it must."""
+        for key in ("version", "license"):
+            expect(bool(getattr(self, key)), f"card.{key}", "text", getattr(self, key))
+
 
 @dataclass
 class ExportConfig:
@@ -127,3 +180,8 @@ class ExportConfig:
     longer_side: int | None
     half: bool
     card: CardConfig
+
+    def check(self) -> None:
+        """Raises ConfigError where `out` is no .onnx file or there are no such pixels."""
+        expect(self.out.suffix == ".onnx", "out", "a file that ends in .onnx", str(self.out))
+        expect_number("longer_side", self.longer_side, least=1)

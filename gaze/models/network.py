@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from gaze.errors import ConfigError
-from gaze.models.backbone import RANDOM, Backbone, build_backbone
-from gaze.models.config import ModelConfig
+from gaze.errors import check_settings
+from gaze.models.backbone import Backbone, build_backbone
+from gaze.models.config import RANDOM, ModelConfig
 from gaze.models.finalizer import STRIDE, Finalizer
 from gaze.models.readout import Readout
 
@@ -36,13 +36,10 @@ def build_network(config: ModelConfig, *, load_weights: bool = True) -> GazeNetw
     """Builds the network that `config` describes; `load_weights=False` leaves the backbone random (for checkpoints).
 
     Raises:
-        ConfigError: the readout or the finalizer is not one that can be built.
+        ConfigError: a value of the configuration makes no sense.
         ModelError: see `build_backbone`.
     """
-    if not config.readout.channels or config.readout.channels[-1] != 1:
-        raise ConfigError(f"model.readout.channels={config.readout.channels}: the last must be 1, for example [16, 1]")
-    if len(config.finalizer.center_bias) != 2:
-        raise ConfigError(f"model.finalizer.center_bias={config.finalizer.center_bias}: expected [rows, columns]")
+    check_settings(config)
     backbone = build_backbone(config.backbone if load_weights else replace(config.backbone, weights=RANDOM))
     readout = Readout(backbone.channels, config.readout.reduce, config.readout.channels)
     rows, columns = config.finalizer.center_bias

@@ -1,9 +1,9 @@
 """ONNX export of a gaze network, and the proof that the file computes what torch computes."""
 
 import copy
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -24,6 +24,9 @@ OPSET = 17
 PARITY = 1e-4
 """Largest difference in log density that an export may show against torch."""
 
+DEVICE = "cpu"
+"""Where torch runs what it exports, wherever the network is."""
+
 TAIL = 1e-8
 """Taps of the blur below this share of the largest are left out of an export."""
 
@@ -33,7 +36,7 @@ class Exportable(nn.Module):
 
     def __init__(self, network: GazeNetwork) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network).eval()
+        self.network = copy.deepcopy(network).to(DEVICE).eval()
         fix_padding(self.network)
         slice_strides(self.network)
         self.network.finalizer.reach = needed_reach(self.network.finalizer.kernel())
@@ -64,23 +67,52 @@ def export_onnx(network: GazeNetwork, path: Path) -> None:
     """Writes the network as ONNX: `image` uint8 N x H x W x 3 in, `log_density` float32 N x H/4 x W/4 out.
 
     N, H and W are free; BatchNorm stays for ONNX Runtime to fold. Weights that float16 holds exactly (see
-    `rounded`) are stored so, half the size, and widened when the file is loaded.
+    `rounded`) are stored so, half the size, and widened when the file is loaded. The network may be on any device.
     """
     side = 8 * network.config.input.multiple
-    example = torch.zeros(1, side, side + network.config.input.multiple, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        # The TorchScript exporter: torch.export needs minutes to reason about padding that depends on the size.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            Exportable(network), (example,), str(path), dynamo=False, opset_version=OPSET,
-            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
-            input_names=["image"], output_names=["log_density"],
-            dynamic_axes={"image": {0: "n", 1: "height", 2: "width"}, "log_density": {0: "n", 1: "rows", 2: "columns"}},
-        )  # fmt: skip
+    example = torch.zeros(1, side, side + network.config.input.multiple, 3, dtype=torch.uint8, device=DEVICE)
+    axes = {"image": {0: "n", 1: "height", 2: "width"}, "log_density": {0: "n", 1: "rows", 2: "columns"}}
+    export_graph(Exportable(network), [example], str(path), ["image"], ["log_density"], axes)
     model = onnx.load(str(path))
     _store_halves(model)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def export_graph(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    file: str | IO[bytes],
+    input_names: Sequence[str],
+    output_names: Sequence[str] | None,
+    free: Mapping[str, Mapping[int, str]],
+) -> None:
+    """Writes a module as ONNX with torch's TorchScript exporter.
+
+    torch.export needs minutes to reason about padding that depends on the size. The older exporter warns that it is
+    old (DeprecationWarning) and that it leaves constants as they are (UserWarning); a program that makes errors of
+    warnings has to let these pass, as `python -m gaze.export` does.
+
+    Args:
+        module: to be run on `inputs`, on the same device.
+        inputs: an example of each.
+        file: path, or a file to write into.
+        input_names: one each.
+        output_names: one each, or None for the exporter's own.
+        free: the dimensions of inputs and outputs that may change, each with a name.
+    """
+    torch.onnx.export(
+        module,
+        tuple(inputs),
+        file,  # type: ignore[arg-type]  # torch's annotation leaves open files out, which it takes
+        dynamo=False,
+        opset_version=OPSET,
+        training=torch.onnx.TrainingMode.PRESERVE,
+        do_constant_folding=False,
+        input_names=input_names,
+        output_names=output_names,
+        dynamic_axes=free,
+    )
 
 
 def _store_halves(model: onnx.ModelProto) -> None:
@@ -110,12 +142,12 @@ def parity(network: GazeNetwork, path: Path, photos: Iterable[NDArray[np.uint8]]
         ModelError: the difference is `PARITY` or more, or not a number.
     """
     rule, worst = InputRule(network.config.input.longer_side, network.config.input.multiple), 0.0
-    session = open_session(path.read_bytes(), path, threads=1)
+    session, device = open_session(path.read_bytes(), path, threads=1), next(network.parameters()).device
     for photo in photos:
         size = network_size(Size(photo.shape[1], photo.shape[0]), rule.longer_side, rule.multiple)
         image = cv2.resize(photo, (size.width, size.height), interpolation=cv2.INTER_AREA)[None]
         with torch.inference_mode():
-            expected = network(torch.from_numpy(image)).numpy()
+            expected = network(torch.from_numpy(image).to(device)).cpu().numpy()
         difference = float(np.abs(session.run(["log_density"], {"image": image})[0] - expected).max())
         worst = max(worst, difference)
         if not worst < PARITY:

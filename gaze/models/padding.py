@@ -1,5 +1,6 @@
 """Padding as TensorFlow does it, written as numbers where it is the same for every image."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,8 +22,8 @@ class PaddedConv2d(nn.Conv2d):
     """
 
     def __init__(self, layer: Conv2dSame) -> None:
-        super().__init__(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride,  # type: ignore[arg-type]
-                         0, layer.dilation, layer.groups)  # type: ignore[arg-type]  # fmt: skip
+        size, steps, gaps = _pair(layer.kernel_size), _pair(layer.stride), _pair(layer.dilation)
+        super().__init__(layer.in_channels, layer.out_channels, size, steps, 0, gaps, layer.groups)
         self.weight, self.bias = layer.weight, layer.bias
         self.sides: list[int] = []  # left, right, top, bottom
         for kernel, dilation, stride in zip(self.kernel_size, self.dilation, self.stride, strict=True):
@@ -32,7 +33,8 @@ class PaddedConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """As `Conv2dSame.forward`."""
         if torch.onnx.is_in_onnx_export():
-            return _OneNode.apply(input, self.weight, self.bias, self)  # type: ignore[no-any-return]
+            exported: Tensor = _OneNode.apply(input, self.weight, self.bias, self)
+            return exported
         return super().forward(F.pad(input, self.sides))
 
 
@@ -51,8 +53,15 @@ class _OneNode(torch.autograd.Function):
     def symbolic(g: Any, input: Any, weight: Any, bias: Any, layer: PaddedConv2d) -> Any:
         left, right, top, bottom = layer.sides
         inputs = [input, weight] if layer.bias is None else [input, weight, bias]
-        return g.op("Conv", *inputs, kernel_shape_i=layer.kernel_size, strides_i=layer.stride,
-                    dilations_i=layer.dilation, group_i=layer.groups, pads_i=[top, left, bottom, right])  # fmt: skip
+        return g.op(
+            "Conv",
+            *inputs,
+            kernel_shape_i=layer.kernel_size,
+            strides_i=layer.stride,
+            dilations_i=layer.dilation,
+            group_i=layer.groups,
+            pads_i=[top, left, bottom, right],
+        )
 
 
 class SlicedConv2d(nn.Module):
@@ -70,13 +79,18 @@ class SlicedConv2d(nn.Module):
     @staticmethod
     def fits(layer: Conv2dSame) -> bool:
         """Whether it is one that can be exported so: stride 2, odd kernel, map by map, no dilation."""
-        return (layer.stride == (2, 2) and layer.dilation == (1, 1) and layer.groups == layer.in_channels
-                and all(kernel % 2 for kernel in layer.kernel_size))  # fmt: skip
+        return (
+            layer.stride == (2, 2)
+            and layer.dilation == (1, 1)
+            and layer.groups == layer.in_channels
+            and all(kernel % 2 for kernel in layer.kernel_size)
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         """As `Conv2dSame.forward`."""
         if torch.onnx.is_in_onnx_export():
-            return _Sliced.apply(input, self.layer.weight, self.layer.bias, self.layer)  # type: ignore[no-any-return]
+            exported: Tensor = _Sliced.apply(input, self.layer.weight, self.layer.bias, self.layer)
+            return exported
         return self.layer(input)
 
 
@@ -84,7 +98,7 @@ class _Sliced(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None, layer: Conv2dSame) -> Tensor:
         sides = [kernel // 2 for kernel in layer.kernel_size]  # of the right shape: more an export does not ask for
-        return F.conv2d(input, weight, bias, layer.stride, sides, 1, layer.groups)  # type: ignore[arg-type]
+        return F.conv2d(input, weight, bias, layer.stride, _pair(sides), 1, layer.groups)
 
     @staticmethod
     def symbolic(g: Any, input: Any, weight: Any, bias: Any, layer: Conv2dSame) -> Any:
@@ -93,8 +107,15 @@ class _Sliced(torch.autograd.Function):
 
         inputs = [input, weight] if layer.bias is None else [input, weight, bias]
         sides = [kernel // 2 for kernel in layer.kernel_size] * 2
-        every = g.op("Conv", *inputs, kernel_shape_i=layer.kernel_size, strides_i=(1, 1), dilations_i=(1, 1),
-                     group_i=layer.groups, pads_i=sides)  # fmt: skip
+        every = g.op(
+            "Conv",
+            *inputs,
+            kernel_shape_i=layer.kernel_size,
+            strides_i=(1, 1),
+            dilations_i=(1, 1),
+            group_i=layer.groups,
+            pads_i=sides,
+        )
         even = g.op("Mod", g.op("Add", g.op("Shape", every, start_i=2, end_i=4), constant(1)), constant(2))
         return g.op("Slice", every, even, constant(2**62, 2**62), constant(2, 3), constant(2, 2))
 
@@ -102,9 +123,14 @@ class _Sliced(torch.autograd.Function):
 def slice_strides(network: GazeNetwork) -> None:
     """Puts a `SlicedConv2d` wherever padding is computed from the size and that can do without."""
     for name, layer in list(network.named_modules()):
-        if isinstance(layer, Conv2dSame) and SlicedConv2d.fits(layer):
+        if (form := exported_layer(layer)) is not layer:
             parent, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent), child, SlicedConv2d(layer))
+            setattr(network.get_submodule(parent), child, form)
+
+
+def exported_layer(layer: nn.Module) -> nn.Module:
+    """What is exported in place of a layer, after `fix_padding`: a `SlicedConv2d` where that fits, else the layer."""
+    return SlicedConv2d(layer) if isinstance(layer, Conv2dSame) and SlicedConv2d.fits(layer) else layer
 
 
 @torch.no_grad()
@@ -118,8 +144,10 @@ def fix_padding(network: GazeNetwork) -> None:
     if not layers:
         return
     sizes: dict[nn.Module, tuple[int, int]] = {}
-    hooks = [layer.register_forward_pre_hook(lambda layer, inputs: sizes.update({layer: inputs[0].shape[-2:]}))
-             for layer in layers.values()]  # fmt: skip
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, inputs: sizes.update({layer: inputs[0].shape[-2:]}))
+        for layer in layers.values()
+    ]
     side, device = network.config.input.multiple, next(network.parameters()).device
     network.backbone(torch.zeros(1, side, REPEATS * side, 3, dtype=torch.uint8, device=device))
     for hook in hooks:
@@ -133,3 +161,9 @@ def fix_padding(network: GazeNetwork) -> None:
 def _divides(layer: Conv2dSame, rows: int, columns: int) -> bool:
     """Whether the stride divides every size; one that was rounded up on the way does not grow with the image."""
     return all(stride == 1 or (columns == REPEATS * rows and rows % stride == 0) for stride in layer.stride)
+
+
+def _pair(sizes: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns."""
+    rows, columns = sizes
+    return rows, columns

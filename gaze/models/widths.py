@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,17 +81,17 @@ def take(tensor: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     return tensor.clone()
 
 
-def _count(layer: nn.Module, dense: bool) -> None:
+def _count(layer: Any, dense: bool) -> None:
     if isinstance(layer, nn.Conv2d):
         layer.out_channels = len(layer.weight)
         layer.in_channels = layer.weight.shape[1] if dense else layer.out_channels
         layer.groups = 1 if dense else layer.out_channels
     else:
-        layer.num_features = len(layer.running_mean)  # type: ignore[arg-type, assignment]
+        layer.num_features = len(layer.running_mean)
 
 
-def _width(layer: nn.Module) -> list[int]:
-    return [layer.in_channels, layer.out_channels] if isinstance(layer, nn.Conv2d) else [layer.num_features]  # type: ignore[list-item]
+def _width(layer: Any) -> list[int]:
+    return [layer.in_channels, layer.out_channels] if isinstance(layer, nn.Conv2d) else [layer.num_features]
 
 
 def _by_map(layer: nn.Module) -> bool:

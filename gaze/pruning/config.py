@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from gaze.errors import ConfigError
+from gaze.errors import expect, expect_number
 
-GRANULARITIES = ("map", "parameter")
-SIGNALS = ("fisher", "taylor", "magnitude", "random")
-COSTS = ("table", "quadratic", "macs", "none")
+GRANULARITIES = {"map": "greedy", "parameter": "weights"}
 
 
 @dataclass
@@ -14,18 +12,19 @@ class PrunerConfig:
     """What decides which maps leave.
 
     Attributes:
-        granularity: `map`, or `parameter` to set single weights to zero in place of removing maps; the budget is then
-            a share of the weights, and of what follows only `decay` is used.
-        signal: `fisher`, or for comparison `taylor`, `magnitude`, `random`.
+        method: `greedy`, maps one after the other; or `weights`, single weights set to zero in place of removing maps:
+            the budget is then a share of the weights, and of what follows only `decay` is used.
+        granularity: what earlier versions called the method: `map` or `parameter`; null leaves it to `method`.
+        signal: what a map is worth: `fisher`, or for comparison `taylor`, `magnitude`, `random`.
         decay: weight that an update keeps in the signal with each later update; 1 reads afresh after every removal.
-        cost: what a map's signal is weighed against: measured time by `table`, its `quadratic` fit, `macs` (Theis et
-            al. 2018), or `none`.
-        beta: price of a unit of cost in units of the loss; null takes loss per cost saved.
+        cost: what a map's signal is weighed against: measured time by `table`, its `quadratic` fit, `macs`, or `none`.
+        beta: price of a unit of cost in units of the loss, as in Theis et al. 2018; null takes loss per cost saved.
         exclude: groups whose name begins with one of these keep all maps.
         multiple: widths are brought to multiples of this.
     """
 
-    granularity: str
+    method: str
+    granularity: str | None
     signal: str
     decay: float
     cost: str
@@ -33,12 +32,21 @@ class PrunerConfig:
     exclude: list[str]
     multiple: int
 
+    def __post_init__(self) -> None:
+        if self.granularity in GRANULARITIES:
+            self.method, self.granularity = GRANULARITIES[self.granularity], None
+
     def check(self) -> None:
         """Raises ConfigError where a value is none of those that are there."""
-        for key, allowed in (("granularity", GRANULARITIES), ("signal", SIGNALS), ("cost", COSTS)):
-            if getattr(self, key) not in allowed:
-                raise ConfigError(f"pruner.{key}: expected one of {', '.join(allowed)}, got {getattr(self, key)!r}")
-        if not 0 < self.decay <= 1:
-            raise ConfigError(f"pruner.decay: expected above 0, at most 1, got {self.decay}")
-        if self.multiple < 1:
-            raise ConfigError(f"pruner.multiple: expected at least 1, got {self.multiple}")
+        # what they register takes seconds to import, a mistyped key should not
+        from gaze.pruning.cost.models import COSTS
+        from gaze.pruning.information.signal import SIGNALS
+        from gaze.pruning.methods.base import METHODS
+
+        expect(self.granularity is None, "pruner.granularity", f"{', '.join(GRANULARITIES)} or null", self.granularity)
+        METHODS.get(self.method, "pruner.method")
+        SIGNALS.get(self.signal, "pruner.signal")
+        COSTS.get(self.cost, "pruner.cost")
+        expect_number("pruner.decay", self.decay, above=0, most=1)
+        expect_number("pruner.beta", self.beta, least=0)
+        expect_number("pruner.multiple", self.multiple, least=1)

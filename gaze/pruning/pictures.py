@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gaze.files import write_atomic
 from gaze.pruning.alternation import alternation, kept_shares
-from gaze.pruning.removal_log import Removal
+from gaze.pruning.methods.removal_log import Removal
 
 BEFORE, AFTER, ACCENT, INK, RULE = "#cdd6e0", "#24567d", "#d1602b", "#333333", "#e6e6e6"
 PER_ROW = 52
@@ -48,15 +48,16 @@ def draw_widths(before: Mapping[str, int], after: Mapping[str, int], path: Path)
 
 
 def draw_time_loss(removals: Sequence[Removal], path: Path, budget: float | None = None) -> None:
-    """Draws loss and information gain over the milliseconds per image, from slow to fast.
+    """Draws loss and information gain over the milliseconds per image, from slow to fast: a point a removal.
 
     Args:
-        removals: of a run, in order.
+        removals: the rows of a run's log, in order; those of one step are one removal.
         path: of the PNG; replaced if it is there.
         budget: milliseconds per image that the run is to reach.
     """
     figure = Figure(figsize=(8, 6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
+    rows, removals = removals, list({row.step: row for row in removals}.values())  # the last row of each removal
     with_loss = [r for r in removals if r.loss is not None]
     _time_line(top, with_loss, [float(r.loss or 0) for r in with_loss], "training loss (bits)")
     with_gain = [r for r in removals if r.information_gain is not None]
@@ -69,7 +70,7 @@ def draw_time_loss(removals: Sequence[Removal], path: Path, budget: float | None
         if axis.get_legend_handles_labels()[0]:
             axis.legend(frameon=False, fontsize=8.5)
     _time_axis(bottom, [time for r in removals for time in (r.predicted_ms, r.measured_ms, budget) if time is not None])
-    _headline(figure, _run_in_words(removals))
+    _headline(figure, _run_in_words(rows))
     _save(figure, path)
 
 
@@ -135,7 +136,10 @@ def _shares(axis: Axes, shares: NDArray[np.float64], names: Sequence[str], place
 
 
 def _time_line(axis: Axes, removals: Sequence[Removal], heights: Sequence[float], label: str) -> None:
-    """A line over the predicted time, points over the measured one."""
+    """A line over the predicted time, points over the measured one.
+
+    It is broken where a measurement moved the predictions back, so that it never runs back on itself.
+    """
     _frame(axis)
     axis.set_ylabel(label, color=INK, fontsize=9)
     if not removals:
@@ -143,10 +147,12 @@ def _time_line(axis: Axes, removals: Sequence[Removal], heights: Sequence[float]
     values, predicted = np.array(heights), np.array([r.predicted_ms for r in removals])
     smooth = _running_median(values, 2 * (len(values) // SMOOTHING // 2) + 1)
     if len(values) >= 2 * SMOOTHING:
-        axis.plot(predicted, values, color=BEFORE, linewidth=0.8, zorder=1, label="each removal")
+        axis.plot(predicted, values, ".", color=BEFORE, markersize=3, zorder=1, label="each removal")
         axis.set_ylim(*_without_outliers(values))
     marker = "." if len(values) < SMOOTHING else ""
-    axis.plot(predicted, smooth, color=AFTER, linewidth=1.6, marker=marker, label="over the predicted time")
+    back = np.flatnonzero(np.diff(predicted) > 0) + 1
+    line = np.insert(predicted, back, np.nan), np.insert(smooth, back, np.nan)
+    axis.plot(*line, color=AFTER, linewidth=1.6, marker=marker, label="over the predicted time")
     timed = [(r.measured_ms, height) for r, height in zip(removals, smooth, strict=True) if r.measured_ms is not None]
     if timed:
         measured, at = np.array(timed).T
@@ -180,7 +186,8 @@ def _run_in_words(removals: Sequence[Removal]) -> str:
         return "Nothing was removed"
     gone, last = sum(len(r.maps) for r in removals), removals[-1]
     measured = "" if last.measured_ms is None else f", {last.measured_ms:.3g} ms measured"
-    return f"{gone:,} maps removed in {len(removals):,} removals: {last.predicted_ms:.3g} ms predicted{measured}"
+    times = len({r.step for r in removals})
+    return f"{gone:,} maps removed in {times:,} removals: {last.predicted_ms:.3g} ms predicted{measured}"
 
 
 def _frame(axis: Axes) -> None:

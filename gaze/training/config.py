@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from gaze.data.augment import AugmentConfig
-from gaze.data.config import DataSetConfig, LoaderConfig
-from gaze.errors import ConfigError
+from gaze.data.config import PREPARED, DataSetConfig, LoaderConfig
+from gaze.errors import ConfigError, expect, expect_number, expect_one_of, shown
 from gaze.models.config import ModelConfig
 from gaze.pruning.config import PrunerConfig
 from gaze.pruning.methods.schedule import ScheduleConfig
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+LARGEST_SEED = 2**32 - 1  # that Lightning and NumPy take
 
 
 @dataclass
@@ -17,11 +21,11 @@ class RunConfig:
     """On what a training runs; names as in Lightning's Trainer where it has them.
 
     Attributes:
-        ema_decay: of the averaged weights, per step; they are what is validated and kept.
+        ema_decay: of the averaged weights, per step, once it has warmed up; they are what is validated and kept.
         accumulate_grad_batches: batches per optimiser step.
-        gradient_clip_val: largest norm of the gradient.
+        gradient_clip_val: largest norm of the gradient; 0 lets it be.
         precision: Lightning's, or `auto`: bf16-mixed or 16-mixed on a GPU that has it, else 32-true.
-        accelerator: `auto`, `cpu`, `gpu`.
+        accelerator: `auto`, `cpu`, `gpu` or one kind of that.
         threads: of the CPU; null leaves torch's default.
         progress: show a progress bar.
     """
@@ -34,6 +38,15 @@ class RunConfig:
     threads: int | None
     progress: bool
 
+    def check(self) -> None:
+        """Raises ConfigError where a value is none that a Trainer could be given."""
+        expect_number("trainer.ema_decay", self.ema_decay, least=0, below=1)
+        expect_number("trainer.accumulate_grad_batches", self.accumulate_grad_batches, least=1)
+        expect_number("trainer.gradient_clip_val", self.gradient_clip_val, least=0)
+        expect_one_of("trainer.precision", self.precision, PRECISIONS)
+        expect_one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
+        expect_number("trainer.threads", self.threads, least=1)
+
 
 @dataclass
 class TrainerConfig(RunConfig):
@@ -43,7 +56,7 @@ class TrainerConfig(RunConfig):
         max_epochs: passes over the training sets; also the length of the learning-rate schedule.
         patience: epochs without a better validation before the run stops early.
         devices: `auto`, a number, or a list of indices.
-        strategy: Lightning's: `auto`, `ddp`, ...
+        strategy: Lightning's: `auto`, `ddp` or a variant of that.
     """
 
     max_epochs: int
@@ -51,22 +64,50 @@ class TrainerConfig(RunConfig):
     devices: Any
     strategy: str
 
+    def check(self) -> None:
+        """Raises ConfigError where a value is none that a Trainer could be given."""
+        super().check()
+        expect_number("trainer.max_epochs", self.max_epochs, least=1)
+        expect_number("trainer.patience", self.patience, least=0)
+        expect(_are_devices(self.devices), "trainer.devices", "auto, a number or a list of indices", self.devices)
+        known = self.strategy == "auto" or self.strategy.startswith("ddp")
+        expect(known, "trainer.strategy", "auto, ddp or a variant of that", self.strategy)
+
 
 @dataclass
-class OptimConfig:
-    """AdamW with a warm-up and a cosine to zero.
+class RatesConfig:
+    """AdamW.
 
     Attributes:
         backbone_lr: peak learning rate of the backbone.
         readout_lr: peak learning rate of readout, blur and centre bias.
         weight_decay: of convolution weights; biases, norms, blur and centre bias are not decayed.
-        warmup: share of all steps over which the rate rises.
     """
 
     backbone_lr: float
     readout_lr: float
     weight_decay: float
+
+    def check(self) -> None:
+        """Raises ConfigError where a rate is none."""
+        for key in ("backbone_lr", "readout_lr", "weight_decay"):
+            expect_number(f"optim.{key}", getattr(self, key), least=0)
+
+
+@dataclass
+class OptimConfig(RatesConfig):
+    """With a warm-up and a cosine to zero.
+
+    Attributes:
+        warmup: share of all steps over which the rates rise.
+    """
+
     warmup: float
+
+    def check(self) -> None:
+        """Raises ConfigError where a rate or a share is none."""
+        super().check()
+        expect_number("optim.warmup", self.warmup, least=0, most=1)
 
 
 @dataclass
@@ -83,8 +124,7 @@ class DistillConfig:
 
     def check(self) -> None:
         """Raises ConfigError where the weight is none."""
-        if not 0 <= self.weight <= 1:
-            raise ConfigError(f"distill.weight: expected 0 to 1, got {self.weight}")
+        expect_number("distill.weight", self.weight, least=0, most=1)
 
 
 @dataclass
@@ -117,6 +157,22 @@ class TrainConfig:
     out: Path
     resume: bool
 
+    def check(self) -> None:
+        """Raises ConfigError where the whole makes no sense."""
+        check_sets(self.sets, self.loader)
+        expect_number("seed", self.seed, least=0, most=LARGEST_SEED)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        idle = {**PREPARED, **self.augment.idle()}
+        if self.checkpoint is not None:
+            idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
+        if self.distill.teacher is None:
+            idle["distill.weight"] = "no distill.teacher is named"
+        elif not self.distill.weight:
+            idle["distill.teacher"] = "distill.weight is 0"
+        return idle
+
 
 @dataclass
 class PruneConfig:
@@ -139,7 +195,7 @@ class PruneConfig:
         distill: what is learnt from a teacher meanwhile; without one named it is the unpruned network.
         loader: how examples are drawn.
         augment: how they are varied.
-        optim: rates; `warmup` is not used.
+        optim: rates; the schedule says how they rise and fall.
         trainer: averaging, precision and device.
         seed: of everything random.
         out: folder of checkpoints, logs and pictures.
@@ -161,8 +217,61 @@ class PruneConfig:
     distill: DistillConfig
     loader: LoaderConfig
     augment: AugmentConfig
-    optim: OptimConfig
+    optim: RatesConfig
     trainer: RunConfig
     seed: int
     out: Path
     resume: bool
+
+    def check(self) -> None:
+        """Raises ConfigError where the whole makes no sense."""
+        check_sets(self.sets, self.loader)
+        self._check_budget()
+        expect_number("longer_side", self.longer_side, least=1)
+        expect_number("rounds", self.rounds, least=1)
+        size = self.size is None or (len(self.size) == 2 and min(self.size) >= 1)
+        expect(size, "size", "[width, height] in pixels, or null", self.size)
+        expect_number("seed", self.seed, least=0, most=LARGEST_SEED)
+        from gaze.pruning.cost.engines import ENGINES  # torch takes seconds to import, a mistyped key should not
+
+        ENGINES.get(self.engine, "engine")
+        expect_number("threads", self.threads, least=1)
+
+    def _check_budget(self) -> None:
+        if (self.budget is None) == (self.budget_ms is None):
+            raise ConfigError(
+                "budget: give budget_ms=MILLISECONDS or budget=SHARE of the unpruned time, one of the two, "
+                f"got {'neither' if self.budget is None else 'both'}"
+            )
+        if self.budget is not None:
+            share = 0 < self.budget < 1
+            expect(share, "budget", "a share of the unpruned time between 0 and 1", self.budget)
+        else:
+            expect_number("budget_ms", self.budget_ms, above=0)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        from gaze.pruning.methods.base import METHODS  # torch takes seconds to import, a mistyped key should not
+
+        idle = {**PREPARED, **self.augment.idle(), **METHODS[self.pruner.method].IDLE}
+        if self.schedule.maps_per_removal is not None:
+            idle["schedule.removals"] = "schedule.maps_per_removal says how fast it goes"
+        if self.engine == "torch-cuda":
+            idle["threads"] = "engine=torch-cuda has none"
+        if not self.distill.weight:
+            idle["distill.teacher"] = "distill.weight is 0"
+        return idle
+
+
+def check_sets(sets: dict[str, DataSetConfig], loader: LoaderConfig) -> None:
+    """Raises ConfigError where there is no set to train on, or no image of any is drawn."""
+    expect(bool(sets), "data", "one set at least, for example data=osie", list(sets))
+    weights = loader.weights or {}
+    if not any(weights.get(name, 1) for name in sets):
+        raise ConfigError(f"loader.weights: no photograph is drawn; expected one above 0, got {shown(weights)}")
+
+
+def _are_devices(devices: object) -> bool:
+    if isinstance(devices, list):
+        return bool(devices) and all(type(index) is int and index >= 0 for index in devices)
+    return devices == "auto" or (type(devices) is int and devices >= 1)

@@ -1,5 +1,7 @@
 """Knowledge distillation: the network also learns from the density that another one predicts."""
 
+from typing import Any
+
 import numpy as np
 import pytorch_lightning as pl
 import torch
@@ -32,7 +34,8 @@ class Teacher(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the photographs that the trainer's `GazeDataModule` trains on."""
         self.network.to(pl_module.device)
-        dataset: GazeDataset = trainer.datamodule.train_set  # type: ignore[attr-defined]
+        attached: Any = trainer  # Lightning declares no `datamodule`
+        dataset: GazeDataset = attached.datamodule.train_set
         dataset.taught = Taught(self.densities(dataset, self.progress and trainer.is_global_zero), self.weight)
         self.network.cpu()
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gaze.models.checkpoints import describe
 from gaze.models.network import GazeNetwork
 from gaze.models.widths import set_widths
-from gaze.training.config import OptimConfig
+from gaze.training.config import OptimConfig, RatesConfig
 from gaze.training.losses import information_gain
 
 MONITOR = "val/information_gain"
@@ -26,7 +26,7 @@ class GazeModule(pl.LightningModule):
 
     Args:
         network: what is trained; its configuration travels with each checkpoint.
-        optim: rates and schedule.
+        optim: rates, with or without a warm-up.
         names: of the sets, in the order of the batches' `store`.
         seed: of the run, for the record.
         trained_on: names of the sets that people looked at, for the record; None: all of `names`.
@@ -36,9 +36,14 @@ class GazeModule(pl.LightningModule):
     center_biases: Tensor
 
     def __init__(
-        self, network: GazeNetwork, optim: OptimConfig, names: list[str],
-        center_biases: list[NDArray[np.float32]], seed: int, trained_on: list[str] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        network: GazeNetwork,
+        optim: RatesConfig,
+        names: list[str],
+        center_biases: list[NDArray[np.float32]],
+        seed: int,
+        trained_on: list[str] | None = None,
+    ) -> None:
         super().__init__()
         self.network, self.optim, self.names, self.seed = network, optim, names, seed
         self.trained_on = names if trained_on is None else trained_on
@@ -102,7 +107,8 @@ class GazeModule(pl.LightningModule):
         groups = parameter_groups(self.network, self.optim)
         optimizer = torch.optim.AdamW(groups)
         steps = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(warmup_cosine, steps, self.optim.warmup))
+        warmup = self.optim.warmup if isinstance(self.optim, OptimConfig) else 0.0
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(warmup_cosine, steps, warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -114,7 +120,7 @@ def warmup_cosine(steps: int, warmup: float, step: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
 
 
-def parameter_groups(network: GazeNetwork, optim: OptimConfig) -> list[dict[str, Any]]:
+def parameter_groups(network: GazeNetwork, optim: RatesConfig) -> list[dict[str, Any]]:
     """The network's trainable parameters by learning rate and weight decay."""
     groups = []
     for lr, inside in ((optim.backbone_lr, True), (optim.readout_lr, False)):

@@ -45,8 +45,10 @@ class PanelCallback(pl.Callback):
         examples = [self.dataset[Draw(index)] for index in self.chosen[:ROWS]]
         with torch.inference_mode():
             log_densities = [network(e["image"][None].to(module.device))[0] for e in examples]
-        rows = [draw_row(e["image"].numpy(), d.float().cpu().numpy(), e["target"].numpy())
-                for e, d in zip(examples, log_densities, strict=True)]  # fmt: skip
+        rows = [
+            draw_row(e["image"].numpy(), d.float().cpu().numpy(), e["target"].numpy())
+            for e, d in zip(examples, log_densities, strict=True)
+        ]
         width = max(row.shape[1] for row in rows)
         panel = np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
         self.folder.mkdir(parents=True, exist_ok=True)

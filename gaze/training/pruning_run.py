@@ -2,9 +2,8 @@
 
 import copy
 import json
-import logging
 import math
-import warnings
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,25 +18,29 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, check_settings
 from gaze.files import write_atomic
+from gaze.geometry import Size
 from gaze.models import STRIDE, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.config import resized
 from gaze.models.network import GazeNetwork
+from gaze.predictor import network_size
 from gaze.pruning import pictures
-from gaze.pruning.averaging import Averaging
-from gaze.pruning.methods.base import PacedPruning
-from gaze.pruning.methods.fisher_pruning import FisherPruning
-from gaze.pruning.methods.weight_pruning import WeightPruning
-from gaze.pruning.removal_log import read
+from gaze.pruning.information.signal import SignalOptions
+from gaze.pruning.methods.base import METHODS, PacedPruning
+from gaze.pruning.methods.candidates import Rules
+from gaze.pruning.methods.job import Job
+from gaze.pruning.methods.outcome import FasterOutcome, Outcome
+from gaze.pruning.methods.removal_log import REMOVALS, read
+from gaze.pruning.structure.groups import find_pinned
+from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
-from gaze.training.pruning_callback import REMOVALS, make_pruning
-from gaze.training.pruning_outcome import FasterOutcome, Outcome, SparserOutcome
-from gaze.training.run import EXPECTED, LAST, make_teachers, resolve_precision
+from gaze.training.run import LAST, make_teachers, trainer_on
 
 PRUNED = "pruned.ckpt"
+SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
 
 
 class PruningModule(GazeModule):
@@ -61,25 +64,24 @@ def prune(config: PruneConfig) -> Outcome:
         ModelError: the checkpoint is missing or damaged.
     """
     last = _check(config)
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     unpruned = _unpruned(config)
+    method, job = METHODS.get(config.pruner.method, "pruner.method"), _job(config, unpruned)
+    method.check(job)
+    if pinned := find_pinned(unpruned):
+        kept = ", ".join(map(str, pinned))
+        print(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}", file=sys.stderr)
     data = _make_data(config, unpruned)
     distill = replace(config.distill, teacher=config.distill.teacher or config.checkpoint)
     teachers = make_teachers(distill, config.trainer.progress)
     network = copy.deepcopy(unpruned).train()
     module = PruningModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
     config.out.mkdir(parents=True, exist_ok=True)
-    pruning = make_pruning(config, unpruned)
+    pruning = method.make(job)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     trainer = _make_trainer(config, [*teachers, pruning])
-    with warnings.catch_warnings():
-        for message in EXPECTED:
-            warnings.filterwarnings("ignore", message)
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-        return _finish(config, module.network, pruning, unpruned, data)
+    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    return _finish(config, module.network, pruning, unpruned, data)
 
 
 def _unpruned(config: PruneConfig) -> GazeNetwork:
@@ -89,42 +91,60 @@ def _unpruned(config: PruneConfig) -> GazeNetwork:
     return network
 
 
+def _job(config: PruneConfig, unpruned: GazeNetwork) -> Job:
+    pruner = config.pruner
+    return Job(
+        unpruned=unpruned,
+        budget=config.budget,
+        budget_ms=config.budget_ms,
+        schedule=config.schedule,
+        signal=pruner.signal,
+        signal_options=SignalOptions(pruner.decay, config.seed),
+        cost=pruner.cost,
+        rules=Rules(pruner.beta, tuple(pruner.exclude), pruner.multiple),
+        engine=config.engine,
+        threads=config.threads,
+        size=timed_size(config.size, unpruned),
+        rounds=config.rounds,
+        latency=config.latency or config.out / "latency.json",
+        latency_named=config.latency is not None,
+        removals=config.out / REMOVALS,
+        progress=config.trainer.progress,
+    )
+
+
+def timed_size(size: list[int] | None, network: GazeNetwork) -> Size:
+    """The size that is timed: `size` as width and height, or a 4:3 photograph as the network sees it.
+
+    Raises:
+        ConfigError: `size` is not two multiples of what the network asks for.
+    """
+    rule = network.config.input
+    if size is None:
+        return network_size(Size(1000, round(1000 / SHAPE)), rule.longer_side, rule.multiple)
+    if len(size) != 2 or any(side < 1 or side % rule.multiple for side in size):
+        raise ConfigError(f"size: expected [width, height], multiples of {rule.multiple}, got {size}")
+    return Size(*size)
+
+
 def _finish(
-    config: PruneConfig, network: GazeNetwork, pruning: FisherPruning | WeightPruning, unpruned: GazeNetwork,
-    data: GazeDataModule,
-) -> Outcome:  # fmt: skip
+    config: PruneConfig, network: GazeNetwork, pruning: PacedPruning, unpruned: GazeNetwork, data: GazeDataModule
+) -> Outcome:
     trained_on = sorted({*load_checkpoint(config.checkpoint).trained_on, *data.people})
     save_checkpoint(config.out / PRUNED, network, trained_on, config.seed)
-    common: dict[str, Any] = {
-        "checkpoint": str(config.out / PRUNED),
-        "before_gain": _gain(unpruned, config, data),
-        "after_gain": _gain(network, config, data),
-        "removals": pruning.removals,
-        "updates": pruning.step,
-    }
-    if isinstance(pruning, WeightPruning):
-        outcome: Outcome = SparserOutcome(**common, met=True, weights=pruning.share)
-    else:
-        outcome = _faster(config, common, pruning)
+    gains = [_gain(each, config, data) for each in (unpruned, network)]
+    outcome = pruning.outcome(str(config.out / PRUNED), *gains)
+    if isinstance(outcome, FasterOutcome):
+        _draw(config.out, outcome)
     write_atomic(config.out / "pruning.json", (json.dumps(vars(outcome), indent=1) + "\n").encode(), overwrite=True)
     return outcome
 
 
-def _faster(config: PruneConfig, common: dict[str, Any], pruning: FisherPruning) -> FasterOutcome:
-    after = {name: pruning.maps.get(name, 1) for name in pruning.before}
-    pictures.draw_widths(pruning.before, after, config.out / "widths.png")
-    if rows := read(config.out / REMOVALS):
-        pictures.draw_time_loss(rows, config.out / "time_loss.png", pruning.budget)
-        pictures.draw_predicted(rows, config.out / "predicted.png")
-    return FasterOutcome(
-        **common,
-        met=pruning.met,
-        budget_ms=pruning.budget,
-        before_ms=pruning.base,
-        after_ms=pruning.measured,
-        before=pruning.before,
-        after=after,
-    )
+def _draw(out: Path, outcome: FasterOutcome) -> None:
+    pictures.draw_widths(outcome.before, outcome.after, out / "widths.png")
+    if rows := read(out / REMOVALS):
+        pictures.draw_time_loss(rows, out / "time_loss.png", outcome.budget_ms)
+        pictures.draw_predicted(rows, out / "predicted.png")
 
 
 def _gain(network: GazeNetwork, config: PruneConfig, data: GazeDataModule) -> float:
@@ -160,38 +180,18 @@ def _make_trainer(config: PruneConfig, others: Sequence[pl.Callback]) -> pl.Trai
     ]
     if settings.progress:
         callbacks.append(TQDMProgressBar(refresh_rate=1))
-    return pl.Trainer(
+    return trainer_on(
+        settings,
         max_epochs=-1,  # the pruning ends the training
-        accelerator=settings.accelerator,
         devices=1,
-        precision=resolve_precision(settings.precision),  # type: ignore[arg-type]
-        accumulate_grad_batches=settings.accumulate_grad_batches,
-        gradient_clip_val=settings.gradient_clip_val,
         callbacks=callbacks,
         logger=[TensorBoardLogger(config.out, name="", version=""), CSVLogger(config.out, name="metrics")],
-        enable_progress_bar=settings.progress,
-        enable_model_summary=False,
         log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
     )
 
 
 def _check(config: PruneConfig) -> Path | None:
-    if (config.budget is None) == (config.budget_ms is None):
-        raise ConfigError("budget: give budget_ms=MILLISECONDS or budget=SHARE of the unpruned time, one of the two")
-    if config.budget is not None and not 0 < config.budget < 1:
-        raise ConfigError(f"budget: expected a share of the unpruned time between 0 and 1, got {config.budget}")
-    if config.budget_ms is not None and config.budget_ms <= 0:
-        raise ConfigError(f"budget_ms: expected milliseconds above 0, got {config.budget_ms}")
-    if not config.sets:
-        raise ConfigError("data: name at least one set, for example data=osie")
-    config.pruner.check()
-    if config.pruner.granularity == "parameter" and config.budget is None:
-        raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")
-    config.schedule.check()
-    config.distill.check()
+    check_settings(config)
     last = config.out / LAST
     if config.resume and not last.is_file():
         raise ConfigError(f"resume=true: no run to continue in out={config.out} (expected {LAST})")

@@ -1,10 +1,10 @@
 """Wires stores, network, LightningModule and Trainer together and runs them."""
 
-import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -16,29 +16,32 @@ from pytorch_lightning.callbacks import (
     TQDMProgressBar,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, check_settings, expect, one_line, shown
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
-from gaze.models.backbone import RANDOM, build_backbone, leave_out, set_activation
-from gaze.pruning.averaging import Averaging
-from gaze.training.config import DistillConfig, TrainConfig, TrainerConfig
+from gaze.models.backbone import build_backbone, leave_out, set_activation
+from gaze.models.config import RANDOM
+from gaze.training.averaging import Averaging
+from gaze.training.config import DistillConfig, RunConfig, TrainConfig, TrainerConfig
 from gaze.training.distillation import Teacher
 from gaze.training.lightning_module import MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
-EXPECTED = (
-    ".*does not have many workers",  # the configuration decides
-    "Checkpoint directory .* exists and is not empty",  # `_check_folder` saw to that
-    "Found .* in eval mode at the start of training",  # BatchNorm: see `Backbone.train`
-    ".*LeafSpec.* is deprecated",  # of torch, for Lightning
-    "The number of training batches .* is smaller than the logging interval",  # epochs are logged all the same
+FIXED = (
+    "backbone.taps",
+    "backbone.reparameterize",
+    "readout.reduce",
+    "readout.channels",
+    "finalizer.sigma",
+    "finalizer.center_bias",
 )
-"""Warnings of Lightning that tell nothing new here."""
+"""What of a model a checkpoint has settled."""
 
 
 def fit(config: TrainConfig) -> Path:
@@ -48,14 +51,12 @@ def fit(config: TrainConfig) -> Path:
         The checkpoint with the highest validation information gain.
 
     Raises:
-        ConfigError: `out` holds a run that would be lost, or none where one is to be resumed.
+        ConfigError: a value makes no sense, `out` holds a run that would be lost, or none where one is to be resumed.
         DataError: a store is missing or damaged.
         ModelError: the backbone or its weights are missing.
     """
+    check_settings(config)
     last = _check_folder(config.out, config.resume)
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)  # no tips, no device list
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
     teachers = make_teachers(config.distill, config.trainer.progress)
@@ -66,10 +67,7 @@ def fit(config: TrainConfig) -> Path:
     trainer = make_trainer(config.trainer, config.out, data, teachers)
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
-    with warnings.catch_warnings():
-        for message in EXPECTED:
-            warnings.filterwarnings("ignore", message)
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     return config.out / BEST
 
 
@@ -77,10 +75,8 @@ def make_teachers(config: DistillConfig, progress: bool) -> list[Teacher]:
     """The teacher that `config` names, if it names one; `progress` shows a bar while it looks at the photographs.
 
     Raises:
-        ConfigError: its weight is not a share.
         ModelError: its checkpoint is missing or damaged.
     """
-    config.check()
     if config.teacher is None or not config.weight:
         return []
     return [Teacher(load_network(config.teacher), config.weight, progress)]
@@ -103,26 +99,42 @@ def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule, others:
         ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
         EarlyStopping(MONITOR, mode="max", patience=config.patience),
         LearningRateMonitor("step"),
-    ]  # fmt: skip
+    ]
     if config.progress:
         callbacks.append(TQDMProgressBar(refresh_rate=5))
-    return pl.Trainer(
+    return trainer_on(
+        config,
         max_epochs=config.max_epochs,
-        accelerator=config.accelerator,
         devices=config.devices,
         strategy=config.strategy,
-        precision=resolve_precision(config.precision),  # type: ignore[arg-type]
-        accumulate_grad_batches=config.accumulate_grad_batches,
-        gradient_clip_val=config.gradient_clip_val,
         callbacks=callbacks,
         logger=[TensorBoardLogger(out, name="", version=""), CSVLogger(out, name="metrics")],
-        enable_progress_bar=config.progress,
-        enable_model_summary=False,
         log_every_n_steps=10,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # BucketBatches shares the batches itself
-        reload_dataloaders_every_n_epochs=1,  # each epoch has draws of its own
     )
+
+
+def trainer_on(config: RunConfig, **settings: Any) -> pl.Trainer:
+    """A Trainer that runs on what `config` names; `settings` are what else Lightning is told.
+
+    Raises:
+        ConfigError: there is no such device here, or it cannot do what it is asked for.
+    """
+    precision: Any = resolve_precision(config.precision)
+    try:
+        return pl.Trainer(
+            accelerator=config.accelerator,
+            precision=precision,
+            accumulate_grad_batches=config.accumulate_grad_batches,
+            gradient_clip_val=config.gradient_clip_val,
+            enable_progress_bar=config.progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # BucketBatches shares the batches itself
+            reload_dataloaders_every_n_epochs=1,  # each epoch has draws of its own
+            **settings,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(f"trainer: {one_line(error)}") from error
 
 
 def resolve_precision(precision: str) -> str:
@@ -142,12 +154,15 @@ def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
         raise ConfigError(
             f"checkpoint={checkpoint}: its backbone is {came.name}, the configuration's {asked.name}: set model=..."
         )
+    for key in FIXED:
+        settled, wanted = (attrgetter(key)(m) for m in (network.config, model))
+        expect(settled == wanted, f"model.{key}", f"{shown(settled)}, as checkpoint={checkpoint} has it", wanted)
     set_activation(network.backbone, asked.activation)
     leave_out(network.backbone, asked.skip)
     backbone = replace(came, activation=asked.activation or came.activation, skip=[*came.skip, *asked.skip])
     if asked.skip:
         build_backbone(replace(backbone, weights=RANDOM))  # unpruned, as it will be when the checkpoint is loaded
-    network.config = replace(network.config, input=model.input, backbone=backbone)
+    network.config = replace(network.config, name=model.name, input=model.input, backbone=backbone)
     return network.train()
 
 

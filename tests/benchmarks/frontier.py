@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
-from frontier_picture import NAMES, UNPRUNED, draw
+from frontier_picture import NAMES, UNPRUNED, draw, title_of
 from numpy.typing import NDArray
 
 from gaze import metrics
@@ -161,7 +161,8 @@ def collect(stores: Path, out: Path, split: str) -> list[dict[str, Any]]:
             return judge(predictor(session, rule.longer_side, rule.multiple))
 
         scores = cached(path.with_suffix(f".{split}.json"), [path], scored)
-        rows.append({"base": point.base, "criterion": point.criterion, "budget": point.budget,
+        network = load_network(point.checkpoint).config.name
+        rows.append({"base": point.base, "network": network, "criterion": point.criterion, "budget": point.budget,
                      "met": point.facts["met"], **times[point.key], **scores})  # fmt: skip
         print(f"{point.key}: {rows[-1]['ms']:.1f} ms, NSS {rows[-1]['nss']:.3f}", flush=True)
     return rows
@@ -172,13 +173,14 @@ def markdown(rows: list[dict[str, Any]], split: str) -> str:
     parts = []
     budgets = sorted({row["budget"] for row in rows if row["criterion"] != UNPRUNED}, reverse=True)
     for base in dict.fromkeys(row["base"] for row in rows):
-        own = {(row["criterion"], row["budget"]): row for row in rows if row["base"] == base}
+        of_base = [row for row in rows if row["base"] == base]
+        own = {(row["criterion"], row["budget"]): row for row in of_base}
         whole = own.pop((UNPRUNED, 1.0))
         lines = [["", *(f"budget {budget:g}" for budget in budgets)], ["---", *["---:"] * len(budgets)]]
         for criterion in sorted({criterion for criterion, _ in own}, key=list(NAMES).index):
             lines.append([NAMES[criterion], *(cell(own.get((criterion, budget))) for budget in budgets)])
         table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        parts.append(f"**{base}**, unpruned: {cell(whole)}\n\n{table}\n")
+        parts.append(f"**{title_of(of_base)}**, unpruned: {cell(whole)}\n\n{table}\n")
     note = (f"Each cell: median ms of one image of {SIZE[1]}x{SIZE[0]} (ratio to the unpruned network), then NSS and "
             f"IG (bits per fixation over the center bias) on OSIE {split}. \\*: the budget was not met.")  # fmt: skip
     return "\n".join([*parts, note, ""])

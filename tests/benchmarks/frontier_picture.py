@@ -32,6 +32,14 @@ STYLES = {  # colours of Okabe and Ito, told apart by those who see red and gree
     "magnitude": ("#CC79A7", "v", "--"),
     "random": ("#777777", "x", ":"),
 }
+NETWORKS = {  # by their names in gaze/conf/model, as the papers and the documentation write them
+    "deepgaze2": "DeepGaze II",
+    "densegaze": "DenseGaze-121",
+    "densegaze169": "DenseGaze-169",
+    "fastgaze": "FastGaze",
+    "mobilegaze": "MobileGaze",
+    "mobileonegaze": "MobileOneGaze",
+}
 METRICS = {"nss": "NSS", "information_gain": "information gain, bits per fixation"}
 
 
@@ -44,7 +52,7 @@ def draw(rows: list[dict[str, Any]], split: str) -> bytes:
         own = [row for row in rows if row["base"] == base]
         for (metric, title), axes in zip(METRICS.items(), line, strict=True):
             _panel(axes, own, metric)
-            axes.set_title(base, loc="left", fontweight="bold")
+            axes.set_title(title_of(own), loc="left", fontweight="bold")
             axes.set_ylabel(f"{title}, OSIE {split}")
     handles = {text: handle for axes in panels.flat
                for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
@@ -53,6 +61,11 @@ def draw(rows: list[dict[str, Any]], split: str) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()
+
+
+def title_of(rows: list[dict[str, Any]]) -> str:
+    """The name of the network that the rows of a base are about."""
+    return NETWORKS.get(rows[0]["network"], rows[0]["network"])
 
 
 def _panel(axes: Axes, rows: list[dict[str, Any]], metric: str) -> None:

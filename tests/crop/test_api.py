@@ -1,12 +1,14 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, JpegImagePlugin
 
 import gaze
+from gaze.crop.cli import main
 from gaze.predictor import Predictor
 
 
@@ -26,8 +28,8 @@ def test_path_picture_and_array_give_the_same_crop(draw: Callable[..., Path], pr
     assert 1 >= crops[0].score > crops[0].center_score > 0
 
 
-@pytest.mark.parametrize("ratio", ["3:2", 1.5, gaze.AspectRatio(3, 2)])
-def test_ratio_is_text_number_or_ratio(predictor: Predictor, ratio: str | float | gaze.AspectRatio):
+@pytest.mark.parametrize("ratio", ["3:2", "3x2", "3/2", 1.5, (3, 2), gaze.AspectRatio(3, 2)])
+def test_ratio_is_text_number_pair_or_ratio(predictor: Predictor, ratio: Any):
     crop = gaze.crop(np.zeros((60, 60, 3), np.uint8), ratio, predictor)
     assert crop.box == gaze.Box(0, 10, 60, 40)
     assert crop.score == crop.center_score == pytest.approx(2 / 3)
@@ -67,6 +69,106 @@ def test_focus_is_in_pixels_and_overrides_what_draws_the_eye(draw: Callable[...,
     pair = gaze.crop(photo, "1:1", predictor, focus=[gaze.Point(150, 10), gaze.Point(350, 390)], threshold=1)
     assert pair.box.left + 200 == pytest.approx(250, abs=20)
     assert gaze.crop(photo, "1:1", predictor, focus=gaze.Point(250, 100), focus_weight=0).box.left > 600
+
+
+def test_focus_is_in_shares_too(draw: Callable[..., Path], predictor: Predictor):
+    photo = draw("a.png", size=(1200, 400), x=0.8)
+    expected = gaze.crop(photo, "1:1", predictor, focus=gaze.Point(240, 100))
+    for focus in ("20%,25%", ("20%", "25%"), ["20%,25%"], (240, 100), "240,100"):
+        assert gaze.crop(photo, "1:1", predictor, focus=focus) == expected  # type: ignore[arg-type]
+
+
+def test_original_is_the_whole_photo_until_it_is_zoomed(draw: Callable[..., Path], predictor: Predictor):
+    photo = draw("a.png", size=(90, 61))
+    assert gaze.crop(photo, "original", predictor).box == gaze.Box(0, 0, 90, 61)
+    assert gaze.crop(photo, "original", predictor, zoom=2).box.size == gaze.Size(45, 30)
+
+
+def test_pillow_cuts_out_the_box(draw: Callable[..., Path], predictor: Predictor):
+    with Image.open(draw("a.png")) as image:
+        crop = gaze.crop(image, "1:1", predictor)
+        assert image.crop(crop.box.bbox).tobytes() == gaze.thumbnail(image, None, "1:1", predictor).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio", "expected"),
+    [
+        (None, None, (160, 160)),
+        (None, "original", (240, 160)),
+        ((80, 60), None, (80, 60)),
+        ("80x60", "1:1", (60, 60)),
+        (80, None, (80, 80)),
+        (80, (16, 9), (80, 45)),
+        ("x45", "16/9", (80, 45)),
+        ((None, 90), 2, (180, 90)),
+        (gaze.Size(800, 600), None, (213, 160)),
+    ],
+)
+def test_thumbnail_has_the_sizes_of_the_command_line(
+    draw: Callable[..., Path], predictor: Predictor, size: Any, ratio: Any, expected: tuple[int, int]
+):
+    assert gaze.thumbnail(draw("a.jpg"), size, ratio, predictor).size == expected
+
+
+def test_thumbnail_is_what_the_command_line_writes(draw: Callable[..., Path], predictor: Predictor, bright_model: Path):
+    photo = draw("a.png", size=(900, 600), x=0.7)
+    arguments = ["--size", "200", "--ratio", "4:5", "--zoom", "1-2", "--focus", "30%,40%", "--focus-weight", "0.4"]
+    assert main([str(photo), *arguments, "--model", str(bright_model)]) == 0
+    thumbnail = gaze.thumbnail(photo, 200, (4, 5), predictor, zoom=(1, 2), focus="30%,40%", focus_weight=0.4)
+    with Image.open(photo.with_name("a_4x5.png")) as written:
+        assert (written.mode, written.tobytes()) == (thumbnail.mode, thumbnail.tobytes())
+
+
+def test_thumbnail_takes_what_crop_takes_and_stands_upright(draw: Callable[..., Path], predictor: Predictor):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter: the spot on the right is at the bottom of the upright photo
+    photo = draw("a.png", exif=exif)
+    with Image.open(photo) as image:
+        upright = ImageOps.exif_transpose(image)
+        before = image.tobytes()
+        sources = [photo, str(photo), photo.read_bytes(), image, upright, np.asarray(upright)]
+        shown = [gaze.thumbnail(source, None, "1:1", predictor) for source in sources]
+        assert image.tobytes() == before
+    assert shown[0].size == (160, 160)
+    assert np.asarray(shown[0])[-10:].mean() < 100  # the box lies where the spot is whole
+    assert np.asarray(shown[0]).max() == 255
+    assert len({picture.tobytes() for picture in shown}) == 1
+
+
+def test_thumbnail_decodes_once_and_a_jpeg_reduced(
+    draw: Callable[..., Path], predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+):
+    photo, decoded = draw("a.jpg", size=(2400, 1600)), []
+    load = JpegImagePlugin.JpegImageFile.load
+
+    def note(image: JpegImagePlugin.JpegImageFile) -> object:
+        decoded.extend([image.size] if image.tile else [])
+        return load(image)
+
+    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "load", note)
+    assert gaze.thumbnail(photo, 100, None, predictor).size == (100, 100)
+    assert decoded == [(600, 400)]
+
+
+def test_thumbnail_keeps_transparency_fills_and_enlarges(predictor: Predictor):
+    clear = Image.new("RGBA", (60, 40), (255, 0, 0, 99))
+    assert gaze.thumbnail(clear, 20, None, predictor).getpixel((0, 0)) == (255, 0, 0, 99)
+    assert gaze.thumbnail(clear, 80, None, predictor, upscale=True).size == (80, 80)
+    assert gaze.thumbnail(clear.convert("RGB"), 80, None, predictor, fill="#00ff00").getpixel((1, 1)) == (0, 255, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"size": "wide"}, "^size: expected"),
+        ({"ratio": "wide"}, "^ratio: expected"),
+        ({"fill": "blurple"}, "^fill: expected a color such as white"),
+        ({"focus": "300,10"}, "^focus 300,10: lies outside the photo of 60x40"),
+    ],
+)
+def test_thumbnail_names_what_is_wrong(predictor: Predictor, arguments: dict[str, Any], error: str):
+    with pytest.raises(gaze.ConfigError, match=error):
+        gaze.thumbnail(np.zeros((40, 60, 3), np.uint8), predictor=predictor, **arguments)
 
 
 def test_settings_reach_the_choice(draw: Callable[..., Path], predictor: Predictor):

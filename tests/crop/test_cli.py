@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from PIL import Image
 
 import gaze
 from gaze.crop.cli import main
+from gaze.crop.options import parse, parser
 from gaze.predictor import Predictor
 
 Crop = Callable[..., int]
@@ -65,9 +68,151 @@ def test_photo_itself_is_never_overwritten(
     link = photo.with_name("link.jpg")
     link.symlink_to(photo)
     for output in (photo, link):
-        assert crop(photo, output, *extra) == 1
+        assert crop(photo, "--out", output, *extra) == 1
         assert "the photo itself is never overwritten" in capsys.readouterr().err
     assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("extra", [[], ["--overwrite"]])
+@pytest.mark.parametrize("name", ["b.jpg", "b.HEIC", "b.png"])
+def test_photo_that_exists_is_no_output(
+    crop: Crop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw: Draw, capsys: pytest.CaptureFixture[str],
+    name: str, extra: list[str],
+):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    draw("a.jpg")
+    Path(name).write_bytes(b"precious")
+    with pytest.raises(SystemExit) as raised:
+        crop("a.jpg", name, *extra)
+    assert raised.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"{name}: is a photo that exists" in error
+    assert f"--out FOLDER crops both, --out {name} writes there" in error
+    assert Path(name).read_bytes() == b"precious"
+
+
+def test_out_says_which_file_is_replaced(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str]):
+    photo, other = draw("a.jpg"), draw("b.jpg")
+    assert crop(photo, "--out", other) == 1
+    assert "b.jpg exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert crop(photo, "--out", other, "--overwrite") == 0
+    assert load(other).size == (160, 160)
+
+
+@pytest.mark.parametrize("out", [["out/"], ["--out", "out"], ["--out", "out/"], ["--out", "out.jpgs"]])
+def test_several_photos_go_into_one_folder(
+    crop: Crop, draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    out: list[str],
+):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "x/b.jpg", "y/c.png"):
+        draw(name)
+    Path("broken.jpg").write_bytes(b"no photo")
+    assert crop("--jobs", "2", "a.jpg", "x/b.jpg", "./a.jpg", "broken.jpg", "y/c.png", "gone.jpg", *out) == 1
+    printed, err = capsys.readouterr()
+    folder = tmp_path / out[-1]
+    thumbnails = ["a_1x1.jpg", "b_1x1.jpg", "c_1x1.png"]
+    assert sorted(printed.splitlines()) == [str(folder / name) for name in thumbnails]
+    assert listing(folder) == [*thumbnails, "gaze-manifest.jsonl"]
+    assert "broken.jpg: not an image" in err
+    assert "gone.jpg: cannot be read (No such file" in err
+    assert "5 photos: 3 cropped, 2 failed\n" in err
+    assert crop("a.jpg", "x/b.jpg", "broken.jpg", "y/c.png", "gone.jpg", *out) == 1
+    assert "5 photos: 0 cropped, 3 done before, 2 failed\n" in capsys.readouterr().err
+
+
+def test_several_photos_are_cropped_beside_themselves(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photos = [draw(name) for name in ("p/a.jpg", "p/x/a.jpg", "q/a.jpg")]
+    (tmp_path / "linked").symlink_to(tmp_path / "q")
+    photos[2] = tmp_path / "linked" / "a.jpg"
+    assert crop(*photos, "--heatmap", "--template", "small/{stem}{ext}") == 0
+    made = [f"{folder}/{name}" for folder in ("p", "p/x", "q") for name in ("a_heatmap.jpg", "small/a.jpg")]
+    assert listing(tmp_path) == sorted([*made, "p/a.jpg", "p/x/a.jpg", "q/a.jpg"])
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(str(tmp_path / name) for name in made)
+
+
+def test_json_of_several_photos_has_whole_paths(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photos = [draw("x/a.jpg"), draw("y/b.jpg"), tmp_path / "gone.jpg"]
+    assert crop(*photos, "--json", "--out", tmp_path / "out") == 1
+    records = {record["input"]: record for record in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert set(records) == set(map(str, photos))
+    made = records[str(photos[1])]["crops"][0]["output"]["path"]
+    assert made == str(tmp_path / "out" / "b_1x1.jpg")
+    assert "No such file" in records[str(photos[2])]["error"]
+
+
+@pytest.mark.parametrize("extra", [[], ["--overwrite"]])
+def test_several_photos_of_one_name_do_not_replace_each_other(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str], extra: list[str]
+):
+    photos = [draw("x/a.jpg"), draw("y/a.jpg", size=(100, 50))]
+    assert crop(*photos, "--out", tmp_path / "out", *extra) == 1
+    assert re.search(r"a_1x1\.jpg (was already written|exists already)", capsys.readouterr().err)
+    assert load(tmp_path / "out" / "a_1x1.jpg").size in ((160, 160), (50, 50))
+
+
+def test_no_photo_of_several_is_overwritten_by_another(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str]):
+    photos = [draw("x/a.jpg"), draw("y/a.jpg")]
+    before = [photo.read_bytes() for photo in photos]
+    assert crop(*photos, "--out", photos[1].parent, "--template", "{stem}{ext}", "--overwrite") == 1
+    assert [photo.read_bytes() for photo in photos] == before
+    err = capsys.readouterr().err
+    assert "a.jpg is another photo, and none is ever overwritten" in err
+    assert "the photo itself is never overwritten" in err
+
+
+def test_report_and_focus_file_of_several_photos(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photos = [draw("x/a.jpg"), draw("x/b.jpg")]
+    (tmp_path / "focus.csv").write_text("b.jpg,5%,50%\n")
+    assert (
+        crop(
+            *photos,
+            "--out",
+            tmp_path,
+            "--report",
+            tmp_path / "r.html",
+            "--focus-file",
+            tmp_path / "focus.csv",
+            "--json",
+        )
+        == 0
+    )
+    boxes = {
+        record["input"]: record["crops"][0]["box"] for record in map(json.loads, capsys.readouterr().out.splitlines())
+    }
+    assert boxes[str(photos[0])]["left"] > 45
+    assert boxes[str(photos[1])]["left"] == 0
+    page = (tmp_path / "r.html").read_text()
+    assert '"href":"x/a.jpg"' in page
+    assert '"href":"a_1x1.jpg"' in page
+
+
+def test_paths_end_with_a_nul_where_asked(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    photo = draw("a\nb.jpg")
+    assert crop(photo, "--ratio", "1:1", "--ratio", "2", "--print0") == 0
+    assert capsys.readouterr().out == f"{tmp_path}/a\nb_1x1.jpg\0{tmp_path}/a\nb_2x1.jpg\0"
+    assert crop(tmp_path, tmp_path / "out", "--include", "a?b.jpg", "--print0") == 0
+    assert capsys.readouterr().out == f"{tmp_path}/out/a\nb_1x1.jpg\0"
+
+
+def test_options_may_stand_among_paths(crop: Crop, draw: Draw, tmp_path: Path):
+    photo = draw("a.jpg")
+    assert crop(photo, "--size", "80", tmp_path / "b.jpg", "--quiet") == 0
+    assert load(tmp_path / "b.jpg").size == (80, 80)
+
+
+@pytest.mark.parametrize(
+    ("before", "paths"),
+    [("", []), ("--size 40", []), ("b.jpg", ["b.jpg"]), ("b.jpg --size 40 c.jpg", ["b.jpg", "c.jpg"])],
+)
+def test_after_two_dashes_all_are_paths(before: str, paths: list[str]):
+    assert parse([*before.split(), "--", "-a.jpg", "--size"]).paths == [*paths, "-a.jpg", "--size"]
 
 
 def test_several_ratios(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[str]):
@@ -85,6 +230,11 @@ def test_several_ratios(crop: Crop, draw: Draw, capsys: pytest.CaptureFixture[st
         (["--size", "80x60"], "photo_80x60.jpg", (80, 60)),
         (["--size", "80x80", "--ratio", "16:9"], "photo_16x9.jpg", (80, 45)),
         (["--size", "80x80", "--ratio", "1:2"], "photo_1x2.jpg", (40, 80)),
+        (["--size", "80"], "photo_80x80.jpg", (80, 80)),
+        (["--size", "x80", "--ratio", "16x9"], "photo_16x9.jpg", (142, 80)),
+        (["--size", "80", "--ratio", "16/9"], "photo_16x9.jpg", (80, 45)),
+        (["--ratio", "original"], "photo_original.jpg", (240, 160)),
+        (["--ratio", "original", "--size", "60"], "photo_original.jpg", (60, 40)),
         (["--size", "800x600"], "photo_800x600.jpg", (213, 160)),
         (["--size", "400x300", "--upscale"], "photo_400x300.jpg", (400, 300)),
         (["--size", "400x400", "--fill", "white"], "photo_400x400.jpg", (400, 400)),
@@ -181,6 +331,23 @@ def test_two_photos_of_one_name_do_not_replace_each_other(
     assert load(tmp_path / "photos" / "thumbnails" / "a_1x1.png").size == (160, 160)
 
 
+def test_palette_of_a_png_is_kept(crop: Crop, draw: Draw):
+    photo = draw("a.png")
+    load(photo).quantize(16).save(photo)
+    for options in ([], ["--size", "50"]):
+        assert crop(photo, *options, "--overwrite") == 0
+    thumbnails = [load(photo.with_name(name)) for name in ("a_1x1.png", "a_50x50.png")]
+    assert [(picture.mode, picture.size) for picture in thumbnails] == [("P", (160, 160)), ("P", (50, 50))]
+
+
+def test_mpo_of_a_folder_is_a_photo(crop: Crop, draw: Draw, tmp_path: Path):
+    photo = draw("photos/a.jpg")
+    load(photo).save(tmp_path / "photos" / "b.MPO", save_all=True, append_images=[load(photo)])
+    assert crop(tmp_path / "photos", tmp_path / "out") == 0
+    assert listing(tmp_path / "out") == ["a_1x1.jpg", "b_1x1.jpg", "gaze-manifest.jsonl"]
+    assert load(tmp_path / "out" / "b_1x1.jpg").format == "JPEG"
+
+
 def test_transparency_and_suffix_are_kept(crop: Crop, tmp_path: Path):
     Image.new("RGBA", (60, 40), (255, 0, 0, 99)).save(tmp_path / "a.png")
     assert crop(tmp_path / "a.png") == 0
@@ -188,9 +355,20 @@ def test_transparency_and_suffix_are_kept(crop: Crop, tmp_path: Path):
     assert (thumbnail.mode, thumbnail.getpixel((0, 0))) == ("RGBA", (255, 0, 0, 99))
 
 
-def test_empty_folder_is_no_failure(crop: Crop, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert crop(tmp_path) == 0
-    assert capsys.readouterr().err.endswith("0 photos: 0 cropped, 0 failed\n")
+@pytest.mark.parametrize("options", [[], ["--quiet"], ["--include", "*.gif"], ["--exclude", "*"], ["--json"]])
+def test_folder_without_a_photo_is_told_and_exit_code_1(
+    crop: Crop, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+):
+    (tmp_path / "notes.txt").touch()
+    assert crop(tmp_path, *options) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[0]) == ("", f"gaze.crop: {tmp_path}: no photo found")
+    assert listing(tmp_path) == ["notes.txt"]
+
+
+def test_shard_without_a_photo_is_done(crop: Crop, draw: Draw, tmp_path: Path):
+    draw("a.jpg")
+    assert sorted(crop(tmp_path, tmp_path / "out", "--shard", f"{i}/2") for i in (1, 2)) == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +411,7 @@ def test_what_nobody_foresaw_is_one_line_too(
     [
         ([], "required: PHOTO"),
         (["a.jpg", "--ratio", "0:1"], "argument --ratio: ratio: expected"),
-        (["a.jpg", "--size", "400"], "argument --size: size: expected WIDTHxHEIGHT"),
+        (["a.jpg", "--size", "400:300"], "argument --size: size: expected WIDTHxHEIGHT"),
         (["a.jpg", "--speed", "9"], "unrecognized arguments: --speed"),
         (["a.jpg", "--zoom", "0.5"], "zoom: expected a number from 1 to 100"),
         (["a.jpg", "--padding", "120%"], "padding: expected a share from 0 to 1"),
@@ -243,13 +421,22 @@ def test_what_nobody_foresaw_is_one_line_too(
         (["a.jpg", "--candidates", "0"], "candidates: expected a whole number, 1 or more"),
         (["a.jpg", "--quality", "101"], "quality: expected a whole number, 1 to 100"),
         (["a.jpg", "--format", "bmp"], "--format bmp: "),
-        (["a.jpg", "--fill", "blurple"], "--fill: expected a colour"),
+        (["a.jpg", "--fill", "blurple"], "fill: expected a color"),
         (["a.jpg", "--keep", "0.5"], "--keep: shows more than the ratio holds, so it needs --fill"),
         (["a.jpg", "--template", "{stem}{exp}"], "{exp} is unknown"),
         (["folder", "--shard", "3/2"], "shard: expected I/N"),
         (["a.jpg", "--report", "r.html"], "--report: expected a folder of photos"),
         (["a.jpg", "-", "--json"], "standard output holds one thumbnail and nothing else"),
-        (["-", "b.jpg"], "goes to standard output"),
+        (["a.jpg", "b.jpg", "-"], "-: expected a file, as a pipe is read by itself"),
+        (["a.jpg", "b.jpg", "--out", "-"], "output -: expected a folder, as there are several photos"),
+        (["a.jpg", "b.jpg", "--out", "c.png"], "output c.png: expected a folder, as there are several photos"),
+        (["a.jpg", "b.jpg", "--out", "file"], "output file: expected a folder, as there are several photos"),
+        (["a.jpg", "b.jpg", "thumbs"], "thumbs: is neither a photo nor a folder that exists; a new folder ends in /"),
+        (["a.jpg", "folder", "b.jpg"], "folder: is a folder among several photos"),
+        (["a.jpg", "s3://b/c.jpg", "folder"], "s3://b/c.jpg: expected paths of photos"),
+        (["a.jpg", "b.jpg", "folder", "--engine", "ray"], "--engine ray: expected one folder"),
+        (["a.jpg", "--print0", "--json"], "--print0: separates paths"),
+        (["a.jpg", "--print0", "--quiet"], "--print0: separates paths"),
         (["folder", "-"], "expected a folder, as the photos come from one"),
         (["folder", "-", "--fail-fast", "--overwrite"], "expected a folder, as the photos come from one"),
         (["a.jpg", "b.txt"], "output b.txt: .txt: gaze writes .jpg .png"),
@@ -317,6 +504,27 @@ def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]):
         assert code in out
 
 
+def shown(option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a help prints in a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as raised:
+        main([option])
+    assert raised.value.code == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_help_is_one_page_of_daily_use_and_help_all_shows_every_option(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    daily, every = (shown(option, capsys, monkeypatch) for option in ("--help", "--help-all"))
+    assert len(daily) <= 50
+    assert max(map(len, [*daily, *every])) <= 80
+    named = [set(re.findall(r"^ +(?:-h, )?(--[\w-]+)", "\n".join(page), re.M)) for page in (daily, every)]
+    assert named[1] == {action.option_strings[-1] for action in parser()._actions if action.option_strings}
+    assert {"--size", "--ratio", "--out", "--help-all"} < named[0] < named[1]
+    assert not named[0] & {"--chroma", "--shard", "--max-bytes"}
+
+
 def modules_after(code: str) -> set[str]:
     """What a new interpreter has loaded at the end."""
     command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules, sep='\\n', file=sys.stderr)"]
@@ -324,8 +532,9 @@ def modules_after(code: str) -> set[str]:
     return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr.split())
 
 
-def test_help_and_a_wrong_option_load_nothing_that_predicts():
-    code = "from gaze.crop.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+@pytest.mark.parametrize("arguments", ["--help", "--help-all", "--version", "a.jpg --speed 9"])
+def test_help_and_a_wrong_option_load_nothing_that_predicts(arguments: str):
+    code = f"from gaze.crop.cli import main\ntry: main({arguments.split()})\nexcept SystemExit: pass"
     assert modules_after(code) & {"numpy", "cv2", "PIL", "onnxruntime", "gaze.crop.run"} == set()
 
 
@@ -445,3 +654,45 @@ def test_pipe(draw: Draw, bright_model: Path):
     assert (result.returncode, result.stdout) == (1, b"")
     assert result.stderr.startswith(b"gaze.crop: ")
     assert result.stderr.count(b"\n") == 1
+
+
+@pytest.fixture
+def piped(bright_model: Path) -> Callable[..., "subprocess.CompletedProcess[bytes]"]:
+    """Runs the command as a process with bytes in a pipe at its standard input."""
+
+    def run(content: bytes, *arguments: object) -> "subprocess.CompletedProcess[bytes]":
+        command = [sys.executable, "-m", "gaze.crop", *map(str, arguments), "--model", str(bright_model)]
+        environment = os.environ | {"PYTHONPATH": str(Path(gaze.__file__).parents[1])}
+        return subprocess.run(command, input=content, env=environment, capture_output=True, check=False)
+
+    return run
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="a system without /dev/stdin")
+@pytest.mark.parametrize("source", ["/dev/stdin", "-"])
+def test_standard_input_by_any_name(draw: Draw, tmp_path: Path, piped: Callable[..., Any], source: str):
+    content = draw("photo.png").read_bytes()
+    result = piped(content, source, "--size", "64")
+    assert (result.returncode, result.stderr) == (0, b"")
+    with Image.open(io.BytesIO(result.stdout)) as image:
+        assert (image.format, image.size) == ("PNG", (64, 64))
+    result = piped(content, source, tmp_path / "thumb.jpg", "--json")
+    assert json.loads(result.stdout)["input"] == "/dev/stdin"
+    assert load(tmp_path / "thumb.jpg").size == (160, 160)
+    assert piped(content, source, tmp_path / "folder").returncode == 0
+    assert listing(tmp_path / "folder") == ["stdin_1x1.png"]
+    for output in ([], [tmp_path / "none.jpg"]):
+        result = piped(content, source, *output, "--max-bytes", "100")
+        assert (result.returncode, result.stdout) == (1, b"")
+        assert result.stderr == f"gaze.crop: {source}: more than 100 bytes\n".encode()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_named_pipe_is_read_to_its_end(draw: Draw, tmp_path: Path, crop: Crop):
+    content, pipe = draw("photo.png").read_bytes(), tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[content])
+    writer.start()
+    assert crop(pipe, tmp_path / "thumb.png") == 0
+    writer.join()
+    assert load(tmp_path / "thumb.png").size == (160, 160)

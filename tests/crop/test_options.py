@@ -53,6 +53,7 @@ CASES = [
     Case("--overwrite", of="photo folder", taken=True),
     Case("--json", of="photo folder"),
     Case("--quiet", of="photo folder"),
+    Case("--print0", of="photo folder"),
     Case("--max-pixels 100"),
     Case("--max-bytes 100"),
     Case("--report r.html", of="folder"),
@@ -68,6 +69,8 @@ CASES = [
 ]
 ELSEWHERE = {
     "--help",
+    "--help-all",
+    "--out",  # of which test_paths tells
     "--version",
     "--model",  # which every test here gives
     "--timeout",  # of a photo of a folder
@@ -164,6 +167,27 @@ def test_what_would_do_nothing_is_refused_by_name(
 def test_of_a_folder_none_is_refused(crop: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, case: Case):
     monkeypatch.setattr("gaze.crop.run.run_folder", lambda *_: 0)
     assert crop(".", "../out", f"{case.beside} {case.option}")[0] == 0
+
+
+OF_A_FOLDER = {"--include", "--exclude", "--follow-symlinks", "--shard", "--engine"}
+"""Options of which photos that are named one by one make no use."""
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.option != "--frames all"], ids=lambda case: case.option
+)
+def test_of_several_photos_only_those_are_refused_that_choose_them(
+    crop: Callable[..., Outcome], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, case: Case
+):
+    monkeypatch.setattr("gaze.crop.run.run_folder", lambda *_: 0)
+    options = f"--out ../out {case.beside} {case.option}"
+    if case.option.split()[0] not in OF_A_FOLDER:
+        assert crop("photo.jpg", "moving.gif", options)[0] == 0
+        return
+    with pytest.raises(SystemExit) as raised:
+        crop("photo.jpg", "moving.gif", options)
+    assert raised.value.code == 2
+    assert case.option.split()[0] in capsys.readouterr().err
 
 
 def test_a_row_of_the_focus_file_counts_for_a_photo_that_goes_to_a_pipe(crop: Callable[..., Outcome]):

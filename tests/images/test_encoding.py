@@ -2,11 +2,11 @@ import io
 
 import numpy as np
 import pytest
-from pictures import AVIF, corners
+from pictures import AVIF, corners, stored
 from PIL import Image, JpegImagePlugin
 
 from gaze.errors import ImageError
-from gaze.images import Encoding, encode
+from gaze.images import Encoding, encode, open_photo
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
@@ -63,3 +63,39 @@ def test_settings_that_a_format_does_not_know_do_no_harm(kind: str):
 def test_picture_too_large_for_its_format_is_an_error():
     with pytest.raises(ImageError, match="cannot encode 70000x1 as JPEG"):
         encode(Image.new("L", (70000, 1)), "JPEG")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_png_of_a_palette_keeps_one_and_all_its_colours(mode: str):
+    source = corners(mode).quantize(200, Image.Quantize.FASTOCTREE)
+    photo = open_photo(stored(source, "PNG"))
+    assert photo.indexed
+    reopened = Image.open(io.BytesIO(encode(photo.image, "PNG", photo=photo)))
+    assert (reopened.mode, photo.image.mode) == ("P", mode)
+    assert reopened.convert(mode).tobytes() == photo.image.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_that_scaling_made_are_kept_nearly_and_in_a_smaller_file(mode: str):
+    lines = Image.effect_mandelbrot((600, 600), (-2, -1.5, 1, 1.5), 40).convert("RGB")
+    source = Image.merge("RGB", (lines.getchannel(0), lines.getchannel(1).rotate(90), lines.getchannel(2).rotate(180)))
+    source = source.convert(mode).quantize(8, Image.Quantize.FASTOCTREE)
+    if mode == "RGBA":
+        source.info["transparency"] = bytes(range(255, 247, -1))
+    photo = open_photo(stored(source, "PNG"))
+    small = photo.image.resize((200, 200))
+    assert small.getcolors(256) is None
+    content = encode(small, "PNG", photo=photo)
+    reopened = Image.open(io.BytesIO(content))
+    assert reopened.mode == "P"
+    assert np.abs(np.asarray(reopened.convert(mode)).astype(int) - np.asarray(small)).mean() < 6
+    assert len(content) < 0.8 * len(encode(small, "PNG"))
+
+
+def test_only_a_png_of_a_palette_has_one():
+    photo = open_photo(stored(corners(), "PNG"))
+    assert not photo.indexed
+    assert Image.open(io.BytesIO(encode(photo.image, "PNG", photo=photo))).mode == "RGB"
+    indexed = open_photo(stored(corners().quantize(4), "PNG"))
+    assert Image.open(io.BytesIO(encode(indexed.image, "TIFF", photo=indexed))).mode == "RGB"
+    assert Image.open(io.BytesIO(encode(indexed.image.convert("L"), "PNG", photo=indexed))).mode == "L"

@@ -10,6 +10,7 @@ from pictures import corners, stored
 from PIL import Image
 
 from gaze.errors import ConfigError, ImageError
+from gaze.geometry import Size
 from gaze.images import SUFFIXES, WRITTEN, Encoding, decode, open_photo, output_format, output_suffix
 from gaze.images.formats import readable
 
@@ -23,6 +24,17 @@ def test_output_keeps_format_and_suffix_where_it_can(kind: str, suffix: str, exp
     assert output_suffix(photo, suffix) == expected
     assert output_format(expected) == (kind if kind in WRITTEN else "PNG")
     assert output_suffix(photo, suffix, Encoding("WEBP")) == ".webp"
+
+
+def test_mpo_is_the_first_of_its_jpegs():
+    other = Image.new("RGB", (48, 32))
+    photo = open_photo(stored(corners(), "MPO", save_all=True, append_images=[other]), frames=None)
+    assert (photo.format, photo.size, len(photo.frames)) == ("JPEG", Size(48, 32), 1)
+    assert photo.image.getpixel((40, 28))[0] > 150
+    assert output_suffix(photo, ".MPO") == ".jpg"
+    assert ".mpo" in {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
+    with pytest.raises(ImageError, match=r"^\.mpo: gaze writes"):
+        output_format(".mpo")
 
 
 def test_suffix_that_is_not_written_is_refused_with_the_choice():
@@ -82,11 +94,11 @@ def test_what_is_no_image_is_named(tmp_path: Path, words: str):
 def test_a_message_names_what_can_be_read_here(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setattr("PIL.Image.SAVE", {kind: None for kind in SUFFIXES if kind != "HEIF"})
-    with pytest.raises(ImageError, match=r"gaze reads JPEG PNG GIF BMP PPM WEBP TIFF AVIF$"):
+    with pytest.raises(ImageError, match=r"gaze reads JPEG PNG GIF BMP PPM WEBP TIFF AVIF MPO$"):
         decode(OTHERS["a text"])
     monkeypatch.setattr("gaze.images.formats.find_spec", lambda name: name == "pillow_heif")
     monkeypatch.delitem(Image.SAVE, "AVIF")
-    with pytest.raises(ImageError, match=r"gaze reads JPEG PNG GIF BMP PPM WEBP TIFF HEIF$"):
+    with pytest.raises(ImageError, match=r"gaze reads JPEG PNG GIF BMP PPM WEBP TIFF MPO HEIF$"):
         decode(b"\x01\x02\x03\x04")
 
 

@@ -143,7 +143,7 @@ def test_relu_takes_the_place_of_smooth_activations_and_leaves_the_gates(name, g
 
 
 def test_another_activation_is_refused():
-    with pytest.raises(ConfigError, match=r"model\.backbone\.activation=elu: expected relu or null"):
+    with pytest.raises(ConfigError, match=r"model\.backbone\.activation: expected relu or null, got 'elu'"):
         build_backbone(config(activation="elu"))
 
 

@@ -34,7 +34,7 @@ def test_one_image_does_not_change_another(network):
 
 def test_readout_and_center_bias_that_cannot_be_are_named(network):
     config = network.config
-    with pytest.raises(ConfigError, match=r"model\.readout\.channels=\[16, 2\]: the last must be 1"):
+    with pytest.raises(ConfigError, match=r"model\.readout\.channels: expected .* the last is 1, .*, got \[16, 2\]"):
         build_network(replace(config, readout=replace(config.readout, channels=[16, 2])))
-    with pytest.raises(ConfigError, match=r"model\.finalizer\.center_bias=\[12\]"):
+    with pytest.raises(ConfigError, match=r"model\.finalizer\.center_bias: expected \[rows, columns\], .*, got \[12\]"):
         build_network(replace(config, finalizer=replace(config.finalizer, center_bias=[12])))

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from gaze.pruning import pictures
 from gaze.pruning.alternation import alternation
+from gaze.pruning.methods.removal_log import Removal
 from gaze.pruning.pictures import draw_predicted, draw_time_loss, draw_widths, short_names
-from gaze.pruning.removal_log import Removal
 
 
 def removals(count: int) -> list[Removal]:
@@ -93,3 +94,23 @@ def test_runs_without_a_measurement_or_a_removal_say_so(tmp_path: Path, monkeypa
     assert said.count("no time was measured") == 2
     assert "Nothing was removed" in said
     assert "1 maps removed in 1 removals: 5 ms predicted" in said
+
+
+def test_removals_are_counted_by_step_as_the_outcome_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said = text_of(monkeypatch)
+    rows = [Removal(10 * (i // 80), f"group{i}", (i,), 1e-3, 90.0 - i / 10, None, 9, 7.0) for i in range(719)]
+    draw_time_loss(rows, tmp_path / "time_loss.png")
+    assert "719 maps removed in 9 removals: 18.2 ms predicted" in said
+
+
+def test_the_line_never_runs_back_on_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lines = []
+    monkeypatch.setattr(
+        Axes, "plot", lambda axis, x, y, *args, plot=Axes.plot, **kw: lines.append(x) or plot(axis, x, y, *args, **kw)
+    )
+    times = [90.0, 80.0, 85.0, 70.0, 60.0, 60.0, 66.0]  # measurements moved the predictions back twice
+    rows = [Removal(i, "a", (i,), 1e-3, time, time + 1, 9, 7.0) for i, time in enumerate(times)]
+    draw_time_loss(rows, tmp_path / "time_loss.png")
+    steps = np.diff(np.array(lines[0]))
+    assert not (steps > 0).any()
+    assert sorted(time for time in lines[0] if time == time) == sorted(times)

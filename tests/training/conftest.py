@@ -8,6 +8,10 @@ from hydra import compose, initialize_config_module
 
 from gaze.config import validate
 from gaze.training.config import TrainConfig
+from gaze.training.process import EXPECTED
+
+QUIET = [pytest.mark.filterwarnings(f"ignore:{message}") for message in EXPECTED]
+"""What a command's process is told, for the tests that call what it calls."""
 
 SMALL = [
     "data=folder",

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import MixedPrecision
 
+import gaze.training.run as fit_module
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig
 from gaze.data.dataset import Draw, GazeDataset
@@ -18,6 +21,9 @@ from gaze.training.losses import information_gain
 from gaze.training.run import fit
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
+from tests.training.conftest import QUIET
+
+pytestmark = QUIET
 
 
 @pytest.fixture
@@ -77,6 +83,45 @@ def test_a_training_learns_from_the_teacher_named(train_config, tmp_path):
     key = "readout.layers.0.weight"
     assert not torch.equal(ends[0][key], ends[1][key])
     assert torch.equal(ends[1][key], ends[2][key])
+
+
+def scaled(init_scale: float):
+    """Makes a Trainer whose steps are those of `16-mixed` on a GPU: autocast to float16 and a scaled loss."""
+    make = pl.Trainer
+
+    def trainer(**settings) -> pl.Trainer:
+        plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=init_scale))
+        return make(**{**settings, "precision": None}, plugins=plugin)
+
+    return trainer
+
+
+class Watch(pl.Callback):
+    """Keeps the loss and a weight of every update."""
+
+    def __init__(self):
+        self.losses, self.weights = [], []
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_index):
+        self.losses.append(float(outputs["loss"]))
+        self.weights.append(module.network.readout.layers[0].weight.detach().clone())
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "moves"),
+    [("bf16-mixed", None, True), ("16-mixed", 2.0**8, True), ("16-mixed", 2.0**100, False)],
+)
+def test_distillation_runs_under_mixed_precision(teacher, train_config, tmp_path, monkeypatch, precision, scale, moves):
+    save_checkpoint(tmp_path / "teacher.ckpt", teacher.network, ["drawn"], 5)
+    if scale is not None:
+        monkeypatch.setattr(pl, "Trainer", scaled(scale))
+    watch, make = Watch(), fit_module.make_trainer
+    monkeypatch.setattr(fit_module, "make_trainer", lambda c, o, d, others: make(c, o, d, [*others, watch]))
+    fit(train_config(f"distill.teacher={tmp_path / 'teacher.ckpt'}", f"trainer.precision={precision}"))
+    assert np.isfinite(watch.losses).all()
+    assert all(torch.isfinite(weight).all() for weight in watch.weights)
+    moved = [not torch.equal(*pair) for pair in zip(watch.weights, watch.weights[1:], strict=False)]
+    assert moved == [moves] * 8  # an update that overflows is left out
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1])

@@ -1,6 +1,9 @@
 """`gaze.prune` from a checkpoint to a smaller one."""
 
+import importlib
 import json
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,13 +21,18 @@ from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.onnx import PARITY, export_onnx, parity
-from gaze.pruning.structure.groups import find_groups
+from gaze.pruning.cost.models import COSTS
+from gaze.pruning.information.signal import SIGNALS
+from gaze.pruning.methods.base import METHODS
+from gaze.pruning.methods.removal_log import read
+from gaze.pruning.structure.groups import Pinned, find_groups
 from gaze.training.config import PruneConfig
-from gaze.training.pruning_callback import timed_size
-from gaze.training.pruning_run import PRUNED, prune
+from gaze.training.pruning_run import PRUNED, prune, timed_size
 from gaze.training.run import fit
 from tests.models.conftest import small_config
-from tests.training.conftest import train_config  # noqa: F401
+from tests.training.conftest import QUIET, train_config  # noqa: F401
+
+pytestmark = QUIET
 
 QUICK = [
     "data=folder", "loader={batch_size: 2, workers: 0}", "trainer.accelerator=cpu", "trainer.progress=false",
@@ -81,7 +89,7 @@ def test_a_pruned_network_trains_on(prune_config, train_config, tmp_path):  # no
     prune(prune_config("pruner=fisher_macs", "budget=0.8"))
     pruned = load_checkpoint(tmp_path / "run" / PRUNED).network
     settings = [f"checkpoint={tmp_path / 'run' / PRUNED}", f"out={tmp_path / 'on'}", "trainer.max_epochs=1"]
-    best = fit(train_config(*settings))
+    best = fit(train_config(*settings, "model.finalizer={sigma: 1, center_bias: [3, 4]}"))
     trained = load_checkpoint(best).network
     assert {g.name: g.maps for g in find_groups(trained)} == {g.name: g.maps for g in find_groups(pruned)}
     assert any(not torch.equal(a, b) for a, b in zip(trained.parameters(), pruned.parameters(), strict=True))
@@ -93,6 +101,78 @@ def test_every_criterion_runs(prune_config, pruner):
     assert sum(outcome.after.values()) < sum(outcome.before.values())
 
 
+TOYS = {
+    SIGNALS: """
+        from gaze.pruning.information.signal import SIGNALS, Signal
+        import torch
+
+        @SIGNALS.register("toy")
+        class First(Signal):
+            '''The lower its number, the less a map is worth.'''
+
+            @classmethod
+            def make(cls, network, groups, options):
+                return cls(groups)
+
+            def values(self):
+                return {name: 1.0 + torch.arange(len(total)) for name, total in self.totals.items()}
+        """,
+    COSTS: """
+        from gaze.pruning.cost.models import COSTS
+        from gaze.pruning.cost.models.uniform import UniformCost
+
+        @COSTS.register("toy")
+        class Readout(UniformCost):
+            '''Nothing but the readout costs anything.'''
+
+            def _saving(self, name, n, maps):
+                return float(n) if name.startswith("readout") else 0.0
+        """,
+    METHODS: """
+        from gaze.pruning.methods.base import METHODS
+        from gaze.pruning.methods.fisher_pruning import FisherPruning
+
+        @METHODS.register("toy")
+        class Told(FisherPruning):
+            '''Says what it did.'''
+
+            def outcome(self, *arguments):
+                print("toys all the way down")
+                return super().outcome(*arguments)
+        """,
+}
+
+
+def test_a_signal_a_cost_and_a_method_are_a_file_each_and_a_name(prune_config, tmp_path, monkeypatch, capsys):
+    for registry, source in TOYS.items():
+        package = importlib.import_module(registry.package)
+        folder = tmp_path / registry.package
+        folder.mkdir()
+        (folder / f"toy_{registry.kind}.py").write_text(textwrap.dedent(source))
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+        monkeypatch.setattr(registry, "_complete", False)
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    try:
+        prune(prune_config("pruner={method: toy, signal: toy, cost: toy}", "budget=0.5", "rounds=1"))
+    finally:
+        for name in [name for name in sys.modules if ".toy_" in name]:
+            del sys.modules[name]
+    assert "toys all the way down" in capsys.readouterr().out
+    rows = read(tmp_path / "run" / "removals.csv")
+    assert {row.layer.split(".")[0] for row in rows} == {"readout"}
+    for layer in {row.layer for row in rows}:
+        maps = [k for row in rows if row.layer == layer for k in row.maps]
+        assert maps == list(range(len(maps)))
+
+
+@pytest.mark.parametrize("pruner", ["fisher", "weights"])
+def test_runs_under_bfloat16_with_a_teacher(prune_config, tmp_path, pruner):
+    config = prune_config(f"pruner={pruner}", "budget=0.9", "trainer.precision=bf16-mixed", "distill.weight=0.5")
+    assert prune(config).removals
+    weights = load_checkpoint(tmp_path / "run" / PRUNED).network.state_dict()
+    assert all(torch.isfinite(value).all() for value in weights.values())
+
+
 def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path, monkeypatch):
     rules = []
     photo = GazeDataset.photo
@@ -102,12 +182,15 @@ def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path, monk
     assert load_checkpoint(tmp_path / "run" / PRUNED).network.config.input.longer_side == 48
 
 
-def test_single_weights_leave(prune_config, tmp_path):
+def test_single_weights_leave_and_what_is_pinned_is_told_once(prune_config, tmp_path, monkeypatch, capsys):
+    found = [Pinned("Softmax", "backbone.mix", 8), Pinned("flip", "flip_1", 4)]
+    monkeypatch.setattr("gaze.training.pruning_run.find_pinned", lambda network: found)
     outcome = prune(prune_config("pruner=weights", "budget=0.5"))
     assert outcome.weights == pytest.approx(0.5, abs=1e-3)
     weights = [p for p in load_checkpoint(tmp_path / "run" / PRUNED).network.parameters() if p.ndim == 4]
     zeros = sum(int((p == 0).sum()) for p in weights) / sum(p.numel() for p in weights)
     assert zeros == pytest.approx(0.5, abs=0.01)
+    assert capsys.readouterr().err.count("Softmax (backbone.mix, 8 maps), flip (flip_1, 4 maps)") == 1
 
 
 @pytest.mark.parametrize(
@@ -116,13 +199,19 @@ def test_single_weights_leave(prune_config, tmp_path):
         ([], "budget: give budget_ms=MILLISECONDS or budget=SHARE"),
         (["budget=0.5", "budget_ms=3"], "budget: give budget_ms=MILLISECONDS or budget=SHARE"),
         (["budget=1.5"], r"budget: expected a share .* between 0 and 1, got 1.5"),
-        (["budget_ms=-1"], "budget_ms: expected milliseconds above 0"),
+        (["budget_ms=-1"], "budget_ms: expected above 0, got -1"),
         (["budget=0.5", "pruner.signal=hunch"], "pruner.signal: expected one of fisher, .*got 'hunch'"),
-        (["budget=0.5", "pruner.cost=gut"], "pruner.cost: expected one of table, .*got 'gut'"),
+        (["budget=0.5", "pruner.cost=gut"], "pruner.cost: expected one of macs, none, quadratic, table.*got 'gut'"),
+        (["budget=0.5", "pruner.method=hunch"], "pruner.method: expected one of greedy, weights, got 'hunch'"),
+        (["budget=0.5", "pruner.granularity=atom"], "pruner.granularity: expected map, parameter or null, got 'atom'"),
+        (["budget=0.5", "pruner.beta=-1"], "pruner.beta: expected at least 0, got -1"),
+        (["budget=0.5", "pruner.exclude=[readuot]"], r"pruner.exclude: .* begins: readout.*; got 'readuot'"),
+        (["budget=0.5", "pruner.exclude=[backbone.features.block.1]"], "begins: .*backbone.features.blocks.1"),
+        (["budget=0.5", "pruner.exclude=[x]"], r"pruner.exclude: .*backbone.*readout.*; got 'x'"),
         (["budget=0.5", "pruner.decay=0"], "pruner.decay: expected above 0"),
         (["budget=0.5", "pruner.multiple=0"], "pruner.multiple: expected at least 1"),
         (["budget=0.5", "distill.weight=2"], "distill.weight: expected 0 to 1"),
-        (["budget=0.5", "longer_side=0"], "longer_side: expected pixels, got 0"),
+        (["budget=0.5", "longer_side=0"], "longer_side: expected at least 1, got 0"),
         (["budget=0.5", "resume=true"], "no run to continue"),
         (["budget_ms=3", "pruner=weights"], "budget_ms: zeros among the weights save no time"),
     ],

@@ -1,13 +1,18 @@
 """Whole runs: what they write, that they learn, stop, go on exactly, and lose nothing."""
 
 import csv
+import logging
+import re
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 
+import gaze
 import gaze.training.run as fit_module
 from gaze.data.store import FixationStore, write_store
 from gaze.errors import ConfigError, DataError
@@ -21,6 +26,9 @@ from gaze.training.run import BEST, LAST, fit, make_data, resolve_precision
 from tests.conftest import SPLITS, drawn_stimulus
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
+from tests.training.conftest import QUIET
+
+pytestmark = QUIET
 
 
 def column(run, name) -> list[float]:
@@ -90,7 +98,7 @@ def test_a_network_trains_on_with_another_activation(train_config, tmp_path):
         network = load_network(checkpoint)
         assert network.config.backbone.activation == activation
         assert any(isinstance(m, torch.nn.Hardswish) for m in network.modules()) == (activation is None)
-    with pytest.raises(ConfigError, match=r"model\.backbone\.activation=elu"):
+    with pytest.raises(ConfigError, match=r"model\.backbone\.activation: expected relu or null, got 'elu'"):
         fit(train_config(*settings, "model.backbone.activation=elu", f"out={tmp_path / 'elu'}"))
     assert not (tmp_path / "elu").exists()
 
@@ -116,6 +124,63 @@ def test_what_only_a_pruned_network_could_leave_out_is_refused_before_the_traini
     asked = replace(config, backbone=replace(config.backbone, skip=["blocks.0.0"]))  # 16 maps in and out, unpruned 32
     with pytest.raises(ConfigError, match=r"model\.backbone\.skip=blocks\.0\.0: expected modules that keep the shape"):
         fit_module._continued(tmp_path / "pruned.ckpt", asked)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("model.readout={reduce: 8, channels: [8, 1]}", r"model\.readout\.channels: expected \[4, 1\], .*got \[8, 1\]"),
+        ("model.readout.reduce=4", r"model\.readout\.reduce: expected 8, as checkpoint=.*first\.ckpt has it, got 4"),
+        ("model.finalizer.sigma=1", r"model\.finalizer\.sigma: expected 2\.0, .*got 1\.0"),
+        ("model.finalizer.center_bias=[3, 4]", r"model\.finalizer\.center_bias: expected \[12, 16\], .*got \[3, 4\]"),
+        ("model.backbone.taps=[3, 4]", r"model\.backbone\.taps: expected \[2, 3, 4\], .*got \[3, 4\]"),
+        ("model.backbone.reparameterize=true", r"model\.backbone\.reparameterize: expected false, .*got true"),
+        ("model.backbone.name=lcnet_050", "its backbone is lcnet_035, the configuration's lcnet_050"),
+    ],
+)
+def test_what_a_checkpoint_has_settled_cannot_be_asked_for(train_config, tmp_path, changes, message):
+    settled = train_config().model
+    save_checkpoint(tmp_path / "first.ckpt", build_network(settled), ["drawn"], 1)
+    with pytest.raises(ConfigError, match=message):
+        fit(train_config(f"checkpoint={tmp_path / 'first.ckpt'}", changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_trains_on_takes_the_name_and_the_size_asked_for(train_config, tmp_path):
+    config = train_config("model.name=second", "model.input.longer_side=32")
+    save_checkpoint(tmp_path / "first.ckpt", build_network(train_config().model), ["drawn"], 1)
+    found = fit_module._continued(tmp_path / "first.ckpt", config.model).config
+    assert (found.name, found.input.longer_side) == ("second", 32)
+
+
+def test_a_run_changes_nothing_of_the_process(train_config):
+    logger, before = logging.getLogger("pytorch_lightning.utilities.rank_zero"), warnings.filters[:]
+    level, threads = logger.level, torch.get_num_threads()
+    fit(train_config("trainer.max_epochs=1", f"trainer.threads={threads + 1}"))
+    assert (warnings.filters[:], logger.level, torch.get_num_threads()) == (before, level, threads)
+
+
+def test_only_a_command_s_process_is_told_of_filters_and_threads():
+    root = Path(gaze.__file__).parent
+    rooms = [root / room for room in ("training", "data", "evaluation", "models")]
+    told = {
+        path.relative_to(root).as_posix()
+        for path in [*root.glob("*.py"), *(file for room in rooms for file in room.rglob("*.py"))]
+        if re.search("catch_warnings|filterwarnings|simplefilter|setLevel|set_num_threads", path.read_text())
+    }
+    assert told == {"config.py", "training/process.py"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("trainer.accelerator=cuda", "trainer: .*cuda"), ("trainer.strategy=ddp_unheard_of", "trainer: .*ddp_unheard_of")],
+)
+def test_what_lightning_refuses_is_one_line(train_config, tmp_path, setting, message, monkeypatch):
+    monkeypatch.setattr("pytorch_lightning.accelerators.cuda.CUDAAccelerator.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"(?i){message}") as caught:
+        fit(train_config(setting))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_never_overwritten_and_resuming_needs_one(train_config, tmp_path):

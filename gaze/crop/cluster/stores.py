@@ -97,6 +97,8 @@ class Far:
                 tally.others += 1
             elif selection.shard.holds(name):
                 yield Task(f"{self.url}/{name}", name, Stamp(entry["size"] or 0, _changed(entry)))
+            else:
+                tally.elsewhere += 1
         for name in folders:
             if name != output and not matches(name, selection.exclude):
                 yield from self._tasks(f"{name}/", selection, tally, output)

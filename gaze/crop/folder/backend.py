@@ -1,14 +1,14 @@
 """What a run over a folder stands on, and the one that this machine's processes and disks make."""
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from gaze.crop.folder.cores import cores
 from gaze.crop.folder.listing import FOLDER, Tally, Task, walk
-from gaze.crop.folder.manifest import Journal, Manifest, manifest_name
+from gaze.crop.folder.manifest import Journal, Manifest, NoManifest, manifest_name
 from gaze.crop.folder.processes import Job, Outcome, Pool, run_here
 from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.worker import Worker
@@ -28,6 +28,7 @@ class Backend:
         tasks: lists the photos.
         manifest: opens it.
         outcomes: crops; asks `Stop` whether to go on.
+        base: where records that are printed begin their inputs' paths; None: these stay relative to `folder`.
     """
 
     folder: Path | str
@@ -35,6 +36,7 @@ class Backend:
     tasks: Callable[[Tally], Iterator[Task]]
     manifest: Callable[[], Journal]
     outcomes: Callable[[Iterator[Job], Stop], Iterator[Outcome]]
+    base: Path | None = None
 
 
 def local(folder: Path, output: str | None, request: Request, settings: RunSettings) -> Backend:
@@ -49,8 +51,37 @@ def local(folder: Path, output: str | None, request: Request, settings: RunSetti
     )
 
 
-def _worker(request: Request, root: Path) -> Worker:
-    return Worker(Cropper(request, Predictor(request.model)), root)
+def several(photos: Sequence[Path], output: str | None, request: Request, settings: RunSettings) -> Backend:
+    """Processes of this machine for photos that were named one by one.
+
+    Without an output each thumbnail goes beside its photo, and no manifest is kept unless `settings` say where.
+
+    Args:
+        photos: absolute.
+        output: the folder of the thumbnails; None: beside the photos.
+        request: what is wanted of every photo; `flat` where the output is not to have the photos' folders.
+        settings: how the run goes.
+    """
+    photos = [Path(os.path.realpath(photo.parent)) / photo.name for photo in photos]
+    folder = Path(os.path.commonpath([photo.parent for photo in photos]))
+    root = Path(output).resolve() if output else folder
+    for parent in {photo.parent for photo in photos} if output is None else ():
+        if parent.exists():
+            check_writable(parent)
+    settings = replace(settings, jobs=min(settings.jobs or cores(), len(photos)))
+    make = partial(_worker, request, root, frozenset(map(os.path.realpath, photos)))
+    return Backend(
+        folder=folder,
+        root=root,
+        tasks=lambda tally: (Task(photo, photo.relative_to(folder).as_posix()) for photo in photos),
+        manifest=lambda: local_manifest(root, settings) if output or settings.manifest else NoManifest(),
+        outcomes=lambda jobs, stop: _outcomes(make, jobs, settings, stop),
+        base=folder,
+    )
+
+
+def _worker(request: Request, root: Path, photos: frozenset[str] = frozenset()) -> Worker:
+    return Worker(Cropper(request, Predictor(request.model)), root, photos=photos)
 
 
 def _outcomes(make: Callable[[], Worker], jobs: Iterator[Job], settings: RunSettings, stop: Stop) -> Iterator[Outcome]:

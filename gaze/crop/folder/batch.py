@@ -30,7 +30,7 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
     card = ModelCard.load(find_model(request.model).with_suffix(".json"))
     tally = Tally()
     total = sum(1 for _ in backend.tasks(tally))
-    stop, console = Stop(), Console(backend.root, settings.as_json, settings.quiet, total)
+    stop, console = Stop(), Console(backend.root, settings, total, backend.base)
     for reason in tally.unreadable:
         console.failure(FailedRecord(str(backend.folder), one_line(reason)))
     if total:
@@ -38,9 +38,12 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
         jobs = ((task, settings.points(task.name)) for task in backend.tasks(Tally()) if not ledger.skips(task))
         with _signals(stop):
             ledger.keep(backend.outcomes(jobs, stop))
+    nothing = not (total or tally.elsewhere or tally.unreadable)
     console.close()
     for folder in tally.outputs if not settings.quiet else ():
         console.note(f"{folder}: left alone, as thumbnails of another run are there")
+    if nothing:
+        console.note(f"{backend.folder}: no photo found")
     if not settings.quiet or console.failed:
         console.note(console.summary(tally))
     if stop.reason:
@@ -48,7 +51,7 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
     if stop.signal:
         console.note("interrupted; the same command does the rest")
         return 128 + stop.signal
-    return console.exit_code
+    return 1 if nothing else console.exit_code
 
 
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from gaze.crop.folder.listing import Tally
-from gaze.crop.photo.record import CroppedRecord, FailedRecord
+from gaze.crop.folder.settings import RunSettings
+from gaze.crop.photo.record import CroppedRecord, FailedRecord, Record
 from gaze.errors import one_line
 
 if TYPE_CHECKING:
@@ -19,33 +20,36 @@ class Console:
 
     Args:
         root: the output folder or its URL, put before the paths that are printed.
-        as_json: print records, not paths.
-        quiet: print failures only.
+        settings: what is printed.
         total: photos of the run, where a bar is to be shown.
+        folder: where the photos are, if the records that are printed are to hold whole paths.
     """
 
-    def __init__(self, root: Path | str, as_json: bool = False, quiet: bool = False, total: int | None = None) -> None:
-        self.root, self.as_json, self.quiet = root, as_json, quiet
+    def __init__(
+        self, root: Path | str, settings: RunSettings, total: int | None = None, folder: Path | None = None
+    ) -> None:
+        self.root, self.settings, self.folder = root, settings, folder
         self.done = self.failed = self.skipped = 0
-        hidden = total is None or quiet or not sys.stderr.isatty()
+        hidden = total is None or settings.quiet or not sys.stderr.isatty()
         self._bar = None if hidden else _bar(total)
 
     def success(self, record: CroppedRecord) -> None:
         """Prints the paths of what was written, or the whole record as JSON."""
         self.done += 1
-        if self.as_json:
-            self._print(json.dumps(record.to_json()), sys.stdout)
-        elif not self.quiet:
+        if self.settings.as_json:
+            self._print_json(record)
+        elif not self.settings.quiet:
             for picture in record.photo.pictures:
-                self._print(os.path.join(self.root, picture.path), sys.stdout)
+                path = os.path.join(self.root, picture.path)
+                self._print(path, sys.stdout, "\0" if self.settings.print0 else "\n")
         self._advance()
 
     def failure(self, record: FailedRecord) -> None:
         """Prints one line; with JSON also the record, so that every photo has one."""
         self.failed += 1
         self.note(record.error)
-        if self.as_json:
-            self._print(json.dumps(record.to_json()), sys.stdout)
+        if self.settings.as_json:
+            self._print_json(record)
         self._advance()
 
     def skip(self) -> None:
@@ -81,10 +85,14 @@ class Console:
             self._bar.set_postfix_str(f"{self.failed} failed" if self.failed else "", refresh=False)
             self._bar.update()
 
-    def _print(self, line: str, stream: TextIO) -> None:
+    def _print_json(self, record: Record) -> None:
+        whole = record if self.folder is None else record.within(str(self.folder), str(self.root))
+        self._print(json.dumps(whole.to_json()), sys.stdout)
+
+    def _print(self, text: str, stream: TextIO, end: str = "\n") -> None:
         if self._bar is not None:
             self._bar.clear()
-        print(line, file=stream, flush=True)
+        print(text, file=stream, end=end, flush=True)
         if self._bar is not None:
             self._bar.refresh()
 

@@ -29,6 +29,8 @@ class Task:
     """Relative to the folder of the run, with forward slashes."""
     stamp: Stamp | None = None
     """Where listing it told it."""
+    content: bytes | None = None
+    """Of the file, where it was read already, as a pipe is."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,10 @@ class Selection:
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a relative path, or its last part, matches a shell pattern; `*` also matches slashes."""
+    """Whether a relative path, or its last part, matches a shell pattern, in any case; `*` also matches slashes."""
+    name = name.lower()
     last = name.rpartition("/")[2]
-    return any(fnmatchcase(name, pattern) or fnmatchcase(last, pattern) for pattern in patterns)
+    return any(fnmatchcase(name, pattern) or fnmatchcase(last, pattern) for pattern in map(str.lower, patterns))
 
 
 @dataclass
@@ -90,6 +93,8 @@ class Tally:
 
     others: int = 0
     """Files that are no photos by their names, or are excluded."""
+    elsewhere: int = 0
+    """Photos of other shards."""
     links: int = 0
     """Symbolic links that were not followed."""
     unreadable: list[str] = field(default_factory=list)
@@ -208,3 +213,5 @@ def _files(
             tally.others += 1
         elif selection.shard.holds(name):
             yield Task(Path(entry.path), name)
+        else:
+            tally.elsewhere += 1

@@ -103,6 +103,20 @@ class Manifest:
         return self._file.read(1) != b"\n"
 
 
+class NoManifest:
+    """Keeps nothing, where thumbnails go beside photos that were named one by one."""
+
+    def append(self, record: Record) -> None:
+        """Forgets the record."""
+
+    def finished(self, fingerprint: str) -> dict[str, Stamp]:
+        """Nothing."""
+        return {}
+
+    def close(self) -> None:
+        """Has nothing to do."""
+
+
 def line_of(record: Record) -> bytes:
     """A record as a line of a manifest."""
     return json.dumps(record.to_json()).encode() + b"\n"

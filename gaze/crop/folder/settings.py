@@ -20,6 +20,7 @@ class RunSettings:
         timeout: seconds after which a photo of a folder is given up.
         as_json: print a JSON record for each photo.
         quiet: print failures only.
+        print0: end each path that is printed with a NUL and not a line's end.
         fail_fast: stop at the first failure.
         report: the HTML page to write.
         manifest: where the manifest of a folder goes; None: into the output folder.
@@ -32,6 +33,7 @@ class RunSettings:
     timeout: float = 60.0
     as_json: bool = False
     quiet: bool = False
+    print0: bool = False
     fail_fast: bool = False
     report: Path | None = None
     manifest: Path | None = None

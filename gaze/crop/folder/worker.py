@@ -30,10 +30,13 @@ class Worker:
         cropper: does the work.
         root: the output folder; nothing is written outside.
         suffix: of the thumbnails; None keeps that of the photo where gaze writes such a format.
+        photos: real paths that nothing is written to.
     """
 
-    def __init__(self, cropper: Cropper, root: Path, suffix: str | None = None) -> None:
-        self.cropper, self.root, self.suffix = cropper, root, suffix
+    def __init__(
+        self, cropper: Cropper, root: Path, suffix: str | None = None, photos: frozenset[str] = frozenset()
+    ) -> None:
+        self.cropper, self.root, self.suffix, self.photos = cropper, root, suffix, photos
 
     def crop(self, task: Task, points: Sequence[FocusPoint] = ()) -> Finished:
         """Crops one photo.
@@ -44,7 +47,11 @@ class Worker:
         """
         stamp = file_stamp(task)
         cropped = self.cropper.crop(
-            task.source, PurePosixPath(task.name), points, self.suffix, lambda path: self._check(task.source, path)
+            task.source if task.content is None else task.content,
+            PurePosixPath(task.name),
+            points,
+            self.suffix,
+            lambda path: self._check(task.source, path),
         )
         parts: list[Part] = []
         try:
@@ -60,8 +67,10 @@ class Worker:
         place = self.root / path
         if not place.exists():
             return
-        if place.samefile(source):
+        if os.path.exists(source) and place.samefile(source):
             raise OutputError(f"{source}: the photo itself is never overwritten")
+        if os.path.realpath(place) in self.photos:
+            raise OutputError(f"{source}: {place} is another photo, and none is ever overwritten")
         if not self.cropper.request.overwrite:
             raise OutputError(f"{source}: {place} exists already; --overwrite replaces it")
 

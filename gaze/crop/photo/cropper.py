@@ -16,7 +16,7 @@ from gaze.crop.photo.preview import Preview, preview
 from gaze.crop.photo.record import CropRecord, ModelRecord, PhotoRecord, PictureRecord
 from gaze.crop.photo.rendering import reduction, thumbnail
 from gaze.crop.photo.request import Request
-from gaze.crop.photo.shapes import Shape
+from gaze.crop.photo.shapes import Fitted, Shape
 from gaze.framing.choice import Crop, choose, with_focus
 from gaze.geometry import Size
 from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, to_array
@@ -79,6 +79,7 @@ class Cropper:
             ConfigError: a focus point lies outside the photo.
         """
         clock = _Clock()
+        name = PurePosixPath(name.name) if self.request.flat else name
         photo = self._open(source)
         clock.lap("decode")
         density = self._density(photo)
@@ -126,18 +127,17 @@ class Cropper:
             places = [point.within(photo.size) for point in points]
             density = with_focus(density, photo.size, places, self.request.focus_weight)
             framing = replace(framing, threshold=0.0)  # who points somewhere does not mean the centre
-        chosen = {
-            ratio: choose(density, photo.size, ratio, framing) for ratio in {s.ratio for s in self.request.shapes}
-        }
+        fitted = [shape.of(photo.size) for shape in self.request.shapes]
+        chosen = {ratio: choose(density, photo.size, ratio, framing) for ratio in {each.ratio for each in fitted}}
         return [
-            _Found(shape, crop, rank)
-            for shape in self.request.shapes
-            for rank, crop in enumerate(chosen[shape.ratio], 1)
+            _Found(shape, fit, crop, rank)
+            for shape, fit in zip(self.request.shapes, fitted, strict=True)
+            for rank, crop in enumerate(chosen[fit.ratio], 1)
         ]
 
     def _cut(self, photo: Photo, found: "_Found") -> list[Frame]:
         return [
-            Frame(thumbnail(frame.image, photo.size, found.crop, found.shape, self.request), frame.milliseconds)
+            Frame(thumbnail(frame.image, photo.size, found.crop, found.fitted, self.request), frame.milliseconds)
             for frame in photo.frames
         ]
 
@@ -169,6 +169,7 @@ class _Found:
     """A crop of the wanted shape; the best one has rank 1."""
 
     shape: Shape
+    fitted: Fitted
     crop: Crop
     rank: int
 

@@ -9,6 +9,7 @@ import hashlib
 
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape
+from gaze.geometry import AspectRatio
 
 
 def fingerprint(request: Request, model: str) -> str:
@@ -36,11 +37,12 @@ def canonical_text(request: Request, model: str) -> str:
         f"limits=Limits(pixels={limits.pixels!r}, bytes={limits.bytes!r}), "
         f"template={request.template!r}, upscale={request.upscale!r}, fill={request.fill!r}, "
         f"frames={request.frames!r}, focus_weight={request.focus_weight!r}, heatmap={request.heatmap!r}, "
-        "overwrite=False, preview=False)"
+        f"overwrite=False, preview=False{', flat=True' if request.flat else ''})"
     )
 
 
 def _shape(shape: Shape) -> str:
-    ratio = f"AspectRatio(width={shape.ratio.width!r}, height={shape.ratio.height!r})"
+    of = shape.ratio
+    ratio = f"AspectRatio(width={of.width!r}, height={of.height!r})" if isinstance(of, AspectRatio) else of
     size = f"Size(width={shape.size.width!r}, height={shape.size.height!r})" if shape.size else None
     return f"Shape(ratio={ratio}, size={size}, label={shape.label!r})"

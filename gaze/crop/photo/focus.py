@@ -2,8 +2,11 @@
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from gaze.errors import ConfigError
 from gaze.geometry import Point, Size
@@ -43,6 +46,41 @@ class FocusPoint:
         if not (self.x < size.width and self.y < size.height):
             raise ConfigError(f"focus {self.x:g},{self.y:g}: lies outside the photo of {size} pixels")
         return Point(self.x, self.y)
+
+
+Place: TypeAlias = Point | str | tuple[float, float] | tuple[str, str]
+"""A place as Python has it: a point or a pair of x and y in pixels, or a text or a pair as `FocusPoint.parse` reads."""
+
+
+def as_points(focus: Place | Sequence[Place], size: Size) -> list[Point]:
+    """One place or several, in pixels of an image of `size`.
+
+    Raises:
+        ConfigError: one cannot be read, or is a text and lies outside.
+    """
+    if isinstance(focus, Point | str) or _is_pair(focus):
+        return [_point(focus, size)]
+    if not isinstance(focus, Sequence):
+        raise ConfigError(f"focus: expected a place or several, such as (640, 200) or '40%,25%', got {focus!r}")
+    return [_point(place, size) for place in focus]
+
+
+def _is_pair(focus: object) -> bool:
+    """Whether it is x and y of one place, and not two places."""
+    sides = focus if isinstance(focus, tuple | list) and len(focus) == 2 else ()
+    numbers = [isinstance(side, Real) for side in sides]
+    texts = [isinstance(side, str) and "," not in side for side in sides]
+    return bool(sides) and (all(numbers) or all(texts))
+
+
+def _point(place: Any, size: Size) -> Point:
+    if isinstance(place, Point):
+        return place
+    if not isinstance(place, str) and not _is_pair(place):
+        raise ConfigError(f"focus: expected a place such as (640, 200) or '40%,25%', got {place!r}")
+    if not isinstance(place, str) and isinstance(place[0], Real):
+        return Point(*map(float, place))
+    return FocusPoint.parse(place if isinstance(place, str) else ",".join(place)).within(size)
 
 
 def read_focus(path: Path) -> dict[str, tuple[FocusPoint, ...]]:

@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 
 from gaze.crop.photo.shapes import Shape
 from gaze.errors import ConfigError
-from gaze.geometry import Size
 
 TEMPLATE = "{stem}_{shape}{ext}"
 """How a thumbnail is named unless the user says otherwise."""
@@ -34,7 +33,7 @@ def check_template(template: str, shapes: Sequence[Shape], candidates: int) -> N
             f"--template: {{{unknown[0]}}} is unknown; expected {', '.join(f'{{{name}}}' for name in FIELDS)}"
         )
     told = {
-        file_name(template, "photo", shape, shape.size or Size(1, 1), rank, ".jpg")
+        file_name(template, "photo", shape, shape.size or "1x1", rank, ".jpg")
         for shape in shapes
         for rank in range(1, candidates + 1)
     }
@@ -42,8 +41,8 @@ def check_template(template: str, shapes: Sequence[Shape], candidates: int) -> N
         raise ConfigError(f"--template {template}: gives several thumbnails one name; add {{shape}} or {{rank}}")
 
 
-def file_name(template: str, stem: str, shape: Shape, size: Size, rank: int, suffix: str) -> PurePosixPath:
-    """Where a thumbnail goes, relative to its folder.
+def file_name(template: str, stem: str, shape: Shape, size: object, rank: int, suffix: str) -> PurePosixPath:
+    """Where a thumbnail goes, relative to its folder; `size` is that of the thumbnail, or what stands for it.
 
     Raises:
         ConfigError: that would be outside the folder.

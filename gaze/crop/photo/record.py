@@ -1,12 +1,13 @@
 """What is told of a photo: a line of the manifest, of `--json` and of the page; its fields stand in the order of JSON.
 
 Boxes are in pixels of the upright photo, scores from 0 to 1; paths are relative to the output folder, with forward
-slashes, unless a single photo was cropped.
+slashes, unless photos were named one by one.
 """
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from gaze.geometry import Box
@@ -128,6 +129,17 @@ class CroppedRecord:
     """The fingerprint of what was wanted."""
     photo: PhotoRecord
 
+    def within(self, photos: str, thumbnails: str) -> "CroppedRecord":
+        """The record with whole paths: the photo's folder, and that of the thumbnails, before those that it has."""
+
+        def at(picture: PictureRecord) -> PictureRecord:
+            return replace(picture, path=os.path.join(thumbnails, picture.path))
+
+        made = self.photo
+        crops = tuple(replace(crop, output=at(crop.output)) for crop in made.crops)
+        whole = replace(made, crops=crops, heatmap=made.heatmap and at(made.heatmap))
+        return replace(self, input=os.path.join(photos, self.input), photo=whole)
+
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {"input": self.input, **self.stamp._asdict(), "request": self.request, **self.photo.to_json()}
@@ -143,6 +155,10 @@ class FailedRecord:
     stamp: Stamp | None = None
     """None where it is no photo of a run over a folder; then `request` too."""
     request: str | None = None
+
+    def within(self, photos: str, thumbnails: str) -> "FailedRecord":
+        """See `CroppedRecord.within`."""
+        return replace(self, input=os.path.join(photos, self.input))
 
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON; what is None is absent."""

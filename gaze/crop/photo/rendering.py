@@ -3,20 +3,29 @@
 from PIL import Image, ImageColor
 
 from gaze.crop.photo.request import Request
-from gaze.crop.photo.shapes import Shape
+from gaze.crop.photo.shapes import Fitted
+from gaze.errors import ConfigError
 from gaze.framing.choice import Crop
 from gaze.geometry import AspectRatio, Size
 from gaze.images import cut
 
 
-def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Shape, request: Request) -> Image.Image:
+def check_color(text: str) -> None:
+    """Raises ConfigError where a text names no color."""
+    try:
+        ImageColor.getrgb(text)
+    except ValueError as error:
+        raise ConfigError(f"fill: expected a color such as white or #1a1a1a, got {text!r}") from error
+
+
+def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Fitted, request: Request) -> Image.Image:
     """Cuts, scales and, where `request.fill` says so, puts on a background.
 
     Args:
         image: the photo, or a reduced version of it.
         full: the size of the photo, in whose pixels the box is counted.
         crop: what to cut out.
-        shape: what is wanted.
+        shape: what is wanted of this photo.
         request: whether to enlarge, and the background.
     """
     size = picture_size(crop.box.size, shape, request.upscale)
@@ -24,7 +33,7 @@ def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Shape, request:
     return picture if request.fill is None else on_background(picture, canvas_size(size, shape), request.fill)
 
 
-def picture_size(box: Size, shape: Shape, upscale: bool) -> Size:
+def picture_size(box: Size, shape: Fitted, upscale: bool) -> Size:
     """The size at which a box is shown: its own, or what fits into that of the shape if that is smaller."""
     if shape.size is None:
         return box
@@ -34,7 +43,7 @@ def picture_size(box: Size, shape: Shape, upscale: bool) -> Size:
     return fitted if smaller or upscale else box
 
 
-def canvas_size(picture: Size, shape: Shape) -> Size:
+def canvas_size(picture: Size, shape: Fitted) -> Size:
     """The size of the background: that of the shape, or the smallest of its ratio that holds the picture."""
     if shape.size is not None:
         canvas = shape.ratio.largest(shape.size)
@@ -68,7 +77,7 @@ def reduction(request: Request, full: Size, seen: int) -> float:
     if request.heatmap:
         return 1.0
     allowed = max(full.width, full.height) / seen
-    for shape in request.shapes:
+    for shape in (wanted.of(full) for wanted in request.shapes):
         box = shape.ratio.largest(full)
         shown = picture_size(box, shape, request.upscale)
         allowed = min(allowed, box.width / shown.width / request.framing.zoom[1])

@@ -1,4 +1,4 @@
-"""The latency table: measured times of a network's units over their widths."""
+"""The latency table: measured times of a network's operators over their widths."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from gaze.errors import ConfigError
 from gaze.files import write_atomic
 from gaze.geometry import Size
-from gaze.pruning.cost.channel_block import alignment, measure_granule, rounded
-from gaze.pruning.cost.engines import Engine, Timing, noise_floor
-from gaze.pruning.cost.kernels import Unit
+from gaze.pruning.cost.channel_block import alignment, filled, measure_block
+from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines.timing import Timing, noise_floor
+from gaze.pruning.cost.fused_operators import FusedOperator, Width
 
 FORMAT = 1
 SHARES = ((0.0, 0.25, 0.5, 0.75, 1.0), (0.0, 0.5, 1.0))
-"""Where the widths of a unit are measured, as shares of the widest: in whole granules, and beside them."""
+"""Where the widths of an operator are measured, as shares of the widest: in whole blocks, and beside them."""
 
 PASSES, ROUNDS, MILLISECONDS = 3, 12, 12.0
 """The whole grid is measured so often, and each time every point for at least so many rounds and so long."""
@@ -28,11 +30,14 @@ PASSES, ROUNDS, MILLISECONDS = 3, 12, 12.0
 
 @dataclass(frozen=True)
 class Grid:
-    """Times in milliseconds of one kind of unit over maps read (rows) and written (columns).
+    """Times in milliseconds of one kind of operator over maps read (rows) and written (columns).
 
     Attributes:
         reads, writes: the measured widths, rising; `writes` is empty where it follows from `reads`.
         low, median, high: quartiles over the rounds.
+
+    Raises:
+        ValueError: the widths do not rise, or the times are not one for each pair of them.
     """
 
     reads: list[int]
@@ -40,6 +45,13 @@ class Grid:
     low: list[list[float]]
     median: list[list[float]]
     high: list[list[float]]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.reads), len(self.writes) or 1)
+        if any(axis != sorted(set(axis)) for axis in (self.reads, self.writes)):
+            raise ValueError(f"expected widths that rise, got {self.reads} and {self.writes}")
+        if not self.reads or any(np.shape(times) != shape for times in (self.low, self.median, self.high)):
+            raise ValueError(f"expected {shape[0]} x {shape[1]} times, one for each pair of widths")
 
     def at(self, reads: int, writes: int) -> float:
         """The lower quartile between the measured widths: bilinear; beyond them the last slope goes on."""
@@ -50,43 +62,56 @@ class Grid:
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Measured times of units over their widths on one machine.
+    """Measured times of operators over their widths on one machine.
 
-    An engine that computes maps in blocks of a granule takes as long for a part of a block as for a whole one, and
+    An engine that computes maps in blocks takes as long for a part of a block as for a whole one, and
     may take another, slower way where the maps that enter do not fill their blocks. So there are up to three grids a
     kind, see `alignment`.
 
     Attributes:
         facts: machine, engine, threads, versions and the image's size, all of which must match for a table to be used.
-        granule: maps that the engine computes together.
+        block: maps that the engine computes together.
         noise: what measuring again changes, relative.
         noise_ms: the same in milliseconds.
-        grids: by kind of unit, then by alignment.
+        grids: by kind of operator, then by alignment.
     """
 
     facts: dict[str, Any]
-    granule: int
+    block: int
     noise: float
     noise_ms: float
     grids: dict[str, dict[int, Grid]]
 
     def alignment(self, widths: Iterable[int]) -> int:
-        """How well tensors fill their blocks: 0 in whole granules, 1 in halves, 2 otherwise; the worst one counts."""
-        return max(alignment(width, self.granule) for width in widths)
+        """How well tensors fill their blocks: 0 in whole blocks, 1 in halves, 2 otherwise; the worst one counts."""
+        return max(alignment(width, self.block) for width in widths)
 
     def time(self, kind: str, reads: int, writes: int, aligned: int = 0) -> float:
-        """Milliseconds of a unit: the lower quartile, which other work on the machine disturbs least."""
+        """Milliseconds of an operator: the lower quartile, which other work on the machine disturbs least."""
         grids = self.grids[kind]
         grid = grids[aligned if aligned in grids else max(grids)]
-        return grid.at(reads, rounded(writes, self.granule) if aligned < 2 else writes)
+        return grid.at(reads, filled(writes, self.block) if aligned < 2 else writes)
 
-    def covers(self, units: Iterable[Unit], maps: Mapping[str, int]) -> bool:
-        """Whether all units can be looked up."""
-        tops = _tops(units, maps)
-        return all(kind in self.grids and self._reach(kind) >= top[0] for kind, top in tops.items())
+    def gap(self, operators: Iterable[FusedOperator], maps: Mapping[str, int]) -> str | None:
+        """What cannot be looked up: the first layer that reads or writes other maps than were measured; None: nothing.
 
-    def _reach(self, kind: str) -> int:
-        return max(rounded(grid.reads[-1], self.granule) for grid in self.grids[kind].values())
+        Args:
+            operators: of a network.
+            maps: the most that each group can have.
+        """
+        return next((f"{o.name}: {gap}" for o in operators if (gap := self._gap(o, maps))), None)
+
+    def _gap(self, operator: FusedOperator, maps: Mapping[str, int]) -> str | None:
+        grids = self.grids.get(operator.kind)
+        if not grids:
+            return f"no operator of its kind was measured ({operator.kind})"
+        plan = _plan(next(iter(_tops([operator], maps).values())), self.block)
+        if operator.reads.groups and (missing := plan.keys() - grids.keys()):
+            return f"no inputs were measured that fill their blocks as some of its own will (alignment {min(missing)})"
+        gaps = [_uncovered("reads", operator.reads, maps, grid.reads, self.block) for grid in grids.values()]
+        if operator.dense:
+            gaps += [_uncovered("writes", operator.writes, maps, grid.writes, self.block) for grid in grids.values()]
+        return next((gap for gap in gaps if gap), None)
 
     def save(self, path: Path) -> None:
         """Writes the table as JSON."""
@@ -94,8 +119,12 @@ class LatencyTable:
 
     @classmethod
     def load(cls, path: Path) -> "LatencyTable":
-        """Reads what `save` wrote; ValueError, KeyError or TypeError if it is something else."""
+        """Reads what `save` wrote; ValueError, KeyError, TypeError or AttributeError if it is something else."""
         stored = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(stored["facts"], dict):
+            raise TypeError(f"facts: expected names and values, got {stored['facts']!r}")
+        if "granule" in stored:  # what `block` was called
+            stored["block"] = stored.pop("granule")
         grids = {kind: {int(a): Grid(**grid) for a, grid in found.items()} for kind, found in stored["grids"].items()}
         return cls(**{**stored, "grids": grids})
 
@@ -103,53 +132,83 @@ class LatencyTable:
 def facts(engine: Engine, size: Size) -> dict[str, Any]:
     """What must match for a table to be used again."""
     return {
-        "format": FORMAT, "engine": engine.name, "threads": engine.threads, "machine": engine.machine(),
-        "versions": engine.versions(), "size": [size.width, size.height],
-    }  # fmt: skip
+        "format": FORMAT,
+        "engine": engine.name,
+        "threads": engine.threads,
+        "machine": engine.machine(),
+        "versions": engine.versions(),
+        "size": [size.width, size.height],
+    }
 
 
 def load_or_measure(
-    path: Path, units: Sequence[Unit], maps: Mapping[str, int], engine: Engine, size: Size, progress: bool = True
+    path: Path,
+    operators: Sequence[FusedOperator],
+    maps: Mapping[str, int],
+    engine: Engine,
+    size: Size,
+    progress: bool = True,
+    named: bool = False,
 ) -> LatencyTable:
     """The table stored at `path` if it is of this machine, engine and network; else a new one, stored there.
 
     Args:
         path: of the JSON file.
-        units: of the network at its widest.
+        operators: of the network at its widest.
         maps: of each group then.
         engine: that is timed.
         size: of the image.
         progress: show a bar.
+        named: the user asked for this file: one that cannot be used is an error, and stays.
+
+    Raises:
+        ConfigError: the file at `path` was `named` and is something else, or of another machine, engine or network.
     """
-    wanted = facts(engine, size)
     if path.is_file():
-        try:
-            table = LatencyTable.load(path)
-            if table.facts == wanted and table.covers(units, maps):
-                return table
-            differs = [key for key in wanted if table.facts.get(key) != wanted[key]] or ["network"]
-            print(f"{path}: measured for another {', '.join(differs)}; measuring again")
-        except (ValueError, KeyError, TypeError):
-            print(f"{path}: not a latency table; measuring again")
-    table = measure_table(units, maps, engine, size, progress)
+        found = _stored(path, operators, maps, facts(engine, size))
+        if isinstance(found, LatencyTable):
+            return found
+        if named:
+            raise ConfigError(
+                f"latency={path}: {found}; expected a table of this network, engine and machine, or no file"
+            )
+        print(f"{path}: {found}; measuring again")
+    table = measure_table(operators, maps, engine, size, progress)
     table.save(path)
     return table
 
 
+def _stored(
+    path: Path, operators: Sequence[FusedOperator], maps: Mapping[str, int], wanted: Mapping[str, Any]
+) -> LatencyTable | str:
+    """The table in a file, or why it cannot be used."""
+    try:
+        table = LatencyTable.load(path)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "not a latency table"
+    if differs := [key for key in wanted if table.facts.get(key) != wanted[key]]:
+        return f"measured for another {', '.join(differs)}"
+    return table.gap(operators, maps) or table
+
+
 def measure_table(
-    units: Sequence[Unit], maps: Mapping[str, int], engine: Engine, size: Size, progress: bool = True
+    operators: Sequence[FusedOperator], maps: Mapping[str, int], engine: Engine, size: Size, progress: bool = True
 ) -> LatencyTable:
-    """Measures every kind of unit over a grid of its widths; see `load_or_measure`."""
-    granule = measure_granule(engine)
-    tops = _tops(units, maps)
-    builders = {unit.kind: unit.body for unit in units}
-    plans = {kind: _plan(top, granule) for kind, top in tops.items()}
-    todo = [(kind, a, *point) for kind, plan in plans.items() for a, axes in plan.items()
-            for point in product(axes[0], axes[1] or [0])]  # fmt: skip
+    """Measures every kind of operator over a grid of its widths; see `load_or_measure`."""
+    block = measure_block(engine)
+    tops = _tops(operators, maps)
+    builders = {operator.kind: operator.builder for operator in operators}
+    plans = {kind: _plan(top, block) for kind, top in tops.items()}
+    todo = [
+        (kind, a, *point)
+        for kind, plan in plans.items()
+        for a, axes in plan.items()
+        for point in product(axes[0], axes[1] or [0])
+    ]
 
     def timed(kind: str, aligned: int, reads: int, writes: int) -> Timing:
-        piece, inputs = builders[kind].build(reads, writes or reads)
-        return engine.layer_time(piece, inputs, MILLISECONDS, ROUNDS)
+        module, inputs = builders[kind].build(reads, writes or reads)
+        return engine.operator_time(module, inputs, MILLISECONDS, ROUNDS)
 
     bar = tqdm(total=PASSES * len(todo), desc="latency table", unit="layer", disable=not progress)
     passes: list[dict[Point, Timing]] = [{} for _ in range(PASSES)]
@@ -157,12 +216,15 @@ def measure_table(
         for found, point in product(passes, todo):
             found[point] = timed(*point)
             bar.update()
-    middle = {point: sorted((found[point] for found in passes), key=lambda timing: timing.low)[PASSES // 2]
-              for point in todo}  # fmt: skip
+    middle = {
+        point: sorted((found[point] for found in passes), key=lambda timing: timing.low)[PASSES // 2] for point in todo
+    }
     noise = noise_floor(list(passes[0].values()), list(passes[-1].values()))
-    grids = {kind: {a: _grid(axes, partial(_look_up, middle, kind, a)) for a, axes in plan.items()}
-             for kind, plan in plans.items()}  # fmt: skip
-    return LatencyTable(facts(engine, size), granule, *noise, grids)
+    grids = {
+        kind: {a: _grid(axes, partial(_look_up, middle, kind, a)) for a, axes in plan.items()}
+        for kind, plan in plans.items()
+    }
+    return LatencyTable(facts(engine, size), block, *noise, grids)
 
 
 Top = tuple[int, bool, int, bool, bool]
@@ -170,36 +232,56 @@ Axes = tuple[list[int], list[int]]
 Point = tuple[str, int, int, int]
 
 
-def _tops(units: Iterable[Unit], maps: Mapping[str, int]) -> dict[str, Top]:
+def _tops(operators: Iterable[FusedOperator], maps: Mapping[str, int]) -> dict[str, Top]:
     """Of each kind: the widest input, whether it varies, the widest output, whether it varies, whether both count."""
     tops: dict[str, Top] = {}
-    for unit in units:
-        old = tops.get(unit.kind, (0, False, 0, False, unit.dense))
-        reads, writes = unit.reads.at(maps), unit.writes.at(maps)
-        read_varies = old[1] or bool(unit.reads.groups) or old[0] not in (0, reads)
-        write_varies = old[3] or bool(unit.writes.groups) or old[2] not in (0, writes)
-        tops[unit.kind] = (max(old[0], reads), read_varies, max(old[2], writes), write_varies, unit.dense)
+    for operator in operators:
+        old = tops.get(operator.kind, (0, False, 0, False, operator.dense))
+        reads, writes = operator.reads.at(maps), operator.writes.at(maps)
+        read_varies = old[1] or bool(operator.reads.groups) or old[0] not in (0, reads)
+        write_varies = old[3] or bool(operator.writes.groups) or old[2] not in (0, writes)
+        tops[operator.kind] = (max(old[0], reads), read_varies, max(old[2], writes), write_varies, operator.dense)
     return tops
 
 
-def _plan(top: Top, granule: int) -> dict[int, Axes]:
+def _plan(top: Top, block: int) -> dict[int, Axes]:
     """The widths to measure, by alignment of the input."""
     reads, reads_vary, writes, writes_vary, dense = top
     if not reads_vary:
-        outputs = _axis(writes, granule, 0, SHARES[0]) if writes_vary else [writes]
-        return {alignment(reads, granule): ([reads], outputs if dense else [])}
-    beside = {0: 0, 1: granule // 2, 2: 1} if granule > 2 else {0: 0, 2: 1} if granule > 1 else {0: 0}
+        outputs = _axis(writes, block, 0, SHARES[0]) if writes_vary else [writes]
+        return {alignment(reads, block): ([reads], outputs if dense else [])}
+    beside = {0: 0, 1: block // 2, 2: 1} if block > 2 else {0: 0, 2: 1} if block > 1 else {0: 0}
     plan = {}
     for aligned, short in beside.items():
         shares = SHARES[min(aligned, 1)]
-        outputs = _axis(writes, granule, 0, shares) if writes_vary else [writes]
-        plan[aligned] = (_axis(reads, granule, short, shares), outputs if dense else [])
+        outputs = _axis(writes, block, 0, shares) if writes_vary else [writes]
+        plan[aligned] = (_axis(reads, block, short, shares), outputs if dense else [])
     return plan
 
 
-def _axis(top: int, granule: int, short: int, shares: Sequence[float]) -> list[int]:
-    least = granule if granule > 1 else 2
-    return sorted({max(least, rounded(round(top * share), granule)) - short for share in shares})
+def _axis(top: int, block: int, short: int, shares: Sequence[float]) -> list[int]:
+    return sorted({_measured_at(round(top * share), block) - short for share in shares})
+
+
+def _uncovered(verb: str, width: Width, maps: Mapping[str, int], axis: Sequence[int], block: int) -> str | None:
+    """Where an operator's width leaves what was measured; None: nowhere.
+
+    A width that varies needs two measured ones, unless all that it can be lies in the first block; of one that does
+    not, its own block is enough.
+    """
+    top, varies = width.at(maps), bool(width.groups)
+    needed, reached = _measured_at(top, block), _measured_at(axis[-1], block) if axis else 0
+    if len(axis) > 1 and needed <= reached:
+        return None
+    if needed == reached and (not varies or needed == _measured_at(1, block)):
+        return None
+    where = f"measured {'up to' if len(axis) > 1 else 'only at'} {axis[-1]}" if axis else "measured at none"
+    return f"{verb} {'up to ' if varies else ''}{top} maps, {where}"
+
+
+def _measured_at(width: int, block: int) -> int:
+    """The end of the block that a width lies in; the first two maps are one where maps are computed one by one."""
+    return max(filled(width, block), block if block > 1 else 2)
 
 
 def _look_up(found: Mapping[Point, Timing], kind: str, aligned: int, reads: int, writes: int) -> Timing:
@@ -209,8 +291,11 @@ def _look_up(found: Mapping[Point, Timing], kind: str, aligned: int, reads: int,
 def _grid(axes: Axes, time: Any) -> Grid:
     reads, writes = axes
     times = [[time(i, o) for o in writes or [0]] for i in reads]
-    return Grid(reads, writes, *([[round(getattr(t, which), 6) for t in row] for row in times]
-                                 for which in ("low", "median", "high")))  # fmt: skip
+    return Grid(
+        reads,
+        writes,
+        *([[round(getattr(t, which), 6) for t in row] for row in times] for which in ("low", "median", "high")),
+    )
 
 
 def _between(at: Sequence[int], values: NDArray[np.float64], x: int) -> float:

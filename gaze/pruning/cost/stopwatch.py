@@ -4,7 +4,8 @@ import copy
 
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
-from gaze.pruning.cost.engines import Engine, measure, network_runner
+from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines.timing import measure
 
 WARM_UP = 3
 
@@ -26,12 +27,12 @@ class Stopwatch:
 
     def __init__(self, reference: GazeNetwork, size: Size, engine: Engine, rounds: int, relative: bool) -> None:
         self.size, self.engine, self.rounds, self.relative = size, engine, rounds, relative
-        self.reference = network_runner(bare(reference), size, engine)
+        self.reference = engine.load_network(bare(reference), size)
         self.base = measure({"reference": self.reference}, rounds, WARM_UP, engine.clock)["reference"].median
 
     def __call__(self, network: GazeNetwork) -> float:
         """Median milliseconds of one image."""
-        runs = {"network": network_runner(bare(network), self.size, self.engine)}
+        runs = {"network": self.engine.load_network(bare(network), self.size)}
         if self.relative:
             runs["reference"] = self.reference
         times = measure(runs, self.rounds, WARM_UP, self.engine.clock)

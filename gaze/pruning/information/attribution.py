@@ -52,7 +52,8 @@ class Attribution:
 
     def _watch(self, name: str) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor] | None]:
         def collect(maps: Tensor, gradient: Tensor) -> None:
-            self.products[name] = (maps * gradient).sum((2, 3), dtype=torch.float32)
+            wide = torch.promote_types(maps.dtype, torch.float32)  # products of halves may overflow, or vanish
+            self.products[name] = (maps.to(wide) * gradient.to(wide)).sum((2, 3), dtype=torch.float32)
 
         def watch(_: nn.Module, entering: tuple[Tensor]) -> tuple[Tensor] | None:
             if not torch.is_grad_enabled():

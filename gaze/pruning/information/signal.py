@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,7 +10,21 @@ from torch import Tensor, nn
 
 from gaze.models.widths import take
 from gaze.pruning.information.attribution import Attribution
-from gaze.pruning.structure.groups import Group, convolution
+from gaze.pruning.structure.groups import Group
+from gaze.registry import Registry
+
+
+@dataclass(frozen=True)
+class SignalOptions:
+    """What a configuration tells a signal; each takes what it needs.
+
+    Attributes:
+        decay: weight that an update's examples keep with each later update, above 0, at most 1.
+        seed: of everything random.
+    """
+
+    decay: float = 1.0
+    seed: int = 0
 
 
 class Signal(ABC):
@@ -23,6 +38,16 @@ class Signal(ABC):
     def __init__(self, groups: Iterable[Group]) -> None:
         self.groups = {group.name: group for group in groups}
         self.totals = {name: torch.zeros(group.maps) for name, group in self.groups.items()}
+
+    @classmethod
+    @abstractmethod
+    def make(cls, network: nn.Module, groups: Iterable[Group], options: SignalOptions) -> "Signal":
+        """The signal of a network and its groups."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to go by since the start or the last `restart`."""
+        return True
 
     def update(self, divisor: float) -> None:  # noqa: B027
         """Takes in what the last backward pass showed, if the signal depends on it.
@@ -61,7 +86,7 @@ class Signal(ABC):
         self.totals = dict(state["totals"])
 
 
-class _OfGradients(Signal):
+class GradientSignal(Signal):
     """A mean over examples of a function of g_nk, see `Attribution`.
 
     Args:
@@ -73,6 +98,16 @@ class _OfGradients(Signal):
     def __init__(self, network: nn.Module, groups: Iterable[Group], decay: float = 1.0) -> None:
         super().__init__(groups)
         self.attribution, self.decay, self.examples = Attribution(network, self.groups.values()), decay, 0.0
+
+    @classmethod
+    def make(cls, network: nn.Module, groups: Iterable[Group], options: SignalOptions) -> "Signal":
+        """See `Signal.make`."""
+        return cls(network, groups, options.decay)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a backward pass was taken in; one that overflowed does not count."""
+        return self.examples > 0
 
     def update(self, divisor: float) -> None:
         """See `Signal.update`."""
@@ -111,67 +146,10 @@ class _OfGradients(Signal):
         """The estimate of each example and map from g, examples x maps."""
 
 
-class Fisher(_OfGradients):
-    """Delta_k = 1 / (2N) sum_n g_nk^2: the pruning signal of Theis et al. 2018 (arXiv 1801.05787) for feature maps.
-
-    The rise of the loss, in its own unit, to second order around a minimum, with the diagonal of the mask's Hessian
-    replaced by that of its Fisher information. g is squared for each example, then averaged.
-    """
-
-    @staticmethod
-    def of_examples(g: Tensor) -> Tensor:
-        """Half the square."""
-        return g.square() / 2
-
-
-class Taylor(_OfGradients):
-    """mean_n |g_nk| scaled to length 1 over each group: Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
-
-    The first-order change of the loss. The paper takes a mean over positions, which the scaling undoes.
-    """
-
-    @staticmethod
-    def of_examples(g: Tensor) -> Tensor:
-        """The size."""
-        return g.abs()
-
-    def values(self) -> dict[str, Tensor]:
-        """See `Signal.values`."""
-        return _normalized(super().values())
-
-
-class Magnitude(Signal):
-    """Mean squared weight of what writes a map, scaled to length 1 over each group.
-
-    The criterion "minimum weight" of Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
-    """
-
-    def __init__(self, network: nn.Module, groups: Iterable[Group]) -> None:
-        super().__init__(groups)
-        self.network = network
-
-    def values(self) -> dict[str, Tensor]:
-        """See `Signal.values`."""
-        return _normalized({name: self._of_weights(group) for name, group in self.groups.items()})
-
-    def _of_weights(self, group: Group) -> Tensor:
-        weights = [convolution(self.network, member.layer).weight.detach()[member.offset :][: group.maps].flatten(1)
-                   for member in group.producers]  # fmt: skip
-        return torch.cat(weights, 1).float().square().mean(1).cpu()
-
-
-class Random(Signal):
-    """Uniform draws, one a map, made once: what every other signal must beat."""
-
-    def __init__(self, groups: Iterable[Group], seed: int) -> None:
-        super().__init__(groups)
-        generator = torch.Generator().manual_seed(seed)
-        self.totals = {name: torch.rand(group.maps, generator=generator) for name, group in self.groups.items()}
-
-    def values(self) -> dict[str, Tensor]:
-        """See `Signal.values`."""
-        return dict(self.totals)
-
-
-def _normalized(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def normalized(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The values scaled to length 1 over each group."""
     return {name: nn.functional.normalize(value, dim=0) for name, value in values.items()}
+
+
+SIGNALS: Registry[type[Signal]] = Registry("gaze.pruning.information", "signal")
+"""The signals of feature maps by their names in `pruner.signal`."""

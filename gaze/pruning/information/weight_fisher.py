@@ -27,9 +27,17 @@ class ParameterFisher:
         self.decay, self.examples, self.batch = decay, 0.0, 0
         self.hooks = [layer.register_forward_hook(partial(self._watch, name)) for name, layer in self.layers.items()]
 
+    @property
+    def ready(self) -> bool:
+        """See `Signal.ready`."""
+        return self.examples > 0
+
     def update(self, divisor: float) -> None:
-        """Takes in the last backward pass; see `Signal.update`."""
-        for name, square in self.squares.items():
+        """Takes in the last backward pass; see `Signal.update`. One that overflowed is left out."""
+        squares, self.squares = self.squares, {}
+        if not squares or not all(torch.isfinite(square).all() for square in squares.values()):
+            return  # as the optimiser leaves this step out
+        for name, square in squares.items():
             self.totals[name] = self.decay * self.totals[name].to(square) + divisor**2 * square
         self.examples = self.decay * self.examples + self.batch
 
@@ -68,6 +76,8 @@ class ParameterFisher:
 def example_gradients(layer: nn.Conv2d, entering: Tensor, gradient: Tensor) -> Tensor:
     """The gradient of each example's loss with respect to a convolution's weight: examples x the weight's shape.
 
+    In the precision of the weight, which mixed precision leaves alone.
+
     Args:
         layer: the convolution.
         entering: what it read.
@@ -77,7 +87,9 @@ def example_gradients(layer: nn.Conv2d, entering: Tensor, gradient: Tensor) -> T
     def product(weight: Tensor, x: Tensor, g: Tensor) -> Tensor:
         return (functional_call(_Bare(layer), {"layer.weight": weight}, (x[None],)) * g[None]).sum()
 
-    return vmap(grad(product), in_dims=(None, 0, 0))(layer.weight.detach(), entering, gradient)
+    weight = layer.weight.detach()
+    with torch.autocast(weight.device.type, enabled=False):
+        return vmap(grad(product), in_dims=(None, 0, 0))(weight, entering.to(weight), gradient.to(weight))
 
 
 class _Bare(nn.Module):

@@ -1,11 +1,15 @@
 """Which maps leave next: the least loss for the time they save."""
 
+import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from gaze.errors import ConfigError
 
 
 class Savings(Protocol):
@@ -45,6 +49,15 @@ class Candidate:
         if beta is not None:
             return self.loss - beta * self.saving
         return self.loss / self.saving if self.saving > 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may leave and at what price; see `Choice`."""
+
+    beta: float | None = None
+    exclude: tuple[str, ...] = ()
+    multiple: int = 1
 
 
 class Choice:
@@ -109,3 +122,16 @@ def down_to(width: int, count: int, multiple: int) -> int | None:
     """The fewest maps, `count` or more, that leave a multiple of `multiple`, and one at least; None: there are none."""
     left = (width - count) // multiple * multiple
     return width - left if left > 0 else None
+
+
+def check_exclude(exclude: Collection[str], groups: Collection[str]) -> None:
+    """Refuses what no group's name begins with.
+
+    Raises:
+        ConfigError: naming what comes near.
+    """
+    for name in exclude:
+        if not any(group.startswith(name) for group in groups):
+            known = sorted({part for group in groups for part in accumulate(group.split("."), "{}.{}".format)})
+            near = difflib.get_close_matches(name, known, 3, 0.5) or [part for part in known if part.count(".") < 2]
+            raise ConfigError(f"pruner.exclude: expected how a group's name begins: {', '.join(near)}; got {name!r}")

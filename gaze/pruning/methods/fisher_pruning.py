@@ -1,21 +1,19 @@
-"""The Lightning callback that prunes a network while it trains."""
+"""The Lightning callback that prunes feature maps while a network trains, the cheapest by a signal first."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 
 from gaze.models.network import GazeNetwork
-from gaze.pruning.averaging import Averaging
 from gaze.pruning.cost.models import Cost
-from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.information.signal import Signal
-from gaze.pruning.methods.base import PacedPruning
-from gaze.pruning.methods.candidates import Candidate, Choice
+from gaze.pruning.methods.base import METHODS, TimedPruning
+from gaze.pruning.methods.candidates import Candidate, Choice, Rules, check_exclude
+from gaze.pruning.methods.job import Job
+from gaze.pruning.methods.outcome import FasterOutcome
+from gaze.pruning.methods.removal_log import Removal, RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
-from gaze.pruning.removal_log import Removal, RemovalLog
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.gates import Gates
 from gaze.pruning.structure.groups import Group, find_groups
@@ -23,21 +21,14 @@ from gaze.pruning.structure.groups import Group, find_groups
 GAIN = "val/information_gain"
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What may leave and at what price; see `gaze.pruning.methods.candidates.Choice`."""
-
-    beta: float | None = None
-    exclude: tuple[str, ...] = ()
-    multiple: int = 1
-
-
-class FisherPruning(PacedPruning):
+@METHODS.register("greedy")
+class FisherPruning(TimedPruning):
     """Removes feature maps of `module.network`, a gaze network, until its measured time fits a budget.
 
     Every few updates the maps with the least expected loss for the time they save are masked, every few removals what
-    is masked is cut out, of optimiser and averaged weights too, and the network is measured. The predictions are
-    calibrated by each measurement, and only a measurement ends the pruning. The training ends `finetune_updates` later.
+    is masked is cut out, of all that follows the network too, and the network is measured. The predictions are
+    calibrated by each measurement, and only confirmed measurements end the pruning. The training ends
+    `finetune_updates` later.
 
     Args:
         signal: makes the signal of a network and its groups.
@@ -53,8 +44,6 @@ class FisherPruning(PacedPruning):
     Attributes:
         maps: open maps of each group now; groups with a single map left are not told.
         before: the same before the first removal.
-        base: measured time before the first removal, milliseconds.
-        measured: the last measured time.
     """
 
     def __init__(
@@ -62,21 +51,28 @@ class FisherPruning(PacedPruning):
         stopwatch: Callable[[GazeNetwork], float], budget: float, schedule: ScheduleConfig, log: RemovalLog,
         rules: Rules | None = None, base: float | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(schedule)
-        self.make_signal, self.cost, self.clock, self.stopwatch = signal, cost, clock, stopwatch
-        self.budget, self.removal_log, self.rules = budget, log, rules or Rules()
-        self.base = self.measured = math.nan if base is None else base
+        super().__init__(stopwatch, budget, schedule, base)
+        self.make_signal, self.cost, self.clock = signal, cost, clock
+        self.removal_log, self.rules = log, rules or Rules()
         self.restored: dict[str, Any] = {}
+
+    @classmethod
+    def check(cls, job: Job) -> None:
+        """Refuses names to be left alone that no group's name begins with."""
+        check_exclude(job.rules.exclude, [group.name for group in find_groups(job.unpruned)])
+
+    @classmethod
+    def make(cls, job: Job) -> "FisherPruning":
+        """See `PacedPruning.make`: measures the latency table where there is none that fits, and the network."""
+        cost, clock = job.measure_costs()
+        stopwatch, budget = job.make_stopwatch()
+        log = RemovalLog(job.removals)
+        return cls(job.make_signal, cost, clock, stopwatch, budget, job.schedule, log, job.rules, stopwatch.base)
 
     @property
     def maps(self) -> dict[str, int]:
         """See the class."""
         return {name: int(still.sum()) for name, still in self.gates.open.items()}
-
-    @property
-    def met(self) -> bool:
-        """Whether the measured time fits the budget."""
-        return self.measured <= self.budget
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attaches gates and signal and measures the network, or goes on where a checkpoint left off."""
@@ -89,9 +85,8 @@ class FisherPruning(PacedPruning):
         else:
             self.before = self.maps
             self.indices = {group.name: list(range(group.maps)) for group in groups}
-            if math.isnan(self.base):
-                self.base = self.stopwatch(self.network)
-            self._calibrate(self.base)
+            self.measure_base()
+            self._calibrate()
         self._end_where_done(trainer, more=True)
 
     def read(self, divisor: float) -> None:
@@ -100,7 +95,7 @@ class FisherPruning(PacedPruning):
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, in tensors and plain values."""
-        state = {name: getattr(self, name) for name in ("base", "measured", "before", "indices")}
+        state = {name: getattr(self, name) for name in ("before", "indices")}
         return super().state_dict() | state | {"closed": self.gates.closed(), "signal": self.signal.state_dict(),
                         "scales": [self.cost.scale, self.clock.scale]}  # fmt: skip
 
@@ -110,19 +105,24 @@ class FisherPruning(PacedPruning):
         self.restored = {name: state.pop(name) for name in ("closed", "signal")}
         self.cost.scale, self.clock.scale = state.pop("scales")
         super().load_state_dict(state)
-        if isinstance(self.stopwatch, Stopwatch) and self.stopwatch.relative:  # milliseconds as in the run's first part
-            self.budget *= self.base / self.stopwatch.base
-            self.stopwatch.base = self.base
         self.removal_log.truncate_after(self.step)
 
     def remove(self, trainer: pl.Trainer) -> None:
-        """One removal: maps are masked; where it is time they are cut out and the network is measured."""
+        """One removal: maps are masked; where it is time they are cut out and the network is measured.
+
+        Raises:
+            GazeError: no gradient since the last removal was finite, so nothing says what each map is worth.
+        """
+        self.expect(self.signal.ready)
+        if not self.gates.closed():
+            self.remember()
         taken, more = self._choose()
         rows = [self._close(candidate, trainer) for candidate in taken]
         predicted = self.clock.total(self.maps)
         if not more or predicted <= self.budget or self.removals % self.schedule.removals_per_surgery == 0:
             self._operate(trainer)
-            self._calibrate(self.stopwatch(self.network))
+            self.measure(last=not more)
+            self._calibrate()
             if rows:
                 rows[-1] = Removal(**{**vars(rows[-1]), "measured_ms": self.measured})
         for row in rows:
@@ -160,27 +160,22 @@ class FisherPruning(PacedPruning):
             predicted_ms=self.clock.total(self.maps),
             measured_ms=None,
             maps_left=int(self.gates.open[candidate.group].sum()),
-            loss=sum(self.losses) / max(1, len(self.losses)),
+            loss=self.loss,
             information_gain=None if gain is None else float(gain),
         )
 
     def _operate(self, trainer: pl.Trainer) -> None:
-        """Cuts out what is masked, of the network, its averaged copy, the optimisers' state and the signal."""
+        """Cuts out what is masked, of the network, all that follows it, and the signal."""
         cut = surgery.remove(self.network, self.gates.closed())
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Averaging):
-                surgery.apply(callback.network, cut.layers)
-        for optimizer in trainer.optimizers:
-            surgery.follow(optimizer, cut.replaced)
+        self.tell(trainer, cut)
         for name, kept in cut.maps.items():
             self.indices[name] = [self.indices[name][k] for k in kept.tolist()]
         groups = find_groups(self.network)
         self.signal.keep(cut.maps, groups)
         self.gates.reset(groups)
 
-    def _calibrate(self, measured: float) -> None:
-        """Corrects the predictions by a measurement."""
-        self.measured = measured
+    def _calibrate(self) -> None:
+        """Corrects the predictions by the last measurement."""
         self.clock.calibrate(self.maps, self.measured)
         if self.cost.unit == self.clock.unit:
             self.cost.calibrate(self.maps, self.measured)
@@ -189,11 +184,35 @@ class FisherPruning(PacedPruning):
         """The pruning is over when a measurement fits the budget, or when nothing is left to remove."""
         if self.finished is None and (self.met or not more):
             self.finished = trainer.global_step
+            if not self.met and (noted := self.keep_fastest(trainer)) is not None:
+                self.indices = noted["indices"]
+                self.gates.reset(find_groups(self.network))
+                self.removal_log.truncate_after(noted["step"])
         if self.finished is not None:
             self.gates.detach()
             self.signal.detach()
+
+    def notes(self) -> dict[str, Any]:
+        """See `TimedPruning.notes`."""
+        return super().notes() | {"indices": {name: list(indices) for name, indices in self.indices.items()}}
 
     def shown(self) -> dict[str, float]:
         """Maps left, predicted and measured milliseconds against the budget."""
         return {"maps": float(sum(self.maps.values())), "predicted": self.clock.total(self.maps),
                 "measured": self.measured, "budget": self.budget}  # fmt: skip
+
+    def outcome(self, checkpoint: str, before_gain: float, after_gain: float) -> FasterOutcome:
+        """See `PacedPruning.outcome`."""
+        return FasterOutcome(
+            checkpoint=checkpoint,
+            met=self.met,
+            before_gain=before_gain,
+            after_gain=after_gain,
+            removals=len({row.step for row in read(self.removal_log.path)}),
+            updates=self.step,
+            budget_ms=self.budget,
+            before_ms=self.base,
+            after_ms=self.measured,
+            before=self.before,
+            after={name: self.maps.get(name, 1) for name in self.before},
+        )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gaze.errors import ConfigError
+from gaze.errors import expect_number
 
 
 @dataclass
@@ -27,12 +27,9 @@ class ScheduleConfig:
 
     def check(self) -> None:
         """Raises ConfigError where a number makes no sense."""
-        least = {"updates_per_removal": 1, "removals": 1, "removals_per_surgery": 1, "finetune_updates": 0}
-        for name, limit in least.items():
-            if getattr(self, name) < limit:
-                raise ConfigError(f"schedule.{name}: expected at least {limit}, got {getattr(self, name)}")
-        if self.maps_per_removal is not None and self.maps_per_removal < 1:
-            raise ConfigError(f"schedule.maps_per_removal: expected at least 1 or null, got {self.maps_per_removal}")
+        for name in ("updates_per_removal", "maps_per_removal", "removals", "removals_per_surgery"):
+            expect_number(f"schedule.{name}", getattr(self, name), least=1)
+        expect_number("schedule.finetune_updates", self.finetune_updates, least=0)
 
     def goal(self, number: int, start: float, budget: float) -> float:
         """Predicted time to be reached by removal `number`, from 1, on the way from `start` to `budget`."""

@@ -1,5 +1,6 @@
-"""The Lightning callback that sets single weights to zero while a network trains: `granularity=parameter`."""
+"""The Lightning callback that sets single weights to zero while a network trains: `method=weights`."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -7,12 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from gaze.errors import ConfigError
-from gaze.pruning.averaging import Averaging
+from gaze.models.widths import Replaced
 from gaze.pruning.information.weight_fisher import ParameterFisher
-from gaze.pruning.methods.base import PacedPruning
+from gaze.pruning.methods.base import METHODS, PacedPruning
+from gaze.pruning.methods.job import Job
+from gaze.pruning.methods.outcome import SparserOutcome
 from gaze.pruning.methods.schedule import ScheduleConfig
+from gaze.pruning.structure.groups import convolution
 
 
+@METHODS.register("weights")
 class WeightPruning(PacedPruning):
     """Masks the convolution weights with the least Delta_i = F_i theta_i^2 / 2 until a share of them is left.
 
@@ -25,6 +30,24 @@ class WeightPruning(PacedPruning):
         decay: of the signal, see `ParameterFisher`.
     """
 
+    IDLE = dict.fromkeys(
+        (
+            "pruner.signal",
+            "pruner.cost",
+            "pruner.beta",
+            "pruner.exclude",
+            "pruner.multiple",
+            "engine",
+            "threads",
+            "size",
+            "rounds",
+            "latency",
+            "schedule.maps_per_removal",
+            "schedule.removals_per_surgery",
+        ),
+        "pruner.method=weights prunes single weights",
+    )
+
     def __init__(self, keep: float, schedule: ScheduleConfig, decay: float = 1.0) -> None:
         if not 0 < keep < 1:
             raise ConfigError(f"budget: expected a share of the weights between 0 and 1, got {keep}")
@@ -32,6 +55,17 @@ class WeightPruning(PacedPruning):
         self.keep, self.decay = keep, decay
         self.masks: dict[str, Tensor] = {}
         self.state: Any = None
+
+    @classmethod
+    def check(cls, job: Job) -> None:
+        """Refuses a budget of time."""
+        if job.budget is None:
+            raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")
+
+    @classmethod
+    def make(cls, job: Job) -> "WeightPruning":
+        """See `PacedPruning.make`."""
+        return cls(job.budget or 0, job.schedule, job.signal_options.decay)
 
     @property
     def share(self) -> float:
@@ -52,6 +86,7 @@ class WeightPruning(PacedPruning):
 
     def remove(self, trainer: pl.Trainer) -> None:
         """Masks down to this removal's share."""
+        self.expect(self.signal.ready)
         values = self.signal.values()
         signals = torch.cat([value.masked_fill(~self.masks[name], -1).flatten() for name, value in values.items()])
         share = self.keep ** (self.removals / self.schedule.removals)
@@ -71,24 +106,35 @@ class WeightPruning(PacedPruning):
         """The share of weights left and the one asked for."""
         return {"weights": self.share, "budget": self.keep}
 
+    def outcome(self, checkpoint: str, before_gain: float, after_gain: float) -> SparserOutcome:
+        """See `PacedPruning.outcome`."""
+        return SparserOutcome(checkpoint, self.finished is not None, before_gain, after_gain, self.removals, self.step,
+                              self.share)  # fmt: skip
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Removes when it is time to; keeps what was removed at zero after every update, in the average as well."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        networks = [c.network for c in trainer.callbacks if isinstance(c, Averaging)]  # type: ignore[attr-defined]
-        for network in [self.network, *networks]:
-            mask_weights(network, self.masks)
+        zeroing = Zeroing(self.masks)
+        zeroing.apply(self.network)
+        self.tell(trainer, zeroing)
 
     def state_dict(self) -> dict[str, Any]:
         """See `PacedPruning.state_dict`."""
         return {**super().state_dict(), "masks": self.masks, "state": self.signal.state_dict()}
 
 
-@torch.no_grad()
-def mask_weights(network: nn.Module, masks: dict[str, Tensor]) -> None:
-    """Sets convolution weights to zero where the mask of that layer is False."""
-    for name, mask in masks.items():
-        layer = network.get_submodule(name)
-        assert isinstance(layer, nn.Conv2d)
-        layer.weight.mul_(mask.to(layer.weight))
+@dataclass(frozen=True)
+class Zeroing:
+    """The change that sets convolution weights to zero where the mask of their layer, by its name, is False."""
+
+    masks: dict[str, Tensor]
+    replaced: tuple[Replaced, ...] = ()
+
+    @torch.no_grad()
+    def apply(self, network: nn.Module) -> None:
+        """See `Change.apply`."""
+        for name, mask in self.masks.items():
+            weight = convolution(network, name).weight
+            weight.mul_(mask.to(weight))

@@ -1,1 +1,11 @@
-"""What can only change together, and how a width changes: groups, gates, surgery, and what follows it."""
+"""What can only change together, and how a width changes.
+
+What may live here:
+
+- `groups`: which maps leave together, found by tracing, and what is pinned;
+- `gates`: multipliers on maps while they are still there;
+- `surgery` and `snapshot`: maps leave for good, and come back;
+- `followers`: what must follow, optimisers and copies.
+
+Nothing here knows what a map is worth, what it costs, or when it should go.
+"""

@@ -1,4 +1,4 @@
-"""Surgery: feature maps leave a network for good, and the state of its training follows those that stay."""
+"""Surgery: feature maps leave a network for good."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gaze.errors import ModelError
-from gaze.models.network import GazeNetwork
-from gaze.models.widths import Kept, Replaced, select, take, widths
+from gaze.models.widths import Kept, Replaced, select, widths
 from gaze.pruning.structure.groups import Group, find_groups
 
 
@@ -19,19 +18,23 @@ class Cut:
     Attributes:
         layers: what each layer that changed went on with, by its name; `apply` repeats it on a copy of the network.
         maps: the maps that stayed of each group that lost some, by their indices before.
-        replaced: the parameters that took the place of others, for `follow`.
+        replaced: the parameters that took the place of others, for the optimiser.
     """
 
     layers: dict[str, Kept]
     maps: dict[str, Tensor]
     replaced: list[Replaced]
 
+    def apply(self, network: nn.Module) -> None:
+        """Repeats the removal on a copy of the network, in place."""
+        apply(network, self.layers)
 
-def remove(network: GazeNetwork, maps: Mapping[str, Collection[int]]) -> Cut:
+
+def remove(network: nn.Module, maps: Mapping[str, Collection[int]]) -> Cut:
     """Removes feature maps, given by their indices in the groups of `find_groups`, in place.
 
-    The parameters of the layers that change are new ones: an optimiser must `follow`, and copies of the network
-    (averaged weights) need the same cut by `apply`.
+    The parameters of the layers that change are new ones: optimisers and copies of the network (averaged weights) must
+    follow, see `gaze.pruning.structure.followers`.
 
     Raises:
         ModelError: a group or a map is not there, a layer would lose its last map, or other maps left than were asked.
@@ -51,19 +54,6 @@ def remove(network: GazeNetwork, maps: Mapping[str, Collection[int]]) -> Cut:
 def apply(network: nn.Module, layers: Mapping[str, Kept]) -> list[Replaced]:
     """Makes a cut; the layers are named as in the network that the cut was planned on."""
     return [replaced for name, kept in layers.items() for replaced in select(network.get_submodule(name), kept)]
-
-
-def follow(optimizer: torch.optim.Optimizer, replaced: Collection[Replaced]) -> None:
-    """Gives an optimiser the new parameters, each with the state (moments, steps) of its surviving part."""
-    changes = {change.old: change for change in replaced}
-    for group in optimizer.param_groups:
-        group["params"] = [changes[p].new if p in changes else p for p in group["params"]]
-    for old, change in changes.items():
-        if old in optimizer.state:
-            optimizer.state[change.new] = {
-                key: take(value, change.indices) if torch.is_tensor(value) and value.shape == old.shape else value
-                for key, value in optimizer.state.pop(old).items()
-            }
 
 
 def _staying(groups: Mapping[str, Group], name: str, gone: Collection[int]) -> Tensor:

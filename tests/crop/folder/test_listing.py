@@ -149,3 +149,9 @@ def test_output_that_appears_in_mid_walk_is_left_alone(tmp_path: Path):
     names = [next(walked).name]
     plant(tmp_path, "b/out/a_1x1.jpg")
     assert [*names, *(task.name for task in walked)] == ["a.jpg", "b/c.jpg"]
+
+
+def test_patterns_match_in_any_case(tmp_path: Path):
+    plant(tmp_path, "A.JPG", "b.jpg", "RAW/c.Jpg", "D.dat")
+    assert found(tmp_path, Selection(include=("*.jpg",))) == ["A.JPG", "b.jpg", "RAW/c.Jpg"]
+    assert found(tmp_path, Selection(include=("*.JPG",), exclude=("raw", "B.*"))) == ["A.JPG"]

@@ -10,13 +10,13 @@ from gaze.crop.photo.fingerprint import canonical_text, fingerprint
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape, shapes
 from gaze.framing.choice import Framing
-from gaze.geometry import AspectRatio, Size
+from gaze.geometry import AspectRatio, Bounds
 from gaze.images import Encoding, Keep, Limits
 
 MODEL = "0" * 64
 SQUARE = Request(shapes([], []))
 WIDE = Request(
-    shapes([AspectRatio.parse("16:9"), AspectRatio.parse("1.5")], [Size(80, 80), Size(9, 9)]),
+    shapes([AspectRatio.parse("16:9"), AspectRatio.parse("1.5")], [Bounds(80, 80), Bounds(9, 9)]),
     Framing((1.0, 2.0), 0.1, 3, 0.0, 0.8),
     "fast",
     Encoding("WEBP", 80, True, "444"),
@@ -44,7 +44,7 @@ TEXT = (
     ("request_", "expected"),
     [
         (SQUARE, "f5a3a349389b38bd"),
-        (Request(shapes([], [Size(400, 300), Size(80, 80)])), "cd2e5df459a2fdfd"),
+        (Request(shapes([], [Bounds(400, 300), Bounds(80, 80)])), "cd2e5df459a2fdfd"),
         (WIDE, "f60c1c1d6bab01f4"),
         (Request(shapes([AspectRatio(1, 1)], []), template='"é\'"\n{stem}_{shape}{ext}'), "390e8764b23433ba"),
         (Request(()), "1afaf19f7d690642"),
@@ -112,6 +112,6 @@ def test_every_value_counts_but_those_that_change_no_thumbnail():
 
 def test_every_value_of_a_shape_counts():
     before = fingerprint(SQUARE, MODEL)
-    shape = Shape(AspectRatio(1, 1), Size(80, 80), "1x1")
+    shape = Shape(AspectRatio(1, 1), Bounds(80, 80), "1x1")
     changed = [shape, *(changed for _, changed in variants(shape))]
     assert len({before, *(fingerprint(replace(SQUARE, shapes=(each,)), MODEL) for each in changed)}) == 7

@@ -1,8 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gaze.crop.photo.focus import FocusPoint, read_focus
+from gaze.crop.photo.focus import FocusPoint, as_points, read_focus
 from gaze.errors import ConfigError
 from gaze.geometry import Point, Size
 
@@ -46,3 +47,27 @@ def test_file_that_is_wrong_names_the_row(tmp_path: Path, content: str | None, m
         path.write_text(content)
     with pytest.raises(ConfigError, match=message):
         read_focus(path)
+
+
+@pytest.mark.parametrize(
+    ("focus", "points"),
+    [
+        (Point(160, 75), [(160, 75)]),
+        ((160, 75.5), [(160, 75.5)]),
+        ([160, 75], [(160, 75)]),
+        ("160,75", [(160, 75)]),
+        ("40%,25%", [(160, 75)]),
+        (("40%", "25%"), [(160, 75)]),
+        (("160,75", "40%,25%"), [(160, 75), (160, 75)]),
+        ([(1, 2), ("40%", "25%"), Point(3, 4)], [(1, 2), (160, 75), (3, 4)]),
+        ([("40%", "25%")], [(160, 75)]),
+    ],
+)
+def test_places_in_python(focus: Any, points: list[tuple[float, float]]):
+    assert as_points(focus, Size(400, 300)) == [Point(*point) for point in points]
+
+
+@pytest.mark.parametrize("focus", [5, None, [5], [1, 2, 3], ("40%", 25), ("40%", "25"), "40%", [None], ("120%", "1%")])
+def test_place_that_is_none_names_the_argument(focus: Any):
+    with pytest.raises(ConfigError, match=r"^focus: expected"):
+        as_points(focus, Size(400, 300))

@@ -5,21 +5,21 @@ from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape, shapes
 from gaze.errors import ConfigError
 from gaze.framing.choice import Framing
-from gaze.geometry import AspectRatio, Size
+from gaze.geometry import AspectRatio, Bounds, Size
 
 WIDE = AspectRatio(16, 9)
 
 
-def labels(ratios: list[AspectRatio], *sizes: Size) -> list[str]:
+def labels(ratios: list[AspectRatio], *sizes: Bounds) -> list[str]:
     return [shape.label for shape in shapes(ratios, sizes)]
 
 
 def test_every_ratio_comes_at_every_size():
     assert labels([]) == ["1x1"]
     assert labels([WIDE, WIDE]) == ["16x9"]
-    assert labels([], Size(400, 300), Size(80, 80)) == ["400x300", "80x80"]
-    assert labels([WIDE], Size(80, 80)) == ["16x9"]
-    assert labels([WIDE, AspectRatio(1, 1)], Size(80, 80), Size(9, 9)) == [
+    assert labels([], Bounds(400, 300), Bounds(80, 80)) == ["400x300", "80x80"]
+    assert labels([WIDE], Bounds(80, 80)) == ["16x9"]
+    assert labels([WIDE, AspectRatio(1, 1)], Bounds(80, 80), Bounds(9, 9)) == [
         "16x9_80x80",
         "16x9_9x9",
         "1x1_80x80",
@@ -40,7 +40,7 @@ def test_every_ratio_comes_at_every_size():
     ],
 )
 def test_template_that_cannot_be_used_is_refused(template: str, message: str):
-    request = Request(shapes([WIDE], [Size(80, 80), Size(9, 9)]), template=template)
+    request = Request(shapes([WIDE], [Bounds(80, 80), Bounds(9, 9)]), template=template)
     with pytest.raises(ConfigError, match=message):
         request.check()
 

@@ -14,15 +14,16 @@ from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import widths
-from gaze.pruning.averaging import Averaging
-from gaze.pruning.cost.engines import Engine
-from gaze.pruning.cost.models import UniformCost
+from gaze.pruning.cost.engines.torch_cpu import TorchCpu
+from gaze.pruning.cost.models.uniform import UniformCost
 from gaze.pruning.cost.stopwatch import Stopwatch
-from gaze.pruning.information.signal import Fisher
-from gaze.pruning.methods.fisher_pruning import FisherPruning, Rules
+from gaze.pruning.information.fisher import Fisher
+from gaze.pruning.methods.candidates import Rules
+from gaze.pruning.methods.fisher_pruning import FisherPruning
+from gaze.pruning.methods.removal_log import RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
-from gaze.pruning.removal_log import RemovalLog, read
 from gaze.pruning.structure.groups import find_groups
+from gaze.training.averaging import Averaging
 from tests.models.conftest import small_config
 
 
@@ -35,9 +36,9 @@ class Count(UniformCost):
 class Module(pl.LightningModule):
     """Learns to predict a corner."""
 
-    def __init__(self, network):
+    def __init__(self, network, batch_size=2):
         super().__init__()
-        self.network = network
+        self.network, self.batch_size = network, batch_size
 
     def training_step(self, batch, index):
         loss = -self.network(batch["image"])[:, :4, :4].mean()
@@ -58,7 +59,7 @@ class Module(pl.LightningModule):
     def train_dataloader(self):
         generator = torch.Generator().manual_seed(self.trainer.current_epoch)
         images = torch.randint(0, 256, (8, 64, 64, 3), generator=generator, dtype=torch.uint8)
-        return DataLoader([{"image": image} for image in images], batch_size=2)
+        return DataLoader([{"image": image} for image in images], batch_size=self.batch_size)
 
 
 def measured(network) -> float:
@@ -72,11 +73,11 @@ def pruning(folder, budget, schedule, **options):
     )
 
 
-def trainer(folder, *callbacks):
+def trainer(folder, *callbacks, **settings):
     return pl.Trainer(
         max_epochs=-1, accelerator="cpu", devices=1, logger=False, enable_progress_bar=False, default_root_dir=folder,
         enable_model_summary=False, reload_dataloaders_every_n_epochs=1, callbacks=list(callbacks),
-        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks), **settings,
     )  # fmt: skip
 
 
@@ -141,6 +142,19 @@ class TestTraining:
         assert [row.step for row in rows] == [1, 2, 3, 4, 5, 6]
         assert [row.measured_ms is not None for row in rows] == [False, False, True, False, False, True]
 
+    def test_the_loss_written_down_is_the_mean_over_examples_however_many_batches_make_an_update(
+        self, network, tmp_path
+    ):
+        losses = []
+        for batch_size, batches in ((4, 1), (2, 2), (1, 4)):
+            folder = tmp_path / str(batches)
+            callback = pruning(folder, measured(network) / 2, QUICK)
+            run = trainer(folder, callback, accumulate_grad_batches=batches)
+            run.fit(Module(copy.deepcopy(network), batch_size))
+            losses.append(read(folder / "removals.csv")[0].loss)
+        assert losses[0] > 1
+        assert losses == [pytest.approx(losses[0], rel=1e-4)] * 3
+
     def test_a_budget_out_of_reach_is_told_and_the_best_kept(self, network, tmp_path):
         callback = pruning(tmp_path, 1e-3, QUICK, rules=Rules(exclude=("backbone",)))
         trainer(tmp_path, callback).fit(Module(network))
@@ -196,7 +210,7 @@ class TestTraining:
     def test_a_share_of_the_time_stays_that_of_the_first_part(self, network, tmp_path):
         budgets = []
         for relative in (True, False):
-            stopwatch = Stopwatch(network, Size(64, 48), Engine("torch-cpu", 1), rounds=1, relative=relative)
+            stopwatch = Stopwatch(network, Size(64, 48), TorchCpu(1), rounds=1, relative=relative)
             stopwatch.base = 20.0
             log = RemovalLog(tmp_path / f"{relative}.csv")
             callback = FisherPruning(Fisher, Count(), Count(), stopwatch, 5.0, QUICK, log, base=20.0)

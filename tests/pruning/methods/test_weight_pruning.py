@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from gaze.errors import ConfigError
-from gaze.pruning.averaging import Averaging
 from gaze.pruning.methods.schedule import ScheduleConfig
-from gaze.pruning.methods.weight_pruning import WeightPruning, mask_weights
+from gaze.pruning.methods.weight_pruning import WeightPruning, Zeroing
+from gaze.training.averaging import Averaging
 from tests.pruning.methods.test_fisher_pruning import Module, network, trainer  # noqa: F401
 
 SCHEDULE = ScheduleConfig(
@@ -54,5 +54,5 @@ def test_a_share_outside_0_and_1_is_refused(keep):
 
 def test_masks_set_weights_to_zero():
     layer = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1, bias=False))
-    mask_weights(layer, {"0": torch.tensor([True, False]).reshape(2, 1, 1, 1)})
+    Zeroing({"0": torch.tensor([True, False]).reshape(2, 1, 1, 1)}).apply(layer)
     assert (layer[0].weight != 0).flatten().tolist() == [True, False]

@@ -8,7 +8,7 @@ from torch import nn
 
 from gaze.errors import ModelError
 from gaze.models.widths import set_widths, widths
-from gaze.pruning import Gates, apply, find_groups, follow, remove
+from gaze.pruning import Gates, OptimizerFollower, apply, find_groups, remove
 from gaze.pruning.structure import surgery as module
 
 
@@ -88,7 +88,7 @@ def test_widths_rebuild_a_pruned_network(small, images, small_kind):
 def test_a_copy_takes_the_same_cut(small, images):
     averaged = copy.deepcopy(small)
     cut = remove(small, some(small))
-    apply(averaged, cut.layers)
+    cut.apply(averaged)
     assert torch.equal(averaged(images), small(images))
 
 
@@ -113,7 +113,7 @@ def test_training_goes_on_as_if_the_maps_had_been_closed(small, images):
         step(key)
     gates["pruned"].detach()
     cut = remove(pruned, gone)
-    follow(optimizers["pruned"], cut.replaced)
+    OptimizerFollower(optimizers["pruned"]).follow(cut)
     assert {p for g in optimizers["pruned"].param_groups for p in g["params"]} == set(pruned.parameters())
     before = [p.clone() for p in pruned.parameters()]
     for key in ("closed", "pruned", "closed", "pruned"):
@@ -129,7 +129,7 @@ def test_training_goes_on_as_if_the_maps_had_been_closed(small, images):
 def test_an_optimiser_without_state_follows_too(small_kind, images):
     network = small_kind("vgg")
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
-    follow(optimizer, remove(network, some(network)).replaced)
+    OptimizerFollower(optimizer).follow(remove(network, some(network)))
     old = network.readout.layers[-1].weight.clone()
     loss(network, images).backward()
     optimizer.step()

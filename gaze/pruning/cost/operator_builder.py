@@ -1,4 +1,4 @@
-"""A unit of a network built again by itself, with other widths and random weights, to be timed."""
+"""A fused operator built again by itself, with other widths and random weights, to be timed."""
 
 import copy
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from gaze.models.padding import exported_layer
 from gaze.models.widths import BatchNorm
 
 
 @dataclass(frozen=True)
-class Body:
-    """The operations of a unit, to be built again at other widths.
+class OperatorBuilder:
+    """The operations of a fused operator, to be built again at other widths.
 
     Attributes:
         nodes: in order; the first is the head.
@@ -24,42 +25,43 @@ class Body:
     root: nn.Module
     shapes: tuple[tuple[fx.Node, tuple[int, ...], torch.dtype], ...]
 
-    def build(self, reads: int, writes: int) -> tuple["Piece", list[Tensor]]:
-        """The unit with fresh layers for these widths, and random inputs of the network's sizes."""
+    def build(self, reads: int, writes: int) -> tuple["OperatorModule", list[Tensor]]:
+        """The operator with fresh layers for these widths, and random inputs of the network's sizes."""
         head = self.nodes[0]
         convolution = isinstance(layer_of(self.root, head), nn.Conv2d)
         parts = _split(reads, len(self.shapes)) if name_of(head) == "cat" else [reads] * len(self.shapes)
         if convolution:
             parts[1:] = [writes] * (len(parts) - 1)
         inputs = [_random(shape, dtype, part) for (_, shape, dtype), part in zip(self.shapes, parts, strict=True)]
-        return Piece(self, writes, reads, convolution), inputs
+        return OperatorModule(self, writes, reads, convolution), inputs
 
 
-class Piece(nn.Module):
-    """A unit as a module of its own, with random weights.
+class OperatorModule(nn.Module):
+    """An operator as a module of its own, with random weights.
 
     Attributes:
         alone: a convolution or the image begins it, so that it needs no layer before it to be as in the network.
     """
 
-    def __init__(self, body: Body, writes: int, reads: int, convolution: bool) -> None:
+    def __init__(self, builder: OperatorBuilder, writes: int, reads: int, convolution: bool) -> None:
         super().__init__()
         graph, copies = fx.Graph(), dict[fx.Node, Any]()
         self.holder = nn.Module()
-        for node, _, _ in body.shapes:
+        for node, _, _ in builder.shapes:
             copies[node] = graph.placeholder(node.name)
-        for node in body.nodes:
-            layer = layer_of(body.root, node)
+        for node in builder.nodes:
+            layer = layer_of(builder.root, node)
             if layer is not None:
-                self.holder.add_module(node.name, resized(layer, reads, writes if convolution else reads))
-            copies[node] = _copied(graph, node, copies, self.holder, body.root)
-        graph.output(copies[body.nodes[-1]])
+                fresh = resized(layer, reads, writes if convolution else reads)
+                self.holder.add_module(node.name, exported_layer(fresh))
+            copies[node] = _copied(graph, node, copies, self.holder, builder.root)
+        graph.output(copies[builder.nodes[-1]])
         self.inside = fx.GraphModule(self.holder, graph)
-        (_, shape, dtype), *others = body.shapes
+        (_, shape, dtype), *others = builder.shapes
         self.alone = not others and (convolution or len(shape) < 4 or dtype == torch.uint8)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """What the unit computes."""
+        """What the operator computes."""
         return self.inside(*inputs)
 
 
@@ -67,7 +69,7 @@ def resized(layer: nn.Module, reads: int, writes: int) -> nn.Module:
     """A layer of the same kind for other widths, with random weights; only convolutions and BatchNorms change."""
     layer = copy.deepcopy(layer)
     if isinstance(layer, nn.Conv2d):
-        by_map = layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
+        by_map = depthwise(layer)
         layer.in_channels, layer.out_channels = (writes if by_map else reads), writes
         layer.groups = writes if by_map else layer.groups
         inputs = layer.in_channels // layer.groups
@@ -80,6 +82,11 @@ def resized(layer: nn.Module, reads: int, writes: int) -> nn.Module:
     return layer.eval()
 
 
+def depthwise(layer: nn.Conv2d) -> bool:
+    """Whether each map that a convolution writes comes of one map of its own."""
+    return layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
+
+
 def layer_of(root: nn.Module, node: fx.Node) -> nn.Module | None:
     """The layer of `root` that a node calls, None where it calls a function."""
     return root.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -90,10 +97,8 @@ def name_of(node: fx.Node) -> str:
     return str(getattr(node.target, "__name__", node.target)) if node.op != "call_module" else ""
 
 
-def _copied(
-    graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: nn.Module, root: nn.Module
-) -> fx.Node:  # fmt: skip
-    """Adds a node to a unit's own graph; values that are no maps become constants."""
+def _copied(graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: nn.Module, root: nn.Module) -> fx.Node:
+    """Adds a node to an operator's own graph; values that are no maps become constants."""
 
     def operand(x: fx.Node) -> Any:
         if x in copies:

@@ -1,7 +1,7 @@
 """Predicted against measured: how well cost models foretell the time of networks that they have never seen."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +13,8 @@ from tqdm import tqdm
 from gaze.files import write_atomic
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
-from gaze.pruning.cost.engines import Engine, measure, network_runner
+from gaze.pruning.cost.engines import Engine
+from gaze.pruning.cost.engines.timing import measure
 from gaze.pruning.cost.models import Cost
 from gaze.pruning.structure.groups import find_groups
 from gaze.pruning.structure.surgery import remove
@@ -23,7 +24,7 @@ INK, RULE = "#333333", "#e6e6e6"
 
 
 @dataclass(frozen=True)
-class Validation:
+class PredictionErrors:
     """Times of randomly pruned networks in milliseconds, measured and as each cost model predicted them.
 
     Attributes:
@@ -79,10 +80,17 @@ def narrowed(network: GazeNetwork, maps: Mapping[str, int]) -> GazeNetwork:
     return network
 
 
-def validate(
-    network: GazeNetwork, costs: Mapping[str, Cost], engine: Engine, size: Size,
-    networks: int, multiple: int, rounds: int, seed: int, progress: bool = True,
-) -> Validation:  # fmt: skip
+def measure_errors(
+    network: GazeNetwork,
+    costs: Mapping[str, Cost],
+    engine: Engine,
+    size: Size,
+    networks: int,
+    multiple: int,
+    rounds: int,
+    seed: int,
+    progress: bool = True,
+) -> PredictionErrors:
     """Prunes copies of a network at random, times them and compares with what cost models say.
 
     Each copy takes turns with the unpruned network, and its time is the ratio of the two lower quartiles times the
@@ -102,10 +110,10 @@ def validate(
     full = {group.name: group.maps for group in find_groups(network)}
     generator = np.random.default_rng(seed)
     widths = [random_widths(full, multiple, generator) for _ in range(networks)]
-    whole, ratios = network_runner(network, size, engine), []
+    whole, ratios = engine.load_network(network, size), []
     wholes = []
     for maps in tqdm(widths, desc="pruned networks", disable=not progress):
-        pruned = network_runner(narrowed(network, maps), size, engine)
+        pruned = engine.load_network(narrowed(network, maps), size)
         times = measure({"whole": whole, "pruned": pruned}, rounds, clock=engine.clock)
         wholes.append(times["whole"].low)
         ratios.append(times["pruned"].low / times["whole"].low)
@@ -113,21 +121,22 @@ def validate(
     for cost in costs.values():
         cost.calibrate(full, float(middle))
     predicted = {name: [cost.total(maps) for maps in widths] for name, cost in costs.items()}
-    return Validation(float(middle), float((high - low) / 2 / middle), [r * float(middle) for r in ratios],
-                      predicted, widths)  # fmt: skip
+    return PredictionErrors(
+        float(middle), float((high - low) / 2 / middle), [r * float(middle) for r in ratios], predicted, widths
+    )
 
 
-def draw(validation: Validation, title: str, path: Path) -> None:
+def draw_errors(errors: PredictionErrors, title: str, path: Path) -> None:
     """Draws predicted over measured time, each cost model in its own colour; the legend has the median errors."""
     figure = Figure(figsize=(6.2, 6.2), layout="constrained")
     axis = figure.subplots()
-    every = [*validation.measured, validation.whole, *(t for times in validation.predicted.values() for t in times)]
+    every = [*errors.measured, errors.whole, *(t for times in errors.predicted.values() for t in times)]
     low, high = 0.95 * min(every), 1.05 * max(every)
     axis.plot([low, high], [low, high], color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1, label="equal")
-    for (name, times), color in zip(validation.predicted.items(), COLORS, strict=False):
-        label = f"{name}: median error {np.median(validation.errors(name)):.1%}"
-        axis.scatter(validation.measured, times, s=26, color=color, alpha=0.8, linewidths=0, label=label)
-    axis.scatter([validation.whole], [validation.whole], s=60, marker="x", color=INK, label="unpruned (scaled to)")
+    for (name, times), color in zip(errors.predicted.items(), COLORS, strict=False):
+        label = f"{name}: median error {np.median(errors.errors(name)):.1%}"
+        axis.scatter(errors.measured, times, s=26, color=color, alpha=0.8, linewidths=0, label=label)
+    axis.scatter([errors.whole], [errors.whole], s=60, marker="x", color=INK, label="unpruned (scaled to)")
     axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axis.set_xlabel("measured (ms per image)", color=INK, fontsize=9)
     axis.set_ylabel("predicted (ms per image)", color=INK, fontsize=9)
@@ -137,20 +146,8 @@ def draw(validation: Validation, title: str, path: Path) -> None:
     axis.tick_params(labelsize=8, labelcolor=INK)
     axis.legend(frameon=False, fontsize=8.5, loc="upper left")
     figure.suptitle(
-        f"{title}, n = {len(validation.measured)}", fontsize=11, fontweight="bold", color=INK, x=0.01, ha="left"
+        f"{title}, n = {len(errors.measured)}", fontsize=11, fontweight="bold", color=INK, x=0.01, ha="left"
     )
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomic(path, buffer.getvalue(), overwrite=True)
-
-
-def shares(cost: Cost, maps: Mapping[str, int], rows: int) -> Sequence[tuple[str, int, float, float]]:
-    """The kinds of units that cost most: kind, how many, their cost, their share of the whole; the rest last."""
-    sums: dict[str, tuple[int, float]] = {}
-    for unit in cost.units:
-        count, total = sums.get(unit.kind, (0, 0.0))
-        sums[unit.kind] = count + 1, total + cost.scale * cost.of_unit(unit, maps)
-    ranked = sorted(((kind, *found) for kind, found in sums.items()), key=lambda row: -row[2])
-    rest = [("the rest", sum(row[1] for row in ranked[rows:]), sum(row[2] for row in ranked[rows:]))]
-    whole = cost.total(maps)
-    return [(kind, count, total, total / whole) for kind, count, total in ranked[:rows] + rest * (len(ranked) > rows)]

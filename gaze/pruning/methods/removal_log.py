@@ -2,15 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_type_hints
 
 from gaze.errors import DataError
 from gaze.files import write_atomic
 
-COLUMNS = ("step", "layer", "count", "maps", "signal", "predicted_ms", "measured_ms", "maps_left", "loss",
-           "information_gain")  # fmt: skip
+REMOVALS = "removals.csv"
+"""What a run calls its log."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Removal:
         predicted_ms: milliseconds per image of the network that is left, as the cost model has it.
         measured_ms: the same, measured; None where it was not.
         maps_left: how many maps the group has left.
-        loss: of training, at this step; None where there is none yet.
+        loss: of training, the mean over the examples since the last removal; None where there is none yet.
         information_gain: on the validation set, bits per fixation; None where no validation took place.
     """
 
@@ -38,6 +39,11 @@ class Removal:
     maps_left: int
     loss: float | None = None
     information_gain: float | None = None
+
+
+KINDS: dict[str, Any] = get_type_hints(Removal)
+COLUMNS = tuple(column for name in KINDS for column in (["count", name] if name == "maps" else [name]))
+"""Of the file: the fields of a removal, and before the maps how many these are."""
 
 
 class RemovalLog:
@@ -95,31 +101,27 @@ def _lines(rows: Iterable[Iterable[object]]) -> str:
 
 def _cells(removal: Removal) -> list[object]:
     """The row of a removal; csv writes floats with all their digits and None as nothing."""
-    maps = " ".join(map(str, removal.maps))
-    return [removal.step, removal.layer, len(removal.maps), maps, float(removal.signal), removal.predicted_ms,
-            removal.measured_ms, removal.maps_left, removal.loss, removal.information_gain]  # fmt: skip
+    maps, signal = " ".join(map(str, removal.maps)), float(removal.signal)
+    cells = vars(removal) | {"count": len(removal.maps), "maps": maps, "signal": signal}
+    return [cells[column] for column in COLUMNS]
 
 
 def _removal(row: list[str], where: str) -> Removal:
     try:
         cells = dict(zip(COLUMNS, row, strict=True))
-        maps = tuple(map(int, cells["maps"].split()))
-        if len(maps) != int(cells["count"]):
-            raise ValueError(f"count is {cells['count']}, but there are {len(maps)} maps")
-        return Removal(
-            step=int(cells["step"]),
-            layer=cells["layer"],
-            maps=maps,
-            signal=float(cells["signal"]),
-            predicted_ms=float(cells["predicted_ms"]),
-            measured_ms=_optional(cells["measured_ms"]),
-            maps_left=int(cells["maps_left"]),
-            loss=_optional(cells["loss"]),
-            information_gain=_optional(cells["information_gain"]),
-        )
+        removal = Removal(**{name: READ[kind](cells[name]) for name, kind in KINDS.items()})
+        if len(removal.maps) != int(cells["count"]):
+            raise ValueError(f"count is {cells['count']}, but there are {len(removal.maps)} maps")
     except ValueError as error:
         raise DataError(f"{where}: not a removal ({error})") from error
+    return removal
 
 
-def _optional(cell: str) -> float | None:
-    return float(cell) if cell else None
+READ: dict[Any, Callable[[str], Any]] = {
+    int: int,
+    str: str,
+    float: float,
+    float | None: lambda cell: float(cell) if cell else None,
+    tuple[int, ...]: lambda cell: tuple(map(int, cell.split())),
+}
+"""What a cell says, by the type of its field."""

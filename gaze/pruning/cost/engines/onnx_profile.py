@@ -1,21 +1,19 @@
-"""ONNX Runtime: sessions of modules, and how long a piece of a network takes within one."""
+"""How long a fused operator takes within a network on ONNX Runtime, by that one's own profile."""
 
 import io
 import json
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gaze.models.onnx import OPSET
+from gaze.models.onnx import export_graph
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -24,7 +22,7 @@ REORDERS = ("ReorderInput", "ReorderOutput")
 """ONNX Runtime's steps between its blocked layout and the plain one."""
 
 NEIGHBOUR = 3
-"""Maps that the layers around a measured piece exchange with the outside: a number that no piece has itself."""
+"""Maps that the layers around a measured operator exchange with the outside: a number that no operator has itself."""
 
 
 def onnxruntime_module() -> Any:
@@ -35,7 +33,7 @@ def onnxruntime_module() -> Any:
     return onnxruntime
 
 
-def open_session(content: bytes, threads: int, profile: str | None = None) -> "InferenceSession":
+def cpu_session(content: bytes, threads: int, profile: str | None = None) -> "InferenceSession":
     """An ONNX model, ready to run; with `profile`, the prefix of the file that its steps' times are written to."""
     onnxruntime = onnxruntime_module()
     options = onnxruntime.SessionOptions()
@@ -48,45 +46,37 @@ def open_session(content: bytes, threads: int, profile: str | None = None) -> "I
 def exported(module: nn.Module, inputs: Sequence[Tensor]) -> bytes:
     """A module as ONNX; rows and columns stay free, as in an exported network."""
     file, names = io.BytesIO(), [f"x{index}" for index in range(len(inputs))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the TorchScript exporter, as in gaze.models.onnx
-        torch.onnx.export(
-            module.eval(), tuple(inputs), file,  # type: ignore[arg-type]
-            dynamo=False, opset_version=OPSET, input_names=names,
-            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
-            dynamic_axes={name: {2: f"h{name}", 3: f"w{name}"} for name, x in zip(names, inputs, strict=True)
-                          if x.ndim == 4 and x.dtype.is_floating_point},
-        )  # fmt: skip
+    maps = {name for name, x in zip(names, inputs, strict=True) if x.ndim == 4 and x.dtype.is_floating_point}
+    export_graph(module, inputs, file, names, None, {name: {2: f"h{name}", 3: f"w{name}"} for name in maps})
     return file.getvalue()
 
 
-class _Between(nn.Module):
-    """A piece with layers before it that write its inputs, so that it finds them as it does in a network."""
+class Between(nn.Module):
+    """An operator with layers before it that write its inputs, so that it finds them as it does in a network."""
 
-    def __init__(self, piece: nn.Module, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, operator: nn.Module, inputs: Sequence[Tensor]) -> None:
         super().__init__()
-        self.piece = piece
-        self.before = nn.ModuleList(nn.Conv2d(NEIGHBOUR, x.shape[1], 1) for x in inputs)
-        # a second reader keeps the layer before from being fused with the piece
-        self.beside = nn.ModuleList(nn.Conv2d(x.shape[1], NEIGHBOUR, 1) for x in inputs)
+        self.operator = operator
+        self.before = nn.ModuleList(nn.Conv2d(NEIGHBOUR, x.shape[1], 1, device=x.device) for x in inputs)
+        # a second reader keeps the layer before from being fused with the operator
+        self.beside = nn.ModuleList(nn.Conv2d(x.shape[1], NEIGHBOUR, 1, device=x.device) for x in inputs)
+        self.eval()
 
     def forward(self, *outside: Tensor) -> list[Tensor]:
-        """Maps from the outside, one tensor an input of the piece."""
+        """Maps from the outside, one tensor an input of the operator."""
         entering = [layer(x) for layer, x in zip(self.before, outside, strict=True)]
-        return [self.piece(*entering), *(layer(x) for layer, x in zip(self.beside, entering, strict=True))]
+        return [self.operator(*entering), *(layer(x) for layer, x in zip(self.beside, entering, strict=True))]
 
 
-def profiled(
-    piece: nn.Module, inputs: Sequence[Tensor], threads: int, milliseconds: float, rounds: int
-) -> list[float]:  # fmt: skip
-    """Milliseconds of a piece in each of several runs, see `Engine.layer_time`; two runs before them are left out."""
-    if not piece.alone:
-        piece, inputs = _Between(piece, inputs), [x.new_zeros(1, NEIGHBOUR, *x.shape[2:]) for x in inputs]
+def profiled(module: nn.Module, inputs: Sequence[Tensor], threads: int, budget: float, rounds: int) -> list[float]:
+    """Milliseconds of an operator in each of several runs, but the first two; see `Engine.operator_time`."""
+    if not module.alone:
+        module, inputs = Between(module, inputs), [x.new_zeros(1, NEIGHBOUR, *x.shape[2:]) for x in inputs]
     with tempfile.TemporaryDirectory() as folder:
-        session = open_session(exported(piece, inputs), threads, f"{folder}/profile")
+        session = cpu_session(exported(module, inputs), threads, f"{folder}/profile")
         feed = {node.name: x.numpy() for node, x in zip(session.get_inputs(), inputs, strict=True)}
         spans, start = list[tuple[float, float]](), time.perf_counter()
-        while len(spans) < rounds + 2 or 1000 * (time.perf_counter() - start) < milliseconds:
+        while len(spans) < rounds + 2 or 1000 * (time.perf_counter() - start) < budget:
             before = time.perf_counter(), time.thread_time()
             session.run(None, feed)
             spans.append((1000 * (time.perf_counter() - before[0]), 1000 * (time.thread_time() - before[1])))
@@ -98,7 +88,7 @@ def profiled(
 
 
 def _sums(events: Iterable[Mapping[str, Any]], runs: int, counted: bool) -> NDArray[np.float64]:
-    """Milliseconds of each run in the steps that belong to the piece, or in the others."""
+    """Milliseconds of each run in the steps that belong to the operator, or in the others."""
     times: dict[str, list[float]] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and _counts(event) == counted:
@@ -108,13 +98,13 @@ def _sums(events: Iterable[Mapping[str, Any]], runs: int, counted: bool) -> NDAr
 
 def _uninterrupted(
     counted: NDArray[np.float64], others: NDArray[np.float64], spans: NDArray[np.float64]
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     """Takes out of wall times what the processor did for others meanwhile.
 
-    Where a run was interrupted, it took the piece at most the run's processor time less what all else needs.
+    Where a run was interrupted, it took the operator at most the run's processor time less what all else needs.
 
     Args:
-        counted: wall time of the piece in each run.
+        counted: wall time of the operator in each run.
         others: of the other steps.
         spans: of each run, wall time and processor time.
     """
@@ -125,5 +115,5 @@ def _uninterrupted(
 
 
 def _counts(event: Mapping[str, Any]) -> bool:
-    """Whether a step of the profile belongs to the piece."""
+    """Whether a step of the profile belongs to the operator."""
     return event["args"]["op_name"] not in REORDERS and not event["name"].startswith(("/before", "/beside"))

@@ -1,10 +1,9 @@
-"""Units: the pieces of a network that an engine runs as one, and their widths in terms of the groups' maps."""
+"""Fused operators: what of a network an engine runs as one, and its widths in terms of the groups' maps."""
 
 import copy
-import operator
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any
 
 import torch
@@ -12,15 +11,16 @@ from torch import Tensor, fx, nn
 
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
-from gaze.models.padding import fix_padding
+from gaze.models.padding import exported_layer, fix_padding
 from gaze.models.widths import BatchNorm
-from gaze.pruning.cost.kernel_modules import Body, layer_of, name_of
+from gaze.pruning.cost.operator_builder import OperatorBuilder, depthwise, layer_of, name_of
 from gaze.pruning.structure.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
+
+DEVICE = "cpu"
+"""Where operators are built, wherever the network is; an engine takes them to its own."""
 
 FOLLOWERS = {"relu", "silu", "sigmoid", "hardswish", "hardsigmoid", "float", "to", "sub", "truediv", "getitem"}
 """Functions that an engine fuses with what comes before, or that cost next to nothing."""
-
-JOINING = {"cat", "add", "iadd", "mul", "imul"}
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,19 @@ class Width:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A piece of a network that an engine runs as one.
+class FusedOperator:
+    """Operations of a network that an engine runs as one.
 
     Attributes:
         name: of the layer or operation that begins it.
-        kind: all that decides its time but the widths; units of one kind share measurements.
+        kind: all that decides its time but the widths; operators of one kind share measurements.
         inputs: widths of the tensors that enter a concatenation; of anything else, of what enters first.
         writes: maps that leave what begins it. Images and densities count as 3 and 1 maps.
         dense: whether it is a convolution that mixes maps, so that both widths count; else `writes` follows `inputs`.
         rows, columns: of what leaves it.
         kernel: rows x columns of the convolution's kernel, 0 where there is none.
-        body: builds it.
+        builder: builds it.
+        split: parts of a dense convolution that mix no maps with each other: `groups` of torch's layer.
     """
 
     name: str
@@ -58,7 +59,8 @@ class Unit:
     rows: int
     columns: int
     kernel: int
-    body: Body = field(compare=False, repr=False)
+    builder: OperatorBuilder = field(compare=False, repr=False)
+    split: int = 1
 
     @property
     def reads(self) -> Width:
@@ -71,22 +73,24 @@ class Unit:
         return {name for width in (*self.inputs, self.writes) for name, _ in width.groups}
 
 
-def find_units(network: GazeNetwork, size: Size) -> list[Unit]:
-    """The units of a network on an image of `size`, in the order in which it computes them.
+def find_operators(network: GazeNetwork, size: Size) -> list[FusedOperator]:
+    """The operators of a network on an image of `size`, in the order in which it computes them.
 
-    A convolution, a BatchNorm behind a concatenation, a pooling, a product ... begins a unit. What follows and touches
-    each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing else
-    reads what lies between.
+    A convolution, a BatchNorm behind a concatenation, a pooling, a product ... begins an operator. What follows and
+    touches each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing
+    else reads what lies between.
     """
-    network = copy.deepcopy(network)
+    network = copy.deepcopy(network).to(DEVICE)
     fix_padding(network)  # as in an exported one
     trace, groups, owners = trace_groups(network)
     recorder = _Recorder(network, trace.graph)
-    image = torch.zeros(1, size.height, size.width, 3, dtype=torch.uint8, device=next(network.parameters()).device)
+    image = torch.zeros(1, size.height, size.width, 3, dtype=torch.uint8, device=DEVICE)
     with torch.no_grad():
         recorder.run(image)
     widths = _Widths(trace, {group.name: group.maps for group in groups}, owners, recorder.values)
-    return [_unit(network, nodes, recorder.values, widths) for nodes in _pieces(trace.graph, network, recorder.values)]
+    return [
+        _operator(network, nodes, recorder.values, widths) for nodes in _parts(trace.graph, network, recorder.values)
+    ]
 
 
 class _Recorder(fx.Interpreter):
@@ -115,7 +119,7 @@ class _Widths:
 
     def __init__(
         self, trace: Trace, maps: Mapping[str, int], owners: Mapping[int, str], values: Mapping[fx.Node, Any]
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.trace, self.maps, self.owners, self.values = trace, maps, owners, values
 
     def of(self, node: fx.Node) -> Width:
@@ -133,20 +137,20 @@ class _Widths:
         return Width(fixed, tuple(times.items()))
 
 
-def _pieces(graph: fx.Graph, root: nn.Module, values: Mapping[fx.Node, Any]) -> Iterable[tuple[fx.Node, ...]]:
-    """The nodes of each unit."""
-    pieces: list[list[fx.Node]] = []
+def _parts(graph: fx.Graph, root: nn.Module, values: Mapping[fx.Node, Any]) -> Iterable[tuple[fx.Node, ...]]:
+    """The nodes of each operator."""
+    parts: list[list[fx.Node]] = []
     home: dict[fx.Node, int] = {}
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr", "output") or not isinstance(values[node], _Tensor):
             continue
-        ends = [x for x in node.all_input_nodes if x in home and pieces[home[x]][-1] is x and _alone(x, values)]
-        joins = bool(ends) and _follows(root, node, pieces[max(home[x] for x in ends)][0])
-        home[node] = max(home[x] for x in ends) if joins else len(pieces)
+        ends = [x for x in node.all_input_nodes if x in home and parts[home[x]][-1] is x and _alone(x, values)]
+        joins = bool(ends) and _follows(root, node, parts[max(home[x] for x in ends)][0])
+        home[node] = max(home[x] for x in ends) if joins else len(parts)
         if not joins:
-            pieces.append([])
-        pieces[home[node]].append(node)
-    return [tuple(nodes) for nodes in pieces]
+            parts.append([])
+        parts[home[node]].append(node)
+    return [tuple(nodes) for nodes in parts]
 
 
 def _alone(node: fx.Node, values: Mapping[fx.Node, Any]) -> bool:
@@ -164,27 +168,38 @@ def _follows(root: nn.Module, node: fx.Node, head: fx.Node) -> bool:
     )
 
 
-def _unit(network: nn.Module, nodes: tuple[fx.Node, ...], values: Mapping[fx.Node, Any], widths: _Widths) -> Unit:
+def _operator(
+    network: nn.Module, nodes: tuple[fx.Node, ...], values: Mapping[fx.Node, Any], widths: _Widths
+) -> FusedOperator:
     head, tail = nodes[0], nodes[-1]
     layer = layer_of(network, head)
-    entering = [x for node in nodes for x in node.all_input_nodes
-                if x not in nodes and x.op != "get_attr" and isinstance(values[x], _Tensor)]  # fmt: skip
+    entering = [
+        x
+        for node in nodes
+        for x in node.all_input_nodes
+        if x not in nodes and x.op != "get_attr" and isinstance(values[x], _Tensor)
+    ]
     if name_of(head) == "cat":  # a concatenation of many is measured as one of two
         measured = [entering[0], entering[-1]] if len(set(entering)) > 1 else entering[:1]
     else:
         measured = list(dict.fromkeys(entering))
-    body = Body(nodes, network, tuple((x, values[x].shape, values[x].dtype) for x in measured))
+    builder = OperatorBuilder(nodes, network, tuple((x, values[x].shape, values[x].dtype) for x in measured))
     shape = values[tail].shape
-    convolution = isinstance(layer, nn.Conv2d)
-    dense = isinstance(layer, nn.Conv2d) and not (layer.groups > 1 and layer.groups == layer.in_channels)
+    conv = layer if isinstance(layer, nn.Conv2d) else None
+    dense = conv is not None and not depthwise(conv)
     rows, columns = values[head].shape[-2:] if len(values[head].shape) == 4 else shape[-2:]
-    return Unit(
+    return FusedOperator(
         name=str(head.target) if layer is not None else head.name,
         kind=_kind(network, nodes, [values[x].shape for x in measured]),
         inputs=tuple(widths.of(x) for x in (entering if name_of(head) == "cat" else entering[:1])),
-        writes=widths.of(head), dense=dense, rows=rows, columns=columns,
-        kernel=reduce(operator.mul, layer.kernel_size) if convolution else 0, body=body,  # type: ignore[union-attr, arg-type]
-    )  # fmt: skip
+        writes=widths.of(head),
+        dense=dense,
+        rows=rows,
+        columns=columns,
+        kernel=math.prod(conv.kernel_size) if conv else 0,
+        builder=builder,
+        split=conv.groups if conv and dense else 1,
+    )
 
 
 def _kind(root: nn.Module, nodes: tuple[fx.Node, ...], shapes: list[tuple[int, ...]]) -> str:
@@ -196,9 +211,7 @@ def _kind(root: nn.Module, nodes: tuple[fx.Node, ...], shapes: list[tuple[int, .
 
 def _word(layer: nn.Module | None, node: fx.Node) -> str:
     if isinstance(layer, nn.Conv2d):
-        (rows, columns), stride = layer.kernel_size, layer.stride[0]
-        same = "" if type(layer) is nn.Conv2d else f" {type(layer).__name__}"
-        return f"conv {rows}x{columns}/{stride}{same}{' depthwise' if layer.groups > 1 else ''}"
+        return _convolution_word(layer)
     if isinstance(layer, BatchNorm):
         activation = type(getattr(layer, "act", nn.Identity())).__name__
         return "bn" if activation == "Identity" else f"bn {activation}"
@@ -207,3 +220,17 @@ def _word(layer: nn.Module | None, node: fx.Node) -> str:
     if layer is not None:
         return "" if isinstance(layer, nn.Identity) else type(layer).__name__
     return "" if name_of(node) in ("float", "to", "getitem") else name_of(node)
+
+
+def _convolution_word(layer: nn.Conv2d) -> str:
+    (rows, columns), form = layer.kernel_size, type(exported_layer(layer))
+    words = [f"conv {rows}x{columns}/{layer.stride[0]}"]
+    if form is not nn.Conv2d:
+        words.append(form.__name__)
+    if max(layer.dilation) > 1:
+        words.append(f"dilated {layer.dilation[0]}")
+    if depthwise(layer):
+        words.append("depthwise")
+    elif layer.groups > 1:  # its widths stay as they are
+        words.append(f"{layer.in_channels}>{layer.out_channels} in {layer.groups}")
+    return " ".join(words)

@@ -12,7 +12,7 @@ class Outcome:
         met: whether it fits the budget.
         before_gain: validation information gain of the unpruned network, bits per fixation.
         after_gain: the same of the pruned one.
-        removals: how many there were.
+        removals: at how many steps something left.
         updates: optimiser steps in all.
     """
 

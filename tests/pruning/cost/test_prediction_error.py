@@ -6,10 +6,16 @@ from PIL import Image
 
 from gaze.geometry import Size
 from gaze.pruning import find_groups
-from gaze.pruning.cost.engines import TORCH_CPU, Engine
-from gaze.pruning.cost.foretelling import Validation, draw, narrowed, random_widths, shares, validate
-from gaze.pruning.cost.kernels import find_units
-from gaze.pruning.cost.models import MacCost
+from gaze.pruning.cost.engines.torch_cpu import TorchCpu
+from gaze.pruning.cost.fused_operators import find_operators
+from gaze.pruning.cost.models.macs import MacCost
+from gaze.pruning.cost.prediction_error import (
+    PredictionErrors,
+    draw_errors,
+    measure_errors,
+    narrowed,
+    random_widths,
+)
 
 FULL = {"a": 64, "b": 20, "c": 3}
 
@@ -30,30 +36,19 @@ def test_a_network_is_narrowed_to_what_was_asked_and_itself_stays(small):
 
 
 def test_errors_are_relative_to_what_was_measured(tmp_path):
-    result = Validation(10.0, 0.01, [4.0, 8.0, 5.0], {"one": [5.0, 8.0, 4.5], "two": [4.0, 4.0, 5.0]}, [])
+    result = PredictionErrors(10.0, 0.01, [4.0, 8.0, 5.0], {"one": [5.0, 8.0, 4.5], "two": [4.0, 4.0, 5.0]}, [])
     assert result.errors("one") == pytest.approx([0.25, 0.0, 0.1])
     assert "| one | 10.0% | 5.0% to 17.5% | 25.0% | +5.0% |" in result.table()
-    draw(result, "title", tmp_path / "predicted.png")
+    draw_errors(result, "title", tmp_path / "predicted.png")
     with Image.open(tmp_path / "predicted.png") as picture:
         assert picture.width > 500
 
 
 def test_predictions_are_scaled_to_the_unpruned_network_alone(small_kind):
     network, size = small_kind("vgg_bn"), Size(48, 32)
-    cost = MacCost(find_units(network, size))
-    result = validate(network, {"macs": cost}, Engine(TORCH_CPU, 1), size, 2, 1, rounds=2, seed=0, progress=False)
+    cost = MacCost(find_operators(network, size))
+    result = measure_errors(network, {"macs": cost}, TorchCpu(1), size, 2, 1, rounds=2, seed=0, progress=False)
     full = {group.name: group.maps for group in find_groups(network)}
     assert cost.total(full) == pytest.approx(result.whole)
     assert result.predicted["macs"] == pytest.approx([cost.total(maps) for maps in result.maps])
     assert len(result.measured) == 2
-
-
-def test_the_kinds_that_cost_most_come_first(small_kind):
-    network = small_kind("vgg_bn")
-    cost, full = MacCost(find_units(network, Size(48, 32))), {g.name: g.maps for g in find_groups(network)}
-    rows = shares(cost, full, rows=2)
-    assert [row[0] for row in rows][-1] == "the rest"
-    assert rows[0][2] >= rows[1][2]
-    assert sum(row[2] for row in rows) == pytest.approx(cost.total(full))
-    assert sum(row[3] for row in rows) == pytest.approx(1)
-    assert sum(row[1] for row in rows) == len(cost.units)

@@ -9,7 +9,7 @@ import pytest
 
 import gaze
 from gaze.errors import DataError
-from gaze.pruning.removal_log import COLUMNS, Removal, RemovalLog, read
+from gaze.pruning.methods.removal_log import COLUMNS, Removal, RemovalLog, read
 
 REMOVALS = [
     Removal(10, "backbone.a", (3,), 1 / 3, 98.7654321, None, 31),
@@ -86,7 +86,7 @@ def test_every_cut_of_the_last_row_loses_that_row_only(log: RemovalLog):
 
 def test_a_killed_process_has_lost_nothing(tmp_path: Path):
     code = (
-        "import os, signal, sys; from pathlib import Path; from gaze.pruning.removal_log import *;"
+        "import os, signal, sys; from pathlib import Path; from gaze.pruning.methods.removal_log import *;"
         "log = RemovalLog(Path(sys.argv[1]));"
         "[log.append(Removal(step, 'a', (step,), 0.5, 2.0, None, 9)) for step in range(50)];"
         "os.kill(os.getpid(), signal.SIGKILL)"

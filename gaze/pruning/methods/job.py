@@ -1,0 +1,83 @@
+"""What a pruning method is made from, whatever the method: a network, a budget, and names of what it is to use."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaze.geometry import Size
+from gaze.models.network import GazeNetwork
+from gaze.pruning.cost.engines import ENGINES, Engine
+from gaze.pruning.cost.fused_operators import find_operators
+from gaze.pruning.cost.latency_table import load_or_measure
+from gaze.pruning.cost.models import COSTS, Cost
+from gaze.pruning.cost.stopwatch import Stopwatch
+from gaze.pruning.information.signal import SIGNALS, Signal, SignalOptions
+from gaze.pruning.methods.candidates import Rules
+from gaze.pruning.methods.schedule import ScheduleConfig
+from gaze.pruning.structure.groups import Group, find_groups
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network that is to be pruned, and how; a method takes of it what it needs.
+
+    Attributes:
+        unpruned: the network as it is before.
+        budget: share that is to be left, of the time or of whatever the method counts; None where `budget_ms` is given.
+        budget_ms: milliseconds of one image that are to be left; None where `budget` is given.
+        schedule: when something leaves.
+        signal: name of what says what a map is worth.
+        signal_options: of that signal.
+        cost: name of the cost model that the signal is weighed against.
+        rules: what may leave and at what price.
+        engine: name of what the network will run on.
+        threads: of the engine.
+        size: of the image that is timed, pixels.
+        rounds: runs of which a median is taken.
+        latency: file of the latency table; written where there is none.
+        latency_named: the user asked for that file: one that does not fit is an error.
+        removals: file of the removal log.
+        progress: show bars.
+    """
+
+    unpruned: GazeNetwork
+    budget: float | None
+    budget_ms: float | None
+    schedule: ScheduleConfig
+    signal: str
+    signal_options: SignalOptions
+    cost: str
+    rules: Rules
+    engine: str
+    threads: int
+    size: Size
+    rounds: int
+    latency: Path
+    latency_named: bool
+    removals: Path
+    progress: bool
+
+    def make_signal(self, network: GazeNetwork, groups: list[Group]) -> Signal:
+        """The signal of a network and its groups; it may hook into the network."""
+        return SIGNALS.get(self.signal, "pruner.signal").make(network, groups, self.signal_options)
+
+    def measure_costs(self) -> tuple[Cost, Cost]:
+        """What the choice weighs, and what predicts milliseconds: one and the same where the two are alike.
+
+        Measures the latency table where there is none that fits.
+        """
+        operators = find_operators(self.unpruned, self.size)
+        maps = {group.name: group.maps for group in find_groups(self.unpruned)}
+        table = load_or_measure(
+            self.latency, operators, maps, self._engine(), self.size, self.progress, self.latency_named
+        )
+        make_cost, make_clock = COSTS.get(self.cost, "pruner.cost"), COSTS.get("table")
+        clock = make_clock(operators, table)
+        return (clock if make_cost is make_clock else make_cost(operators, table)), clock
+
+    def make_stopwatch(self) -> tuple[Stopwatch, float]:
+        """What measures networks, and the budget in its milliseconds."""
+        stopwatch = Stopwatch(self.unpruned, self.size, self._engine(), self.rounds, relative=self.budget_ms is None)
+        return stopwatch, self.budget_ms if self.budget_ms is not None else (self.budget or 0) * stopwatch.base
+
+    def _engine(self) -> Engine:
+        return ENGINES.get(self.engine, "engine")(self.threads)

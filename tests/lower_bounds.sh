@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Makes an environment that has the lowest version of everything that pyproject.toml asks for, all together, and runs
+# the tests in it: a bound is true where this passes. It takes some 8 GB and minutes, so .ci/run leaves it out.
+#
+#   tests/lower_bounds.sh FOLDER [pytest options]      # FOLDER of the environment; kept, and used again if it is there
+#
+# Warnings are no errors there: old releases warn of what newer ones beneath them, which nothing bounds, will drop.
+# Python is python3 unless PYTHON names another: 3.10 or 3.11, as the oldest packages have no newer wheels.
+set -euo pipefail
+[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+folder=$(realpath -m "$1")
+shift
+cd "$(dirname "$0")/.."
+if [ ! -x "$folder/bin/python" ]; then
+  "${PYTHON:-python3}" -m venv "$folder"
+fi
+"$folder/bin/python" - > "$folder/lowest.txt" <<'PYTHON'
+import re
+from pathlib import Path
+
+text = Path("pyproject.toml").read_text(encoding="utf-8").split("[project.scripts]")[0]
+for requirement, lowest in sorted(set(re.findall(r'"([\w.-]+(?:\[\w+\])?)>=([\w.]+)"', text))):
+    if requirement != "setuptools":
+        print(f"{requirement}=={lowest}")
+PYTHON
+"$folder/bin/pip" install --quiet --requirement "$folder/lowest.txt"
+"$folder/bin/pip" list --format=freeze
+PYTHONPATH=$PWD exec "$folder/bin/python" -m pytest --override-ini filterwarnings=default "$@"
