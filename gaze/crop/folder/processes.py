@@ -134,8 +134,8 @@ class Pool:
             GazeError: the processes cannot start.
         """
         while True:
-            while not stopped() and self._has_room() and (job := self._next(jobs)):
-                self._give(job, timeout)
+            while not stopped() and self._has_room() and (job := self._next(jobs)) and self._give(job, timeout):
+                pass
             if not any(process.given for process in self._processes) and (stopped() or not self._again):
                 return
             yield from self._outcomes(timeout)
@@ -146,13 +146,19 @@ class Pool:
     def _next(self, jobs: Iterator[Job]) -> Job | None:
         return self._again.popleft() if self._again else next(jobs, None)
 
-    def _give(self, job: Job, timeout: float) -> None:
-        """Hands a photo to a process that has none, to a new one, or to one that would soon have none."""
+    def _give(self, job: Job, timeout: float) -> bool:
+        """Hands a photo to a process that has none, to a new one, or to one that would soon have none.
+
+        Returns:
+            False where there is none or it has died: then the photo is kept.
+        """
         process = min(self._processes, key=lambda each: len(each.given), default=None)
         if (process is None or process.given) and len(self._processes) < self._size:
             process = self._start() or process
-        if process is None or not process.give(job, timeout):
-            self._again.appendleft(job)
+        if process is not None and process.give(job, timeout):
+            return True
+        self._again.appendleft(job)
+        return False
 
     def _start(self) -> "_Process | None":
         try:

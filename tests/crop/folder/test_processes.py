@@ -189,6 +189,15 @@ def test_processes_killed_at_any_moment_lose_nothing(make_pool: MakePool, tmp_pa
     assert len(lost) <= 3  # only one that was at work twice
 
 
+def test_process_that_died_with_nothing_to_do_is_replaced(make_pool: MakePool, tmp_path: Path):
+    pool = make_pool()
+    run(pool, "cropped:1")
+    (process,) = started(tmp_path)
+    os.kill(process, signal.SIGKILL)
+    wait_for(lambda: gone(process))
+    assert run(pool, "cropped:2", "cropped:3") == {"cropped:2": "done", "cropped:3": "done"}
+
+
 def test_never_more_processes_than_photos(make_pool: MakePool, tmp_path: Path):
     assert run(make_pool(8), "slow:1", "slow:2") == {"slow:1": "done", "slow:2": "done"}
     assert 1 <= len(started(tmp_path)) <= 2
