@@ -15,6 +15,7 @@ from gaze.crop.folder.listing import Task
 from gaze.crop.folder.processes import Failed, run_here
 from gaze.crop.folder.publishing import move
 from gaze.crop.folder.settings import RunSettings
+from gaze.crop.folder.streams import write_result
 from gaze.crop.folder.worker import Finished, Worker
 from gaze.crop.paths import PIPE, Paths, is_stream, names_file
 from gaze.crop.photo.cropper import Cropper
@@ -89,8 +90,7 @@ def _run_pipe(source: str, request: Request, settings: RunSettings) -> int:
     except ImageError as error:
         Console(Path(), settings).note(str(error))
         return 1
-    sys.stdout.buffer.write(cropped.pictures[0].content)
-    sys.stdout.buffer.flush()
+    write_result(cropped.pictures[0].content)
     return 0
 
 

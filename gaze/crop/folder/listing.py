@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeAlias
 
-from gaze.crop.photo.record import Stamp
+from gaze.crop.photo.record import PictureRecord, Stamp
 from gaze.errors import ConfigError
 from gaze.images import SUFFIXES
 
@@ -31,6 +31,8 @@ class Task:
     """Where listing it told it."""
     content: bytes | None = None
     """Of the file, where it was read already, as a pipe is."""
+    before: tuple[PictureRecord, ...] | None = None
+    """The pictures of it that earlier runs recorded; None where no run does."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from typing import Any, NoReturn, Protocol
 import cv2
 
 from gaze.crop.folder.listing import Task
+from gaze.crop.folder.publishing import TakenError
 from gaze.crop.folder.worker import Finished
 from gaze.crop.photo.focus import FocusPoint
 from gaze.errors import GazeError, one_line
@@ -58,6 +59,8 @@ class Failed:
     reason: str
     fatal: bool = False
     """Whether no other photo could be done either."""
+    taken: str = ""
+    """The place of a thumbnail in the output folder, if what is there is the reason."""
 
 
 class Crops(Protocol):
@@ -90,7 +93,8 @@ def failure(task: Task, error: BaseException) -> Failed:
         return Failed(f"{task.source}: {type(error).__name__}: {error}")
     fatal = getattr(error, "fatal", False)
     named = fatal or str(task.source) in str(error)
-    return Failed(str(error) if named else f"{task.source}: {error}", fatal)
+    taken = error.path if isinstance(error, TakenError) else ""
+    return Failed(str(error) if named else f"{task.source}: {error}", fatal, taken)
 
 
 class Pool:

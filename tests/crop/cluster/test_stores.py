@@ -13,6 +13,7 @@ from gaze.crop.cluster.stores import Far, FarManifest, FarWorker
 from gaze.crop.folder.listing import Selection, Shard, Tally, Task, walk
 from gaze.crop.folder.manifest import line_of
 from gaze.crop.photo.cropper import Cropper
+from gaze.crop.photo.fingerprint import Fingerprints
 from gaze.crop.photo.record import CroppedRecord, CropRecord, ModelRecord, PhotoRecord, PictureRecord, Stamp
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import shapes
@@ -103,13 +104,13 @@ def test_manifest_goes_on_in_new_files(store: Far, monkeypatch: pytest.MonkeyPat
     for names in (("a", "b", "c"), ("d",)):
         manifest = FarManifest(store, Shard())
         for name in names:
-            store.put(f"sub/{name}.out", b"", False)
+            store.put(f"sub/{name}.out", b"x", False)
             manifest.append(record(name))
         manifest.close()
     assert store.names(depth=1) == [f"gaze-manifest-{number:06}.jsonl" for number in (1, 2, 3)]
     store.files.rm("/photos/sub/b.out")
-    assert FarManifest(store, Shard()).finished("same") == dict.fromkeys("acd", (3, 5))
-    assert FarManifest(store, Shard()).finished("else") == {}
+    assert FarManifest(store, Shard()).history(Fingerprints("same", "asked", "before")).done == dict.fromkeys("acd", (3, 5))
+    assert FarManifest(store, Shard()).history(Fingerprints("else", "asked", "before")).done == {}
 
 
 def test_manifest_goes_on_after_the_highest_number(store: Far):
@@ -123,8 +124,8 @@ def test_manifest_goes_on_after_the_highest_number(store: Far):
     ends = ("000001", "000003", "000004", "1of2-000001", "2of2-000007", "2of2-000008")
     assert store.names(depth=1) == [f"gaze-manifest-{end}.jsonl" for end in ends]
     for name in "137abc":
-        store.put(f"sub/{name}.out", b"", False)
-    assert FarManifest(store, Shard()).finished("same").keys() == set("137abc")
+        store.put(f"sub/{name}.out", b"x", False)
+    assert FarManifest(store, Shard()).history(Fingerprints("same", "asked", "before")).done.keys() == set("137abc")
 
 
 @pytest.fixture

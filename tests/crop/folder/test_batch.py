@@ -102,9 +102,16 @@ def test_other_wishes_are_another_run(crop: Crop, draw: Draw, tmp_path: Path, ca
     for options in ([], ["--ratio", "16:9"], ["--size", "20x20"]):
         assert crop(tmp_path / "photos", tmp_path / "out", *options) == 0
     assert list(pictures(tmp_path / "out")) == ["a_16x9.jpg", "a_1x1.jpg", "a_20x20.jpg"]
-    assert crop(tmp_path / "photos", tmp_path / "out", "--quality", "50") == 1
-    assert "a_1x1.jpg exists already; --overwrite replaces it" in capsys.readouterr().err
-    assert crop(tmp_path / "photos", tmp_path / "out", "--quality", "50", "--overwrite") == 0
+    capsys.readouterr()
+    before = pictures(tmp_path / "out")
+    assert crop(tmp_path / "photos", tmp_path / "out", "--quality", "50") == 0
+    assert "1 photos: 1 cropped, 0 failed" in capsys.readouterr().err
+    after = pictures(tmp_path / "out")
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {"a_1x1.jpg"}
+    assert crop(tmp_path / "photos", tmp_path / "out") == 0  # whose thumbnail was replaced
+    assert "1 photos: 1 cropped, 0 failed" in capsys.readouterr().err
+    assert pictures(tmp_path / "out") == before
 
 
 def test_run_killed_at_any_time_shows_no_half_file_and_goes_on(start: Start, photos: Path, tmp_path: Path):
