@@ -97,6 +97,11 @@ def failure(task: Task, error: BaseException) -> Failed:
     return Failed(str(error) if named else f"{task.source}: {error}", fatal, taken)
 
 
+def too_late(source: Path | str, timeout: float) -> str:
+    """What is told of a photo that took more than so many seconds."""
+    return f"{source}: took longer than {timeout:g} seconds and was given up"
+
+
 class Pool:
     """Processes, started as there are photos for them, each of which makes its own worker.
 
@@ -211,7 +216,7 @@ class Pool:
     def _late(self, process: "_Process", timeout: float) -> Iterator[Outcome]:
         if process.ready:
             task, _ = process.given.popleft()
-            yield task, Failed(f"{task.source}: took longer than {timeout:g} seconds and was given up")
+            yield task, Failed(too_late(task.source, timeout))
         self._take_back(process)
         self._end(process)
         if not process.ready:

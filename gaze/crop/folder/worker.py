@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
@@ -35,12 +36,20 @@ class Worker:
         suffix: of the thumbnails; None keeps that of the photo where gaze writes such a format.
         kept: real paths that nothing is written to: photos, the report.
         key: what hidden names of this run begin with, see `run_key`.
+        limit: what a photo is cropped within, before anything is written.
     """
 
     def __init__(
-        self, cropper: Cropper, root: Path, suffix: str | None = None, kept: frozenset[str] = frozenset(), key: str = ""
+        self,
+        cropper: Cropper,
+        root: Path,
+        suffix: str | None = None,
+        kept: frozenset[str] = frozenset(),
+        key: str = "",
+        limit: AbstractContextManager[None] = nullcontext(),  # noqa: B008 - has no state
     ) -> None:
-        self.cropper, self.root, self.suffix, self.kept, self.key = cropper, root, suffix, kept, key
+        self.cropper, self.root, self.suffix = cropper, root, suffix
+        self.kept, self.key, self.limit = kept, key, limit
 
     def crop(self, task: Task, points: Sequence[FocusPoint] = ()) -> Finished:
         """Crops one photo.
@@ -50,13 +59,14 @@ class Worker:
             OutputError: a picture exists already or cannot be written; nothing is left behind.
         """
         stamp = file_stamp(task)
-        cropped = self.cropper.crop(
-            task.source if task.content is None else task.content,
-            PurePosixPath(task.name),
-            points,
-            self.suffix,
-            lambda path: self._check(task, path),
-        )
+        with self.limit:
+            cropped = self.cropper.crop(
+                task.source if task.content is None else task.content,
+                PurePosixPath(task.name),
+                points,
+                self.suffix,
+                lambda path: self._check(task, path),
+            )
         parts: list[Part] = []
         there = []
         try:

@@ -45,6 +45,10 @@ def record(name: str) -> CroppedRecord:
     return CroppedRecord(name, Stamp(3, 5), "same", photo)
 
 
+def done(store: Far, request: str = "same") -> dict[str, Stamp]:
+    return FarManifest(store, Shard()).history(Fingerprints(request, "asked", "before")).done
+
+
 @pytest.fixture
 def store() -> Iterator[Far]:
     far = Far("memory://photos/")
@@ -109,8 +113,8 @@ def test_manifest_goes_on_in_new_files(store: Far, monkeypatch: pytest.MonkeyPat
         manifest.close()
     assert store.names(depth=1) == [f"gaze-manifest-{number:06}.jsonl" for number in (1, 2, 3)]
     store.files.rm("/photos/sub/b.out")
-    assert FarManifest(store, Shard()).history(Fingerprints("same", "asked", "before")).done == dict.fromkeys("acd", (3, 5))
-    assert FarManifest(store, Shard()).history(Fingerprints("else", "asked", "before")).done == {}
+    assert done(store) == dict.fromkeys("acd", (3, 5))
+    assert done(store, "else") == {}
 
 
 def test_manifest_goes_on_after_the_highest_number(store: Far):
@@ -125,7 +129,7 @@ def test_manifest_goes_on_after_the_highest_number(store: Far):
     assert store.names(depth=1) == [f"gaze-manifest-{end}.jsonl" for end in ends]
     for name in "137abc":
         store.put(f"sub/{name}.out", b"x", False)
-    assert FarManifest(store, Shard()).history(Fingerprints("same", "asked", "before")).done.keys() == set("137abc")
+    assert done(store).keys() == set("137abc")
 
 
 @pytest.fixture

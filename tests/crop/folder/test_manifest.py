@@ -16,7 +16,6 @@ from gaze.crop.photo.record import (
 from gaze.errors import ConfigError
 from gaze.geometry import Box
 
-
 WANTED = Fingerprints("same", "asked", "before")
 
 
