@@ -66,9 +66,13 @@ class Ledger:
         self.settings, self.console, self.stop = settings, console, stop
         self._folder, self._root = backend.folder, backend.root
         self._prints = Fingerprints.of(request, card.sha256)
-        self._history = self.manifest.history(self._prints)
         self._turns, self._placed, self._outdated = Turns(request), set[int](), 0
-        self._page = open_page(bool(self._history.done) and not request.overwrite) if open_page else None
+        try:
+            self._history = self.manifest.history(self._prints)
+            self._page = open_page(bool(self._history.done) and not request.overwrite) if open_page else None
+        except BaseException:
+            self.manifest.close()
+            raise
 
     def jobs(self, tasks: Iterable[Task]) -> Iterator[Job]:
         """What is to be done of these photos."""
