@@ -105,6 +105,7 @@ def _writing(group: Any) -> None:
     add("--keep-profile", action="store_true", help="keep the colour profile instead of converting to sRGB")
     add("--heatmap", action="store_true", help="also write the photo with the predicted gaze and the boxes over it")
     add("--overwrite", action="store_true", help="replace thumbnails that exist; never the photo itself")
+    add("--strict", action="store_true", help="refuse a damaged photo, also where nearly all of it could be read")
 
 
 def _running(group: Any) -> None:
@@ -209,6 +210,7 @@ def request(options: argparse.Namespace) -> "Request":
         heatmap="{stem}_heatmap{ext}" if options.heatmap else None,
         overwrite=options.overwrite,
         preview=options.report is not None,
+        strict=options.strict,
     )
 
 

@@ -76,7 +76,7 @@ def _run_pipe(source: str, output: str | None, request: Request, settings: RunSe
     if source != PIPE and Path(source).is_dir():
         raise ConfigError("output -: expected a folder, as the photos come from one")
     cropper = Cropper(request, Predictor(request.model))
-    content = sys.stdin.buffer.read() if source == PIPE else Path(source)
+    content = sys.stdin.buffer.read(request.limits.bytes + 1) if source == PIPE else Path(source)
     name = "" if source == PIPE else Path(source).name
     try:
         with without_stderr():
@@ -84,6 +84,8 @@ def _run_pipe(source: str, output: str | None, request: Request, settings: RunSe
     except ImageError as error:
         Console(Path()).note(str(error))
         return 1
+    if cropped.record.damaged:
+        Console(Path()).note(f"{source}: damaged; cropped, as nearly all of it could be read")
     sys.stdout.buffer.write(cropped.pictures[0].content)
     sys.stdout.buffer.flush()
     return 0

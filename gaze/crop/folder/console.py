@@ -33,6 +33,8 @@ class Console:
     def success(self, record: CroppedRecord) -> None:
         """Prints the paths of what was written, or the whole record as JSON."""
         self.done += 1
+        if record.photo.damaged:
+            self.note(f"{record.input}: damaged; cropped, as nearly all of it could be read")
         if self.as_json:
             self._print(json.dumps(record.to_json()), sys.stdout)
         elif not self.quiet:

@@ -96,7 +96,7 @@ class Cropper:
         clock.lap("encode")
         size = photo.size
         record = PhotoRecord(
-            size.width, size.height, photo.format, self.model, tuple(entries), heatmap, milliseconds=clock.laps
+            size.width, size.height, photo.format, self.model, tuple(entries), heatmap, clock.laps, bool(photo.damage)
         )
         small = (
             preview(photo.image, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
@@ -111,6 +111,7 @@ class Cropper:
             limits=request.limits,
             frames=request.frames,
             keep=request.keep,
+            strict=request.strict,
         )
 
     def _density(self, photo: Photo) -> np.ndarray:

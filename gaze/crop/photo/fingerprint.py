@@ -36,7 +36,7 @@ def canonical_text(request: Request, model: str) -> str:
         f"limits=Limits(pixels={limits.pixels!r}, bytes={limits.bytes!r}), "
         f"template={request.template!r}, upscale={request.upscale!r}, fill={request.fill!r}, "
         f"frames={request.frames!r}, focus_weight={request.focus_weight!r}, heatmap={request.heatmap!r}, "
-        "overwrite=False, preview=False)"
+        f"overwrite=False, preview=False{', strict=True' if request.strict else ''})"
     )
 
 

@@ -88,6 +88,8 @@ class PhotoRecord:
     heatmap: PictureRecord | None
     milliseconds: Mapping[str, float]
     """What `decode`, `predict`, `choose` and `encode` took."""
+    damaged: bool = False
+    """Whether the file is damaged, though nearly all of it could be decoded."""
 
     @property
     def pictures(self) -> list[PictureRecord]:
@@ -95,8 +97,10 @@ class PhotoRecord:
         return [*(crop.output for crop in self.crops), *filter(None, [self.heatmap])]
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON; `heatmap` is absent where there is none."""
+        """Ready for JSON; `heatmap` is absent where there is none, `damaged` where it is not."""
         values = {**vars(self), "model": dict(vars(self.model)), "crops": [crop.to_json() for crop in self.crops]}
+        if not self.damaged:
+            del values["damaged"]
         if self.heatmap is None:
             del values["heatmap"]
         else:
@@ -114,6 +118,7 @@ class PhotoRecord:
             crops=tuple(map(CropRecord.from_json, values["crops"])),
             heatmap=PictureRecord.from_json(values["heatmap"]) if "heatmap" in values else None,
             milliseconds=values["milliseconds"],
+            damaged=values.get("damaged", False),
         )
 
 

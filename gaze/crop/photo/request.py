@@ -31,6 +31,7 @@ class Request:
         heatmap: template of the photo with the predicted gaze over it, of {stem} and {ext}; None writes none.
         overwrite: replace thumbnails that exist.
         preview: also make the small pictures of the report.
+        strict: refuse damaged photos, also those of which nearly all could be decoded.
     """
 
     shapes: tuple[Shape, ...]
@@ -47,6 +48,7 @@ class Request:
     heatmap: str | None = None
     overwrite: bool = False
     preview: bool = False
+    strict: bool = False
 
     def check(self) -> None:
         """Refuses what does not fit together.
