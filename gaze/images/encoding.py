@@ -15,6 +15,7 @@ from gaze.images.frames import Frame
 
 _QUALITY = {"JPEG": 90, "WEBP": 90, "AVIF": 80}
 _XMP_IN_TIFF = 700
+_SEGMENT = 65_500
 
 
 def output_suffix(photo: Photo, suffix: str, encoding: Encoding = Encoding()) -> str:
@@ -72,6 +73,8 @@ def _options(kind: str, encoding: Encoding, photo: Photo | None) -> dict[str, An
 
 def _metadata(kind: str, photo: Photo) -> dict[str, Any]:
     options: dict[str, Any] = {"exif": photo.exif, "icc_profile": photo.profile, "xmp": photo.xmp}
+    if kind == "JPEG":  # which holds each in one segment
+        options |= {key: None for key in ("exif", "xmp") if len(options[key] or b"") > _SEGMENT}
     if photo.xmp and kind == "PNG":
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", photo.xmp.decode("utf-8", "replace"))

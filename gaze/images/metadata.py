@@ -27,7 +27,7 @@ _TURNED = re.compile(
 )
 """XMP's orientation; each part has a bound, lest a long run of anything be read again from each of its places."""
 
-_THUMBNAILS = re.compile(rb"<(/?)(?:xmp|xap):Thumbnails\b[^<>]{0,999}(/?)>")
+_THUMBNAILS = re.compile(rb"<(/?)(?:xmp|xap):Thumbnails\b[^<>]{0,999}?(/?)>")
 
 
 def orientation_of(image: Image.Image) -> int:
