@@ -13,7 +13,7 @@ from gaze.errors import ImageError, one_line
 from gaze.geometry import Size
 from gaze.images.boxes import colors_of
 from gaze.images.damage import load
-from gaze.images.formats import HEAD, identify, register_heif
+from gaze.images.formats import HEAD, check_no_raw, identify, register_heif
 from gaze.images.frames import Frame, plays, read_frames, sideways, turn
 from gaze.images.metadata import exif_of, kept_xmp, orientation_of, profile_of, take_xmp
 from gaze.images.png import PngNotes, picture_of
@@ -196,6 +196,8 @@ def _opened(file: BinaryIO, kind: str, limits: Limits, shrink: Callable[[Size], 
         raise
     except Exception as error:  # a damaged header leads Pillow to any exception
         raise ImageError(f"not an image that gaze can read: its {kind} header is damaged or unsupported") from error
+    if kind == "TIFF":
+        check_no_raw(image.tag_v2)  # type: ignore[attr-defined]
     if image.width * image.height > limits.pixels:
         raise ImageError(f"{image.width}x{image.height} is more than {limits.pixels} pixels")
     opened = _Opened(image, kind, notes, image.size, 1 if kind == "TIFF" else orientation_of(image))

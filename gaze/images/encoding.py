@@ -45,7 +45,7 @@ def encode(
     if kind == "JPEG":
         images = [opaque(image) for image in images]
     if kind == "GIF":  # which knows no profile
-        images = [_palette(to_srgb(image, photo.profile if photo else None)) for image in images]
+        images = _palettes([to_srgb(image, photo.profile if photo else None) for image in images])
     if len(images) > 1:
         options |= _animation(kind, images, [frame.milliseconds for frame in frames], photo.loop if photo else 0)
     buffer = io.BytesIO()
@@ -88,6 +88,8 @@ def _metadata(kind: str, photo: Photo) -> dict[str, Any]:
 def _animation(kind: str, images: list[Image.Image], milliseconds: list[int], plays: int) -> dict[str, Any]:
     options: dict[str, Any] = {"save_all": True, "append_images": images[1:], "duration": milliseconds, "loop": plays}
     if kind == "GIF":
+        if images[0].mode == "P":
+            options["palette"] = bytes(images[0].getpalette() or [])  # once, and not with every frame
         del options["loop"]
         if plays != 1:
             options["loop"] = max(0, plays - 1)  # it counts repetitions
@@ -103,11 +105,44 @@ def _of_one_mode(images: list[Image.Image]) -> list[Image.Image]:
     return [image.convert("RGBA" if "RGBA" in modes else "RGB") for image in images]
 
 
-def _palette(image: Image.Image) -> Image.Image:
-    """In at most 256 colours; where alpha is below a half, transparent."""
-    if image.mode != "RGBA":
-        return image if image.mode == "L" else image.quantize(256)
-    colours = image.convert("RGB").quantize(255)
+_SAMPLED = 2**20
+"""Pixels of an animation, spread over its frames, after which its colours are chosen."""
+
+
+def _palettes(images: list[Image.Image]) -> list[Image.Image]:
+    """In at most 256 colours, those of an animation the same in every frame; where alpha is below a half, transparent.
+
+    What stands still in an animation then stays as it is, as no frame is dithered.
+    """
+    if images[0].mode == "L":
+        return images
+    clear = images[0].mode == "RGBA"
+    if len(images) == 1:
+        palettes = [images[0].convert("RGB").quantize(255 if clear else 256)]
+    else:
+        common = _common_palette(images)
+        palettes = [image.convert("RGB").quantize(palette=common, dither=Image.Dither.NONE) for image in images]
+    return [_cleared(*pair) for pair in zip(palettes, images, strict=True)] if clear else palettes
+
+
+def _common_palette(images: list[Image.Image]) -> Image.Image:
+    """An image whose palette has 255 colours for all of these, and one to spare for what is or stays clear."""
+    step = max(1, len(images) // 64)
+    sample = [image.convert("RGB") for image in images[::step]]
+    width, height = sample[0].size
+    share = min(1.0, (_SAMPLED / (len(sample) * width * height)) ** 0.5)
+    size = (max(1, round(share * width)), max(1, round(share * height)))
+    sheet = Image.new("RGB", (size[0], size[1] * len(sample)))
+    for number, image in enumerate(sample):
+        sheet.paste(image.resize(size, Image.Resampling.NEAREST), (0, number * size[1]))
+    common = sheet.quantize(255)
+    colors = (common.getpalette() or [])[: 3 * 255]
+    common.putpalette(colors + colors[:3] * (256 - len(colors) // 3))
+    return common
+
+
+def _cleared(colours: Image.Image, image: Image.Image) -> Image.Image:
+    """Colour 255 where `image` is transparent."""
     clear = image.getchannel("A").point(lambda alpha: 255 * (alpha < 128))
     if clear.getbbox():
         colours.paste(255, mask=clear)

@@ -17,6 +17,7 @@ from gaze.crop.photo.record import CropRecord, ModelRecord, PhotoRecord, Picture
 from gaze.crop.photo.rendering import reduction, thumbnail
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape
+from gaze.errors import ConfigError
 from gaze.framing.choice import Crop, choose, with_focus
 from gaze.geometry import Size
 from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, to_array
@@ -98,10 +99,11 @@ class Cropper:
         record = PhotoRecord(
             size.width, size.height, photo.format, self.model, tuple(entries), heatmap, clock.laps, bool(photo.damage)
         )
+        distinct = _distinct(pictures, self.request.template)
         small = (
             preview(photo.image, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
         )
-        return Cropped(record, tuple(pictures), small)
+        return Cropped(record, distinct, small)
 
     def _open(self, source: "str | os.PathLike[str] | bytes") -> Photo:
         request, seen = self.request, self.predictor.card.input.longer_side
@@ -185,6 +187,19 @@ class _Clock:
         now = perf_counter()
         self.laps[name] = round(1e3 * (now - self._last), 2)
         self._last = now
+
+
+def _distinct(pictures: Sequence[Picture], template: str) -> tuple[Picture, ...]:
+    """The pictures, those that are equal once.
+
+    Raises:
+        ConfigError: two that differ have one name.
+    """
+    named: dict[PurePosixPath, Picture] = {}
+    for picture in pictures:
+        if named.setdefault(picture.path, picture).content != picture.content:
+            raise ConfigError(f"--template {template}: gives two thumbnails the name {picture.path}; add {{shape}}")
+    return tuple(named.values())
 
 
 def _entry(found: _Found, output: PictureRecord) -> CropRecord:

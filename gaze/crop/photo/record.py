@@ -93,8 +93,9 @@ class PhotoRecord:
 
     @property
     def pictures(self) -> list[PictureRecord]:
-        """All that were written."""
-        return [*(crop.output for crop in self.crops), *filter(None, [self.heatmap])]
+        """All that were written; two crops that came out equal may be one."""
+        every = [*(crop.output for crop in self.crops), *filter(None, [self.heatmap])]
+        return list({picture.path: picture for picture in every}.values())
 
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON; `heatmap` is absent where there is none, `damaged` where it is not."""
