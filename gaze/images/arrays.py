@@ -8,6 +8,7 @@ from PIL import Image
 
 from gaze.errors import ImageError, one_line
 from gaze.images.color import opaque, simplify
+from gaze.images.cutting import LARGE
 from gaze.images.decoding import Source, open_photo
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
@@ -58,6 +59,19 @@ def check_rgb(image: np.ndarray) -> None:
         raise ImageError(f"image: expected an H x W x 3 uint8 RGB array, got {got}")
     if image.size == 0:
         raise ImageError(f"image: expected at least one pixel, got shape {image.shape}")
+
+
+def overview(image: Image.Image, longer_side: int) -> np.ndarray:
+    """`to_array`, of an image of more than `LARGE` pixels smaller, so that its memory is not taken thrice over.
+
+    Args:
+        image: of mode L, RGB or RGBA.
+        longer_side: of the result at least.
+    """
+    factor = max(image.size) // longer_side
+    if image.width * image.height > LARGE and factor > 1:
+        image = image.reduce(factor)
+    return to_array(image)
 
 
 def to_array(image: Image.Image) -> np.ndarray:

@@ -52,19 +52,17 @@ def _converted(image: Image.Image, mode: str, own: bool) -> Image.Image:
 
 def _grey(image: Image.Image, profile: bytes | None) -> Image.Image:
     """An image of grey in other than 8 bits, or with alpha."""
-    clear = image.info.get("transparency") if image.mode.startswith("I;16") else None
     if image.mode == "LA":
-        grey, alpha = image.getchannel("L"), image.getchannel("A")
-    else:
-        grey, alpha = _eight_bits(image), None
-        if isinstance(clear, int):
-            alpha = _by_bands(
-                image, "L", lambda band: Image.fromarray(255 * (np.asarray(band) != clear).astype(np.uint8))
-            )
-    simple = to_srgb(grey, profile)
-    if alpha is None:
-        return simple
-    simple = simple.convert("RGBA")
+        return _by_bands(image, "RGBA", lambda band: _with_alpha(band.getchannel("L"), band.getchannel("A"), profile))
+    grey, clear = _eight_bits(image), image.info.get("transparency")
+    if not image.mode.startswith("I;16") or not isinstance(clear, int):
+        return to_srgb(grey, profile)
+    visible = _by_bands(image, "L", lambda band: Image.fromarray(255 * (np.asarray(band) != clear).astype(np.uint8)))
+    return _with_alpha(grey, visible, profile)
+
+
+def _with_alpha(grey: Image.Image, alpha: Image.Image, profile: bytes | None) -> Image.Image:
+    simple = to_srgb(grey, profile).convert("RGBA")
     simple.putalpha(alpha)
     return simple
 

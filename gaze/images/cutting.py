@@ -7,6 +7,13 @@ from PIL import Image
 from gaze.errors import ImageError
 from gaze.geometry import Box, Size
 
+_GAP = 3.0
+"""An image is first averaged over whole pixels until it is this many times larger than what is wanted."""
+
+LARGE = 2**24
+"""Pixels above which work is done in bands, where a copy of all would cost much memory; a result may then differ by
+what averages are rounded."""
+
 
 def cut(image: Image.Image, full: Size, box: Box, size: Size) -> Image.Image:
     """The part of `image` that `box` names, at `size`; a plain copy where nothing is scaled.
@@ -26,11 +33,28 @@ def cut(image: Image.Image, full: Size, box: Box, size: Size) -> Image.Image:
     top, bottom = _scaled(image.height, full.height, box.top, box.bottom)
     # cropped first, because a resampling filter would look beyond the box
     x, y = math.floor(left), math.floor(top)
-    part = image.crop((x, y, math.ceil(right), math.ceil(bottom)))
-    inner = (left - x, top - y, right - x, bottom - y)
+    around = (x, y, math.ceil(right), math.ceil(bottom))
+    factor = int(min((right - left) / size.width, (bottom - top) / size.height) / _GAP)
+    if (around[2] - x) * (around[3] - y) > LARGE and factor > 1:
+        part = _reduced(image, around, factor)
+        inner = ((left - x) / factor, (top - y) / factor, (right - x) / factor, (bottom - y) / factor)
+    else:
+        part = image.crop(around)
+        inner = (left - x, top - y, right - x, bottom - y)
     if part.size == (size.width, size.height) and inner == (0, 0, *part.size):
         return part
-    return part.resize((size.width, size.height), Image.Resampling.BICUBIC, box=inner, reducing_gap=3.0)
+    return part.resize((size.width, size.height), Image.Resampling.BICUBIC, box=inner, reducing_gap=_GAP)
+
+
+def _reduced(image: Image.Image, box: tuple[int, int, int, int], factor: int) -> Image.Image:
+    """What `image.crop(box).reduce(factor)` gives, a band at a time."""
+    left, top, right, bottom = box
+    result = Image.new(image.mode, (-(-(right - left) // factor), -(-(bottom - top) // factor)))
+    rows = factor * max(1, LARGE // 16 // (factor * (right - left)))
+    for start in range(top, bottom, rows):
+        band = image.crop((left, start, right, min(start + rows, bottom)))
+        result.paste(band.reduce(factor), (0, (start - top) // factor))
+    return result
 
 
 def _scaled(side: int, full: int, start: int, stop: int) -> tuple[float, float]:

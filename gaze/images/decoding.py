@@ -11,6 +11,7 @@ from PIL import Image, ImageFile
 
 from gaze.errors import ImageError, one_line
 from gaze.geometry import Size
+from gaze.images.bounds import check_gif_frames, check_ppm
 from gaze.images.boxes import colors_of
 from gaze.images.damage import load
 from gaze.images.formats import HEAD, check_no_raw, identify, register_heif
@@ -21,6 +22,9 @@ from gaze.images.profiles import named_profile
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded; Pillow refuses them too wherever it looks, see `accept`."""
+
+_WEIGHT = {"GIF": 1.5, "WEBP": 2, "HEIF": 2, "AVIF": 3}
+"""Memory that decoding and writing a pixel of a format takes, in 8 bytes, rounded up; `crop_peak.py` measures it."""
 
 MAX_BYTES = 2**30
 """Larger files are refused before they are read."""
@@ -34,7 +38,8 @@ class Limits:
     """What is refused before it is decoded."""
 
     pixels: int = MAX_PIXELS
-    """Of one frame, and of all the frames that are kept together; more than `MAX_PIXELS` need `accept`."""
+    """Of one frame, and of all the frames that are kept together; more than `MAX_PIXELS` need `accept`. Where it is
+    that, formats that need more memory than 8 bytes a pixel have fewer."""
     bytes: int = MAX_BYTES
     """Of the file."""
 
@@ -161,6 +166,8 @@ def _photo(
     def reopen() -> ImageFile.ImageFile:
         return first.pop() if first else _opened(file, kind, limits, shrink).image
 
+    if kind == "GIF" and frames != 1:
+        check_gif_frames(file)
     image, damage = load(reopen, kind, strict)
     _correct(image, file, opened)
     if kind == "TIFF":
@@ -198,12 +205,19 @@ def _opened(file: BinaryIO, kind: str, limits: Limits, shrink: Callable[[Size], 
         raise ImageError(f"not an image that gaze can read: its {kind} header is damaged or unsupported") from error
     if kind == "TIFF":
         check_no_raw(image.tag_v2)  # type: ignore[attr-defined]
-    if image.width * image.height > limits.pixels:
-        raise ImageError(f"{image.width}x{image.height} is more than {limits.pixels} pixels")
+    if image.width * image.height > (most := _most(image, kind, limits)):
+        raise ImageError(f"{image.width}x{image.height} is more than {most} pixels")
     opened = _Opened(image, kind, notes, image.size, 1 if kind == "TIFF" else orientation_of(image))
     if kind == "JPEG" and shrink:
         opened.scale = _reduce(image, shrink(opened.size))
     return opened
+
+
+def _most(image: Image.Image, kind: str, limits: Limits) -> int:
+    """The most pixels: those of `limits`, or fewer where they are the usual ones and the format needs more memory."""
+    if limits.pixels != MAX_PIXELS:
+        return limits.pixels
+    return int(MAX_PIXELS / (1.5 if image.info.get("progressive") else _WEIGHT.get(kind, 1)))
 
 
 def _correct(image: Image.Image, file: BinaryIO, opened: _Opened) -> None:
@@ -286,6 +300,8 @@ def _header(file: BinaryIO, kind: str) -> tuple[ImageFile.ImageFile, PngNotes]:
     if kind not in Image.OPEN:
         Image.init()
     notes = PngNotes()
+    if kind == "PPM":
+        check_ppm(file)
     if kind == "PNG":
         file, notes = picture_of(file)
     file.seek(0)

@@ -9,6 +9,7 @@ from PIL import Image, PngImagePlugin
 from gaze.errors import ImageError, one_line
 from gaze.geometry import Size
 from gaze.images.color import opaque, to_srgb
+from gaze.images.cutting import LARGE
 from gaze.images.decoding import Photo
 from gaze.images.formats import ANIMATED, SUFFIXES, Encoding
 from gaze.images.frames import Frame
@@ -117,7 +118,7 @@ def _palettes(images: list[Image.Image]) -> list[Image.Image]:
     if images[0].mode == "L":
         return images
     clear = images[0].mode == "RGBA"
-    if len(images) == 1:
+    if len(images) == 1 and images[0].width * images[0].height <= LARGE:
         palettes = [images[0].convert("RGB").quantize(255 if clear else 256)]
     else:
         common = _common_palette(images)

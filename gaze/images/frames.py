@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from gaze.errors import ImageError
+from gaze.images.bounds import MAX_FRAMES
 from gaze.images.color import simplify
 from gaze.images.formats import ANIMATED
 
@@ -41,9 +42,11 @@ def read_frames(file: Image.Image, kind: str, count: int | None, pixels: int, pr
         profile: leave colours in the file's profile.
 
     Raises:
-        ImageError: the frames have more than `pixels`.
+        ImageError: the frames have more than `pixels`, or are more than `MAX_FRAMES`.
     """
     numbers = _numbers(file, count) if kind in ANIMATED and count != 1 else range(1)
+    if len(numbers) > MAX_FRAMES:
+        raise ImageError(f"an animation of more than {MAX_FRAMES} frames")
     size = file.size
     for number in numbers:
         if number:

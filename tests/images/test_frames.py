@@ -1,4 +1,5 @@
 import struct
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from gaze.errors import ImageError
 from gaze.images import Frame, Limits, encode, open_photo
+from gaze.images.bounds import check_gif_frames
 
 KINDS = [
     "GIF",
@@ -202,3 +204,21 @@ def test_few_colours_of_an_animation_stay_themselves():
     frames = [Frame(Image.new("RGB", (48, 32), shade), 50) for shade in shades]
     for frame, again in zip(frames, open_photo(encode(frames, "GIF"), frames=None).frames, strict=True):
         assert np.abs(np.asarray(again.image.convert("RGB")).astype(int) - np.asarray(frame.image)).max() <= 4
+
+
+def test_an_animation_of_very_many_frames_is_refused():
+    single = stored(Image.new("P", (1, 1)), "GIF")
+    start = single.index(b",")
+    many = single[:start] + single[start:-1] * 100_000 + b";"
+    assert open_photo(many).size.width == 1
+    with pytest.raises(ImageError, match=r"^image: an animation of more than 10000 frames$"):
+        open_photo(many, frames=None)
+    few = single[:start] + single[start:-1] * 30 + b";"
+    assert len(open_photo(few, frames=None).frames) == 30
+
+
+@pytest.mark.parametrize("cut", range(0, 200, 3))
+def test_frames_of_a_damaged_gif_are_counted_without_an_error(cut: int):
+    file = moving("GIF")
+    for content in (file[:cut], file[:cut] + b"\xff" + file[cut + 1 :], file[:cut] + b"," * 99):
+        check_gif_frames(BytesIO(content))

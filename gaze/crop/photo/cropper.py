@@ -19,9 +19,9 @@ from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape
 from gaze.errors import ConfigError
 from gaze.framing.choice import Crop, choose, with_focus
-from gaze.geometry import Size
-from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, to_array
-from gaze.images.heatmap import overlay
+from gaze.geometry import Box, Size
+from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, overview, to_array
+from gaze.images.heatmap import LONGER_SIDE, overlay
 from gaze.predictor import Predictor
 
 LOOKED_AT = 5
@@ -92,7 +92,7 @@ class Cropper:
         heatmap = None
         if self.request.heatmap:
             boxes = [found.crop.box for found in crops if found.rank == 1]
-            picture, heatmap = self._heatmap(overlay(to_array(photo.image), density, boxes), name, suffix, check)
+            picture, heatmap = self._heatmap(_overlay(photo, density, boxes), name, suffix, check)
             pictures.append(picture)
         clock.lap("encode")
         size = photo.size
@@ -118,7 +118,7 @@ class Cropper:
 
     def _density(self, photo: Photo) -> np.ndarray:
         if len(photo.frames) == 1:
-            return self.predictor.density(to_array(photo.image))
+            return self.predictor.density(overview(photo.image, 4 * self.predictor.card.input.longer_side))
         places = np.linspace(0, len(photo.frames) - 1, min(LOOKED_AT, len(photo.frames))).round().astype(int)
         frames = [photo.frames[place].image for place in places]
         return np.mean([self.predictor.density(to_array(frame)) for frame in frames], axis=0)
@@ -200,6 +200,15 @@ def _distinct(pictures: Sequence[Picture], template: str) -> tuple[Picture, ...]
         if named.setdefault(picture.path, picture).content != picture.content:
             raise ConfigError(f"--template {template}: gives two thumbnails the name {picture.path}; add {{shape}}")
     return tuple(named.values())
+
+
+def _overlay(photo: Photo, density: np.ndarray, boxes: Sequence[Box]) -> Image.Image:
+    """The heat map; the boxes are in pixels of the photo in full."""
+    image = overview(photo.image, 2 * LONGER_SIDE)
+    share = image.shape[1] / photo.size.width
+    if share != 1:
+        boxes = [Box(*(round(side * share) for side in (b.left, b.top, b.width, b.height))) for b in boxes]
+    return overlay(image, density, boxes)
 
 
 def _entry(found: _Found, output: PictureRecord) -> CropRecord:

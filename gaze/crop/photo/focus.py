@@ -2,11 +2,15 @@
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gaze.errors import ConfigError
 from gaze.geometry import Point, Size
+
+MOST = 1000
+"""Points of one photo."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ class FocusPoint:
         return Point(self.x, self.y)
 
 
+def check_count(points: Sequence[object]) -> None:
+    """Raises ConfigError where these are too many for one photo."""
+    if len(points) > MOST:
+        raise ConfigError(f"focus: expected at most {MOST} points of one photo, got more")
+
+
 def read_focus(path: Path) -> dict[str, tuple[FocusPoint, ...]]:
     """Reads a CSV file of rows `photo,x,y`: a photo's path relative to the folder, and a point in it.
 
@@ -63,6 +73,7 @@ def read_focus(path: Path) -> dict[str, tuple[FocusPoint, ...]]:
                     raise ConfigError(f"{path}, row {number}: expected photo,x,y, got {len(row)} columns")
                 point = FocusPoint.parse(f"{row[1]},{row[2]}")
                 points[row[0]] = (*points.get(row[0], ()), point)
+                check_count(points[row[0]])
     except (OSError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     except ConfigError as error:

@@ -37,6 +37,7 @@ def test_file_of_points(tmp_path: Path):
     [
         ("a.jpg,1\n", "row 1: expected photo,x,y, got 2 columns"),
         ("a.jpg,1,2\nb.jpg,1,x\n", "row 2: focus: expected X,Y"),
+        ("a.jpg,1,2\n" * 1001, "row 1001: focus: expected at most 1000 points of one photo"),
         (None, r"cannot be read \(No such file"),
     ],
 )
