@@ -34,10 +34,11 @@ def cut(image: Image.Image, full: Size, box: Box, size: Size) -> Image.Image:
     # cropped first, because a resampling filter would look beyond the box
     x, y = math.floor(left), math.floor(top)
     around = (x, y, math.ceil(right), math.ceil(bottom))
-    factor = int(min((right - left) / size.width, (bottom - top) / size.height) / _GAP)
-    if (around[2] - x) * (around[3] - y) > LARGE and factor > 1:
-        part = _reduced(image, around, factor)
-        inner = ((left - x) / factor, (top - y) / factor, (right - x) / factor, (bottom - y) / factor)
+    across = max(1, int((right - left) / size.width / _GAP))
+    down = max(1, int((bottom - top) / size.height / _GAP))
+    if (around[2] - x) * (around[3] - y) > LARGE and across * down > 1:
+        part = _reduced(image, around, (across, down))
+        inner = ((left - x) / across, (top - y) / down, (right - x) / across, (bottom - y) / down)
     else:
         part = image.crop(around)
         inner = (left - x, top - y, right - x, bottom - y)
@@ -46,14 +47,14 @@ def cut(image: Image.Image, full: Size, box: Box, size: Size) -> Image.Image:
     return part.resize((size.width, size.height), Image.Resampling.BICUBIC, box=inner, reducing_gap=_GAP)
 
 
-def _reduced(image: Image.Image, box: tuple[int, int, int, int], factor: int) -> Image.Image:
+def _reduced(image: Image.Image, box: tuple[int, int, int, int], factor: tuple[int, int]) -> Image.Image:
     """What `image.crop(box).reduce(factor)` gives, a band at a time."""
-    left, top, right, bottom = box
-    result = Image.new(image.mode, (-(-(right - left) // factor), -(-(bottom - top) // factor)))
-    rows = factor * max(1, LARGE // 16 // (factor * (right - left)))
+    (left, top, right, bottom), (across, down) = box, factor
+    result = Image.new(image.mode, (-(-(right - left) // across), -(-(bottom - top) // down)))
+    rows = down * max(1, LARGE // 16 // (down * (right - left)))
     for start in range(top, bottom, rows):
         band = image.crop((left, start, right, min(start + rows, bottom)))
-        result.paste(band.reduce(factor), (0, (start - top) // factor))
+        result.paste(band.reduce(factor), (0, (start - top) // down))
     return result
 
 

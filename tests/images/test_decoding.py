@@ -241,7 +241,7 @@ def test_a_ppm_of_comments_is_refused(file: bytes, message: str):
     "file",
     [
         b"P3\n" + COMMENT * 9 + b"2 1#c\n 255\n" + COMMENT * 9 + b"1 2 3 # d\n4 5 6",
-        b"P6\n#a\n2#b\r1\n255\n\1\2\3\4\5\6",
+        b"P6\n#a\n2 #b\r1\n255\n\1\2\3\4\5\6",
         b"P6 2 1 255 \1\2\3\4\5\6",
         b"P6\n" + COMMENT * 3000 + b"2 1 255\n\1\2\3\4\5\6",
     ],
