@@ -88,7 +88,7 @@ def _white(image: Image.Image) -> float:
         if _tag(image, _BITS, 16) != 32 or (low >= 0 and high <= 65535):  # type: ignore[operator]
             return 65535.0
         return 2.0**32 - 1 if _tag(image, _SAMPLE_FORMAT, 2) == 1 else 2.0**31 - 1
-    largest = [float(np.nan_to_num(np.asarray(image.crop(box))).max()) for box in _bands(image.size)]
+    largest = [float(np.nan_to_num(np.asarray(image.crop(box))).max()) for box in bands(image.size)]
     return max(1.0, *largest)
 
 
@@ -98,7 +98,8 @@ def _tag(image: Image.Image, tag: int, default: int) -> int:
     return (value or (default,))[0] if isinstance(value, tuple) else value
 
 
-def _bands(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+def bands(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """Boxes that divide an image of a size from top to bottom."""
     width, height = size
     rows = max(1, _BAND // width)
     return [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
@@ -106,7 +107,7 @@ def _bands(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
 
 def _by_bands(image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """What `convert`, which looks at each pixel alone, makes of an image."""
-    boxes = _bands(image.size)
+    boxes = bands(image.size)
     if len(boxes) == 1:
         return convert(image)
     result = Image.new(mode, image.size)

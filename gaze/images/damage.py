@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from gaze.errors import ImageError, one_line
+from gaze.images.color import bands
 from gaze.images.jpeg import WatchedJpeg
 
 ENOUGH = 0.95
@@ -68,18 +69,17 @@ def _decoded(reopen: Callable[[], ImageFile.ImageFile], kind: str) -> tuple[Imag
         images.append(reopen())
         if not _attempt(images[-1], kind, background):
             return images[-1], 0.0
-    rows = [_share_alike(images[0], images[1], row) for row in range(images[0].height)]
-    end = len(rows)
+    rows = np.concatenate([_shares_alike(images[0], images[1], box) for box in bands(images[0].size)])
     if kind == "JPEG":  # where grey and noise may be alike, by chance or where the noise ends
-        end = next((row for row, share in enumerate(rows) if share < 0.05), end)
-    return images[-1], sum(rows[:end]) / len(rows)
+        rows[int(np.argmax([*(rows < 0.05), True])) :] = 0
+    return images[-1], float(rows.mean())
 
 
-def _share_alike(first: Image.Image, second: Image.Image, row: int) -> float:
-    """The share of a row in which two images are alike."""
-    one, other = (np.asarray(image.crop((0, row, image.width, row + 1))) for image in (first, second))
+def _shares_alike(first: Image.Image, second: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The share of each row of a box in which two images are alike."""
+    one, other = (np.asarray(image.crop(box)) for image in (first, second))
     alike = one == other
-    return float(alike.mean() if alike.ndim == 2 else alike.all(axis=-1).mean())
+    return (alike if alike.ndim == 2 else alike.all(axis=-1)).mean(axis=1)
 
 
 def _attempt(image: ImageFile.ImageFile, kind: str, background: int) -> bool:

@@ -121,13 +121,13 @@ def _palettes(images: list[Image.Image]) -> list[Image.Image]:
     if len(images) == 1 and images[0].width * images[0].height <= LARGE:
         palettes = [images[0].convert("RGB").quantize(255 if clear else 256)]
     else:
-        common = _common_palette(images)
-        palettes = [image.convert("RGB").quantize(palette=common, dither=Image.Dither.NONE) for image in images]
+        colors = _common_colors(images)
+        palettes = [_in_colors(image.convert("RGB"), colors) for image in images]
     return [_cleared(*pair) for pair in zip(palettes, images, strict=True)] if clear else palettes
 
 
-def _common_palette(images: list[Image.Image]) -> Image.Image:
-    """An image whose palette has 255 colours for all of these, and one to spare for what is or stays clear."""
+def _common_colors(images: list[Image.Image]) -> list[tuple[int, ...]]:
+    """At most 255 colours for all of these, which leaves one for what is or stays clear."""
     step = max(1, len(images) // 64)
     sample = [image.convert("RGB") for image in images[::step]]
     width, height = sample[0].size
@@ -136,10 +136,22 @@ def _common_palette(images: list[Image.Image]) -> Image.Image:
     sheet = Image.new("RGB", (size[0], size[1] * len(sample)))
     for number, image in enumerate(sample):
         sheet.paste(image.resize(size, Image.Resampling.NEAREST), (0, number * size[1]))
-    common = sheet.quantize(255)
-    colors = (common.getpalette() or [])[: 3 * 255]
-    common.putpalette(colors + colors[:3] * (256 - len(colors) // 3))
-    return common
+    values = sheet.quantize(255).getpalette() or []
+    return list(dict.fromkeys(zip(*[iter(values[: 3 * 255])] * 3, strict=True)))
+
+
+def _in_colors(image: Image.Image, colors: list[tuple[int, ...]]) -> Image.Image:
+    """An RGB image in the nearest of these colours, not dithered."""
+    count = len(colors)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(bytes(value for color in colors + colors[:1] * (256 - count) for value in color))
+    nearest = image.quantize(palette=palette, dither=Image.Dither.NONE)
+    nearest = nearest.point([index if index < count else 0 for index in range(256)])
+    # those beyond differ from all, as Pillow's encoder looks long for a place for each that does not
+    more = [color for color in ((value, 0, 255 - value) for value in range(256)) if color not in colors]
+    others = [color for color in ((value, 255 - value, 0) for value in range(256)) if color not in colors + more]
+    nearest.putpalette(bytes(value for color in [*colors, *more, *others][:256] for value in color))
+    return nearest
 
 
 def _cleared(colours: Image.Image, image: Image.Image) -> Image.Image:

@@ -197,3 +197,11 @@ def test_nothing_of_the_process_changes(kind: str, monkeypatch: pytest.MonkeyPat
 def test_a_damaged_photo_is_written_whole():
     photo = open_photo(jpeg()[:-20])
     assert open_photo(encode(photo.image, "JPEG"), strict=True).damage == ""
+
+
+def test_a_tall_damaged_picture_is_judged_at_once():
+    """By bands, and not row by row."""
+    tall = stored(Image.new("L", (3, 60_000), 9), "PNG", compress_level=0)
+    assert open_photo(tall[:-2000]).damage
+    with pytest.raises(ImageError, match=r"5\d% of it could be decoded"):
+        open_photo(tall[: int(0.55 * len(tall))])
