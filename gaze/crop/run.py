@@ -89,6 +89,8 @@ def _run_pipe(source: str, request: Request, settings: RunSettings) -> int:
     except ImageError as error:
         Console(Path(), settings).note(str(error))
         return 1
+    if cropped.record.damaged:
+        Console(Path(), settings).note(f"{source}: damaged; cropped, as nearly all of it could be read")
     sys.stdout.buffer.write(cropped.pictures[0].content)
     sys.stdout.buffer.flush()
     return 0
