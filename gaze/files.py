@@ -28,9 +28,19 @@ def make_folder(path: Path) -> None:
         OutputError: the system refuses.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        _make_folders(path)
     except OSError as error:
         raise OutputError.of(path, error) from error
+
+
+def _make_folders(path: Path) -> None:
+    """As `mkdir(parents=True)`, which calls itself for each folder and does not get a thousand folders deep."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -61,7 +71,7 @@ def scratch_file(path: Path, key: str = "") -> Iterator[BinaryIO]:
     Raises:
         OSError: the system refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folders(path.parent)
     scratch = path.with_name(f".gaze-{key}{uuid.uuid4().hex}.part")
     with scratch.open("x+b") as file:  # O_CREAT | O_EXCL: where anything lies, be it a dangling link, that is an error
         try:

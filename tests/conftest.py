@@ -1,9 +1,11 @@
 """Fixtures that several tests share."""
 
 import hashlib
+import inspect
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -62,6 +64,15 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(card))
     return path
+
+
+@pytest.fixture
+def few_frames() -> Iterator[None]:
+    """So few that a function cannot call itself for each of 300 folders."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 150)
+    yield
+    sys.setrecursionlimit(before)
 
 
 SPLITS = ("train",) * 4 + ("val",) * 3 + ("test",) * 4

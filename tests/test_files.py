@@ -13,7 +13,7 @@ from gaze.crop.page.spool import PageSpool
 from gaze.data.layout import StoreAttributes
 from gaze.data.writer import write_store
 from gaze.errors import OutputError
-from gaze.files import put, replacing, scratch_file, write_atomic
+from gaze.files import make_folder, put, replacing, scratch_file, write_atomic
 
 
 def names(folder: Path) -> list[str]:
@@ -150,3 +150,11 @@ def test_what_has_its_place_has_no_other_name(tmp_path: Path):
         put(Path(file.name), tmp_path / "a", overwrite)
         assert names(tmp_path) == ["a"]
         assert (tmp_path / "a").stat().st_nlink == 1
+
+
+def test_folders_are_made_however_deep(tmp_path: Path, few_frames: None):
+    path = Path(tmp_path, *["d"] * 300, "a.bin")
+    write_atomic(path, b"content")
+    assert path.read_bytes() == b"content"
+    make_folder(path.with_name("d") / "d")
+    assert (path.with_name("d") / "d").is_dir()

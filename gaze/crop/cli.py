@@ -1,10 +1,10 @@
 """The command line of `python -m gaze.crop`: reads the arguments, runs, returns the exit code."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
 
+from gaze.crop.folder.streams import drop, prepare_streams, print_note
 from gaze.crop.options import check, parse, parser, request, settings
 from gaze.crop.paths import read_paths
 from gaze.errors import ConfigError, GazeError
@@ -12,9 +12,8 @@ from gaze.errors import ConfigError, GazeError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
+    prepare_streams()
     options = parse(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as it is, whatever its bytes
     try:
         paths = read_paths(options.paths, options.out)
         check(options, paths)
@@ -26,11 +25,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         parser().error(str(error))
     except GazeError as error:
-        print(f"gaze.crop: {error}", file=sys.stderr)
+        print_note(f"gaze.crop: {error}")
         return 1
     except BrokenPipeError:  # the reader of our paths, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
+        return 1
+    except FileNotFoundError:
+        if _has_working_folder():
+            raise
+        print_note("gaze.crop: the working folder was removed; from here only whole paths lead anywhere")
         return 1
     except KeyboardInterrupt:
-        print("gaze.crop: interrupted", file=sys.stderr)
+        print_note("gaze.crop: interrupted")
         return 130
+
+
+def _has_working_folder() -> bool:
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False

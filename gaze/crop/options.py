@@ -246,10 +246,14 @@ def request(options: argparse.Namespace) -> "Request":
         fill=options.fill,
         frames=None if options.frames == "all" else 1,
         focus_weight=1.0 if options.focus_weight is None else options.focus_weight,
-        heatmap="{stem}_heatmap{ext}" if options.heatmap else None,
+        heatmap=_heatmap(options.template or TEMPLATE) if options.heatmap else None,
         overwrite=options.overwrite,
         preview=options.report is not None,
     )
+
+
+def _heatmap(template: str) -> str:
+    return "{stem}_{suffix}_heatmap{ext}" if "{suffix" in template else "{stem}_heatmap{ext}"
 
 
 def settings(options: argparse.Namespace) -> "RunSettings":

@@ -12,9 +12,11 @@ from gaze.crop.folder.batch import run_folder
 from gaze.crop.folder.console import Console
 from gaze.crop.folder.ledger import OpenPage
 from gaze.crop.folder.listing import Task
-from gaze.crop.folder.processes import Failed, run_here
+from gaze.crop.folder.processes import Failed, run_here, too_late
 from gaze.crop.folder.publishing import move
 from gaze.crop.folder.settings import RunSettings
+from gaze.crop.folder.streams import write_result
+from gaze.crop.folder.time_limit import TimeLimit
 from gaze.crop.folder.worker import Finished, Worker
 from gaze.crop.paths import PIPE, Paths, is_stream, names_file
 from gaze.crop.photo.cropper import Cropper
@@ -84,13 +86,14 @@ def _run_pipe(source: str, request: Request, settings: RunSettings) -> int:
     name = "" if is_stream(source) else Path(source).name
     try:
         content = _read(source, request.limits.bytes) if is_stream(source) else Path(source)
-        with without_stderr():
+        console = Console(Path(), settings)
+        limit = TimeLimit(settings.timeout, lambda: console.note(too_late(source, settings.timeout)))
+        with without_stderr(), limit:
             cropped = cropper.crop(content, PurePosixPath(name or PIPE), settings.points(name))
     except ImageError as error:
         Console(Path(), settings).note(str(error))
         return 1
-    sys.stdout.buffer.write(cropped.pictures[0].content)
-    sys.stdout.buffer.flush()
+    write_result(cropped.pictures[0].content)
     return 0
 
 
@@ -108,7 +111,9 @@ def _run_photo(source: str, output: str | None, request: Request, settings: RunS
         heatmap = f"{stem}_heatmap{{ext}}" if request.heatmap else None
         request = replace(request, template=f"{stem}{{ext}}", heatmap=heatmap)
     console = Console(root, settings, folder=photo.parent)
-    worker = Worker(Cropper(request, Predictor(request.model)), root, suffix)
+    late = FailedRecord(str(photo), one_line(too_late(photo, settings.timeout)))
+    limit = TimeLimit(settings.timeout, lambda: console.failure(late))
+    worker = Worker(Cropper(request, Predictor(request.model)), root, suffix, limit=limit)
     try:
         content = _read(source, request.limits.bytes) if is_stream(source) else None
     except ImageError as error:

@@ -1,5 +1,6 @@
 """Images in and out: limits before decoding, orientation, colour, animations, cutting, encoding, the heat map.
 
+What may live here: what knows image files or arrays of pixels, and nothing of gaze but how it is drawn (`heatmap`).
 Nothing here writes a file or changes the process, but for `accept` and what `diagnostics` has for commands.
 """
 

@@ -26,7 +26,7 @@ import numpy as np
 from crop_speed_runs import SIDE, Ours, Peer, Result
 from PIL import Image
 
-from gaze.crop.folder.processes import cores
+from gaze.crop.folder.cores import cores
 
 HERE = Path(__file__).parent
 WARM_UP = 20

@@ -3,16 +3,16 @@
 import logging
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gaze.crop.cluster.stores import Far, FarManifest, FarWorker
-from gaze.crop.folder.backend import Backend, local_manifest, output_folder
+from gaze.crop.folder.backend import Backend, check_places, local_manifest, manifest_key, output_folder
 from gaze.crop.folder.listing import FOLDER, Selection, Tally, Task, walk
 from gaze.crop.folder.manifest import Journal, Manifest
-from gaze.crop.folder.processes import AHEAD, Crops, Job, Outcome, open_pool, run_pool
+from gaze.crop.folder.processes import Crops, Job, Outcome, Pool
 from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.worker import Worker
 from gaze.crop.photo.cropper import Cropper
@@ -45,8 +45,12 @@ def cluster(source: str, output: str | None, request: Request, settings: RunSett
     folder = _place(source)
     root = _place(output or f"{source.rstrip('/')}/{FOLDER}")
     _check(folder, root, output, settings.selection)
+    key = ""
+    if isinstance(root, Path):
+        check_places(root, request, settings)
+        key = manifest_key(root, settings)
     _connect()
-    actor = (partial(_worker, request, folder, root), request.model, settings.timeout)
+    actor = (partial(_worker, request, folder, root, key), request.model, settings.timeout)
     return Backend(
         folder=folder,
         root=root,
@@ -109,11 +113,11 @@ def _manifest(root: Path | str, settings: RunSettings) -> Journal:
     return FarManifest(far, settings.selection.shard)
 
 
-def _worker(request: Request, folder: Path | str, root: Path | str) -> Crops:
+def _worker(request: Request, folder: Path | str, root: Path | str, key: str) -> Crops:
     cropper = Cropper(request, Predictor(request.model))
     if isinstance(folder, Path) and isinstance(root, Path):
-        return Worker(cropper, root)
-    return FarWorker(cropper, Far(str(folder)), root if isinstance(root, Path) else Far(root))
+        return Worker(cropper, root, key=key)
+    return FarWorker(cropper, Far(str(folder)), root if isinstance(root, Path) else Far(root), key)
 
 
 class _Actor:
@@ -124,17 +128,19 @@ class _Actor:
 
     def __init__(self, make: Callable[[], Crops], model: str | None, timeout: float) -> None:
         find_model(model)  # where this machine lacks it, the run is told
-        self.pool, self.timeout = open_pool(make, 1), timeout
+        self.pool, self.timeout = Pool(make, 1), timeout
 
     def __call__(self, block: Any) -> Any:
         import pyarrow
 
         jobs = map(pickle.loads, block["job"].to_pylist())
-        outcomes = run_pool(self.pool, AHEAD, jobs, self.timeout, lambda: False)
+        outcomes = self.pool.run(jobs, self.timeout, lambda: False)
         return pyarrow.table({"outcome": pyarrow.array(map(pickle.dumps, outcomes), pyarrow.binary())})
 
 
-def _outcomes(actor: tuple[Any, ...], jobs: Iterator[Job], size: int | None, stop: Stop) -> Iterator[Outcome]:
+def _outcomes(
+    actor: tuple[Any, ...], jobs: Iterator[Job], size: int | None, stop: Stop
+) -> Generator[Outcome, None, None]:
     import ray.data
 
     rows = [{"job": pickle.dumps(job)} for job in jobs]

@@ -6,16 +6,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gaze.crop.folder.listing import Selection, Shard, Tally, Task, matches
-from gaze.crop.folder.manifest import finished, line_of, manifest_name, parse_records
-from gaze.crop.folder.publishing import Part, discard, write_part
-from gaze.crop.folder.worker import Finished, file_stamp
-from gaze.crop.photo.cropper import Cropper
+from gaze.crop.folder.history import History, Line
+from gaze.crop.folder.listing import MANIFESTS, Selection, Shard, Tally, Task, matches
+from gaze.crop.folder.manifest import line_of, manifest_name
+from gaze.crop.folder.publishing import Part, TakenError, discard, may_replace
+from gaze.crop.folder.worker import Finished, check_name, file_stamp, record_of, write_picture
+from gaze.crop.photo.cropper import Cropper, Picture
+from gaze.crop.photo.fingerprint import Fingerprints
 from gaze.crop.photo.focus import FocusPoint
-from gaze.crop.photo.record import CroppedRecord, Record, Stamp
+from gaze.crop.photo.record import PictureRecord, Record, Stamp
 from gaze.errors import ImageError, OutputError, one_line
 
 EVERY = 500
@@ -58,19 +61,35 @@ class Far:
             self.files.invalidate_cache()
             return sorted(path[len(self._start) :] for path in self.files.find(self._start, maxdepth=depth))
 
-    def put(self, name: str, content: bytes, overwrite: bool) -> None:
+    def sizes(self) -> dict[str, int | None]:
+        """Bytes of all files, by name; None where the store does not tell."""
+        with _told(self.url):
+            self.files.invalidate_cache()
+            found = self.files.find(self._start, detail=True)
+            return {path[len(self._start) :]: entry.get("size") for path, entry in found.items()}
+
+    def put(self, name: str, content: bytes, overwrite: bool, before: Sequence[PictureRecord] = ()) -> None:
         """Writes a file in one piece, as object stores do; one that holds just this already is as good as written.
 
+        Args:
+            name: of the file in the folder.
+            content: of the file.
+            overwrite: whether any other file may be replaced.
+            before: pictures; one of them may be replaced if it is as it was recorded.
+
         Raises:
-            OutputError: another file has its place and `overwrite` is False, or the store refuses.
+            TakenError: another file has its place.
+            OutputError: the store refuses.
         """
         path = self._start + name
         with _told(f"{self.url}/{name}"):
             self.files.invalidate_cache(path.rpartition("/")[0])
             if not overwrite and self.files.exists(path):
-                if self.files.cat_file(path) == content:  # of a run that was killed before it could note that
+                there = self.files.cat_file(path)
+                if there == content:  # of a run that was killed before it could note that
                     return
-                raise OutputError(f"{self.url}/{name}: exists already; --overwrite replaces it")
+                if not may_replace(there, name, before):
+                    raise TakenError(f"{self.url}/{name}: exists already; --overwrite replaces it", name)
             try:
                 self.files.pipe_file(path, content)
             except FileNotFoundError:  # a store that has folders
@@ -82,6 +101,9 @@ class Far:
             entries = sorted(self.files.ls(self._start + prefix, detail=True), key=lambda entry: entry["name"])
         except Exception as error:  # every store has kinds of its own
             tally.unreadable.append(f"{self.url}/{prefix}: cannot be read ({one_line(error)})")
+            return
+        if prefix and any(fnmatchcase(entry["name"].rpartition("/")[2], MANIFESTS) for entry in entries):
+            tally.outputs.append(f"{self.url}/{prefix}".rstrip("/"))
             return
         folders = []
         for entry in entries:
@@ -123,6 +145,9 @@ def _changed(entry: dict[str, Any]) -> int:
     return zlib.crc32(str(entry.get("ETag") or entry.get("etag")).encode())
 
 
+_PLACE_BITS = 48
+
+
 class FarWorker:
     """Crops photos that lie elsewhere, or whose thumbnails go elsewhere.
 
@@ -130,10 +155,11 @@ class FarWorker:
         cropper: does the work.
         photos: the folder of the photos.
         root: the output folder; a path is on a disk that the machine of the run sees too.
+        key: what hidden names of this run begin with, see `run_key`.
     """
 
-    def __init__(self, cropper: Cropper, photos: Far, root: Far | Path) -> None:
-        self.cropper, self.photos, self.root = cropper, photos, root
+    def __init__(self, cropper: Cropper, photos: Far, root: Far | Path, key: str = "") -> None:
+        self.cropper, self.photos, self.root, self.key = cropper, photos, root, key
 
     def crop(self, task: Task, points: Sequence[FocusPoint] = ()) -> Finished:
         """Crops one photo.
@@ -147,14 +173,20 @@ class FarWorker:
         except ImageError as error:
             raise ImageError(f"{task.source}: {str(error).removeprefix('image: ')}") from error
         parts: list[Part] = []
+        there = []
         try:
             for picture in cropped.pictures:
-                parts += self._write(task, picture.path, picture.content)
+                part = self._write(task, picture)
+                parts += [part] if part else []
+                there += [str(picture.path)] if part is None and isinstance(self.root, Path) else []
+        except TakenError as error:
+            discard(parts)
+            raise TakenError(f"{task.source}: {error}", error.path) from error
         except OutputError as error:
             discard(parts)
             raise OutputError(f"{task.source}: {error}", error.fatal) from error
-        record = CroppedRecord(task.name, file_stamp(task), self.cropper.fingerprint, cropped.record)
-        return Finished(record, tuple(parts), cropped.preview)
+        record = record_of(task, file_stamp(task), self.cropper, cropped)
+        return Finished(record, tuple(parts), cropped.preview, tuple(there))
 
     def _read(self, task: Task) -> bytes:
         most = self.cropper.request.limits.bytes
@@ -166,13 +198,15 @@ class FarWorker:
             raise ImageError(f"more than {most} bytes")
         return content
 
-    def _write(self, task: Task, path: PurePosixPath, content: bytes) -> list[Part]:
+    def _write(self, task: Task, picture: Picture) -> Part | None:
+        check_name(picture.path)
+        overwrite = self.cropper.request.overwrite
         if isinstance(self.root, Path):
-            return [write_part(self.root / path, content, self.root, task.name)]
-        if f"{self.root.url}/{path}" == str(task.source):
+            return write_picture(self.root, picture, task, overwrite, self.key)
+        if f"{self.root.url}/{picture.path}" == str(task.source):
             raise OutputError("the photo itself is never overwritten")
-        self.root.put(str(path), content, self.cropper.request.overwrite)
-        return []
+        self.root.put(str(picture.path), picture.content, overwrite, task.before or ())
+        return None
 
 
 class FarManifest:
@@ -185,30 +219,55 @@ class FarManifest:
         shard: the part of the folder that is done here.
     """
 
+    lasts = True
+
     def __init__(self, root: Far, shard: Shard) -> None:
         self._root, self._lines = root, list[bytes]()
+        self._history: History | None = None
+        self._read = lru_cache(maxsize=4)(root.read)
         self._stem = manifest_name(shard).removesuffix(".jsonl")
-        self._kept = [name for name in root.names(depth=1) if fnmatchcase(name, "gaze-manifest*.jsonl")]
+        self._kept = [name for name in root.names(depth=1) if fnmatchcase(name, MANIFESTS)]
         own = (re.fullmatch(rf"{self._stem}-([0-9]+)\.jsonl", name) for name in self._kept)
         self._number = max((int(match[1]) for match in own if match), default=0)
 
     def append(self, record: Record) -> None:
         """Adds a record; every so many are written."""
         self._lines.append(line_of(record))
+        if self._history:
+            self._history.append(self._number_of(len(self._kept), sum(map(len, self._lines[:-1]))), record)
         if len(self._lines) >= EVERY:
             self.close()
 
-    def finished(self, fingerprint: str) -> dict[str, Stamp]:
-        """See `manifest.finished`."""
-        if not self._kept:
-            return {}
-        lines = (line for name in self._kept for line in self._root.read(name).splitlines())
-        there = set(self._root.names())
-        return finished(parse_records(lines), fingerprint, there.__contains__)
+    def history(self, wanted: Fingerprints) -> History:
+        """What earlier runs recorded; goes on with what this one records."""
+        sizes = self._root.sizes() if self._kept else {}
+        there = {path for path, size in sizes.items() if size != 0}
+        self._history = History(wanted, self._all_lines, self._line, there.__contains__)
+        return self._history
+
+    def _content(self, index: int) -> bytes:
+        return b"".join(self._lines) if index == len(self._kept) else self._read(self._kept[index])
+
+    def _all_lines(self) -> Iterator[Line]:
+        for index in range(len(self._kept) + 1):
+            place = 0
+            for line in self._content(index).splitlines(keepends=True):
+                yield self._number_of(index, place), line
+                place += len(line)
+
+    def _line(self, number: int) -> bytes:
+        content, place = self._content(number >> _PLACE_BITS), number & ((1 << _PLACE_BITS) - 1)
+        return content[place:].partition(b"\n")[0]
+
+    @staticmethod
+    def _number_of(index: int, place: int) -> int:
+        return index << _PLACE_BITS | place
 
     def close(self) -> None:
         """Writes what was not yet written."""
         if self._lines:
             self._number += 1
-            self._root.put(f"{self._stem}-{self._number:06}.jsonl", b"".join(self._lines), False)
+            name = f"{self._stem}-{self._number:06}.jsonl"
+            self._root.put(name, b"".join(self._lines), False)
+            self._kept.append(name)
             self._lines.clear()

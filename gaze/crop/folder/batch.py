@@ -2,7 +2,8 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from time import monotonic
 from types import FrameType
 
 from gaze.card import ModelCard
@@ -28,17 +29,25 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
     """
     card = ModelCard.load(find_model(request.model).with_suffix(".json"))
     tally = Tally()
-    total = sum(1 for _ in backend.tasks(tally))
+    lost = set(settings.focus) - {""}
+    total = 0
+    for task in backend.tasks(tally):
+        total += 1
+        lost.discard(task.name)
     stop, console = Stop(), Console(backend.root, settings, total, backend.base)
     for reason in tally.unreadable:
         console.failure(FailedRecord(str(backend.folder), one_line(reason)))
     if total:
-        ledger = Ledger(backend.manifest(), open_page, request, card, settings, console, stop)
-        jobs = ((task, settings.points(task.name)) for task in backend.tasks(Tally()) if not ledger.skips(task))
-        with _signals(stop):
-            ledger.keep(backend.outcomes(jobs, stop))
+        ledger = Ledger(backend, open_page, request, card, settings, console, stop)
+        with _signals(stop), closing(backend.outcomes(ledger.jobs(backend.tasks(Tally())), stop)) as outcomes:
+            ledger.keep(outcomes)
     nothing = not (total or tally.elsewhere or tally.unreadable)
     console.close()
+    for folder in tally.outputs if not settings.quiet else ():
+        console.note(f"{folder}: left alone, as thumbnails of another run are there")
+    if told := sorted(filter(settings.selection.shard.holds, lost)):
+        names = ", ".join(map(repr, told[:3])) + (", ..." if len(told) > 3 else "")
+        console.note(f"--focus-file: {len(told)} photos of it are none of this run: {names}")
     if nothing:
         console.note(f"{backend.folder}: no photo found")
     if not settings.quiet or console.failed:
@@ -51,16 +60,29 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
     return 1 if nothing else console.exit_code
 
 
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Signals that end a run in good order."""
+
+TWICE = 1.0
+"""Seconds after which a second signal means more than the first: GNU timeout and terminals send it twice at once."""
+
+
 @contextmanager
 def _signals(stop: Stop) -> Iterator[None]:
-    """Lets a run finish what is under way when it is interrupted; a second time ends it at once."""
+    """Lets a run finish what is under way when it is interrupted; a later signal ends it at once."""
+    first = 0.0
 
     def note(number: int, frame: FrameType | None) -> None:
-        stop.signal = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        nonlocal first
+        first = first or monotonic()
+        stop.signal = stop.signal or number
+        if monotonic() - first > TWICE:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    heeded = [each for each in numbers if signal.getsignal(each) != signal.SIG_IGN]  # nohup means what it says
+    before = {each: signal.signal(each, note) for each in heeded}
     try:
         yield
     finally:

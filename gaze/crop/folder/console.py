@@ -3,11 +3,14 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from gaze.crop.folder.listing import Tally
 from gaze.crop.folder.settings import RunSettings
+from gaze.crop.folder.streams import print_note, print_result
 from gaze.crop.photo.record import CroppedRecord, FailedRecord, Record
 from gaze.errors import one_line
 
@@ -41,13 +44,13 @@ class Console:
         elif not self.settings.quiet:
             for picture in record.photo.pictures:
                 path = os.path.join(self.root, picture.path)
-                self._print(path, sys.stdout, "\0" if self.settings.print0 else "\n")
+                self._print(path, "\0" if self.settings.print0 else "\n")
         self._advance()
 
-    def failure(self, record: FailedRecord) -> None:
-        """Prints one line; with JSON also the record, so that every photo has one."""
+    def failure(self, record: FailedRecord, reason: str | None = None) -> None:
+        """Prints one line, `reason` or what the record says; with JSON also the record: every photo has one."""
         self.failed += 1
-        self.note(record.error)
+        self.note(reason or record.error)
         if self.settings.as_json:
             self._print_json(record)
         self._advance()
@@ -59,7 +62,8 @@ class Console:
 
     def note(self, text: str) -> None:
         """Prints a line to standard error."""
-        self._print(f"gaze.crop: {one_line(text)}", sys.stderr)
+        with self._no_bar():
+            print_note(f"gaze.crop: {one_line(text)}")
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -87,12 +91,17 @@ class Console:
 
     def _print_json(self, record: Record) -> None:
         whole = record if self.folder is None else record.within(str(self.folder), str(self.root))
-        self._print(json.dumps(whole.to_json()), sys.stdout)
+        self._print(json.dumps(whole.to_json()))
 
-    def _print(self, text: str, stream: TextIO, end: str = "\n") -> None:
+    def _print(self, text: str, end: str = "\n") -> None:
+        with self._no_bar():
+            print_result(text, end)
+
+    @contextmanager
+    def _no_bar(self) -> Iterator[None]:
         if self._bar is not None:
             self._bar.clear()
-        print(text, file=stream, end=end, flush=True)
+        yield
         if self._bar is not None:
             self._bar.refresh()
 

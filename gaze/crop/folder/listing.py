@@ -2,12 +2,14 @@
 
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeAlias
 
-from gaze.crop.photo.record import Stamp
+from gaze.crop.photo.record import PictureRecord, Stamp
 from gaze.errors import ConfigError
 from gaze.images import SUFFIXES
 
@@ -29,6 +31,8 @@ class Task:
     """Where listing it told it."""
     content: bytes | None = None
     """Of the file, where it was read already, as a pipe is."""
+    before: tuple[PictureRecord, ...] | None = None
+    """The pictures of it that earlier runs recorded; None where no run does."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,16 @@ class Tally:
     links: int = 0
     """Symbolic links that were not followed."""
     unreadable: list[str] = field(default_factory=list)
-    """Folders that could not be listed, one line each."""
+    """What could not be listed, one line each."""
+    outputs: list[str] = field(default_factory=list)
+    """Folders of thumbnails, by the manifest in them, whose files were left alone."""
 
 
 def walk(folder: Path, output: Path, selection: Selection, tally: Tally) -> Iterator[Task]:
     """The photos in a folder and its subfolders, sorted within each; leaves out hidden files and `output`.
+
+    Subfolders that hold a manifest are outputs of other runs, whose files are no photos either. A folder that links
+    lead to in very many ways is taken in some of them.
 
     Args:
         folder: where the photos are; absolute.
@@ -108,51 +117,103 @@ def walk(folder: Path, output: Path, selection: Selection, tally: Tally) -> Iter
         selection: which files are taken.
         tally: counts what is not.
     """
-    yield from _walk(folder, "", output, selection, tally, frozenset())
+    closed = _identity(output)
+    ways, many = Counter[_Identity](), False
+    waiting: list[_Place] = [_Place(folder, "", None)]
+    while waiting:
+        place = waiting.pop()
+        entries = _listed(place.path, tally)
+        here = _identity(place.path)
+        if entries is None or here is None or place.is_inside(here):
+            continue
+        if place.above and (here == closed or place.path == output):
+            continue
+        if place.above and any(fnmatchcase(entry.name, MANIFESTS) for entry in entries):
+            tally.outputs.append(str(place.path))
+            continue
+        ways[here] += 1
+        if ways[here] > WAYS:
+            if not many:
+                tally.unreadable.append(f"{place.path}: links lead here in more than {WAYS} ways")
+            many = True
+            continue
+        folders: list[str] = []
+        yield from _files(entries, place.prefix, selection, tally, folders)
+        above = (here, place.above)
+        waiting += (
+            _Place(place.path / name.rpartition("/")[2], f"{name}/", above)
+            for name in reversed(folders)
+            if not matches(name, selection.exclude)
+        )
 
 
-def _walk(
-    folder: Path, prefix: str, output: Path, selection: Selection, tally: Tally, above: frozenset[tuple[int, int]]
-) -> Iterator[Task]:
+MANIFESTS = "gaze-manifest*.jsonl"
+"""Names of manifests; the folders that hold one are outputs."""
+
+WAYS = 100
+"""Ways to one folder, through links, that are followed."""
+
+_Identity = tuple[int, int]
+_Above: TypeAlias = "tuple[_Identity, _Above] | None"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder that is to be listed."""
+
+    path: Path
+    prefix: str
+    above: _Above
+    """The folders that it lies in, the innermost first."""
+
+    def is_inside(self, here: _Identity) -> bool:
+        above = self.above
+        while above:
+            if above[0] == here:
+                return True
+            above = above[1]
+        return False
+
+
+def _identity(folder: Path) -> _Identity | None:
     try:
-        here = folder.stat()
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _listed(folder: Path, tally: Tally) -> "list[os.DirEntry[str]] | None":
+    try:
         with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
+            return sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
         tally.unreadable.append(f"{folder}: cannot be read ({error.strerror or error})")
-        return
-    folders = []
+        return None
+
+
+def _files(
+    entries: "list[os.DirEntry[str]]", prefix: str, selection: Selection, tally: Tally, folders: list[str]
+) -> Iterator[Task]:
+    """The photos among the entries of a folder; adds its subfolders to `folders`."""
     for entry in entries:
         name = prefix + entry.name
         if entry.name.startswith("."):
             continue
         if entry.is_symlink() and not selection.follow_symlinks:
             tally.links += 1
-        elif _is_folder(entry):
-            folders.append(name)
-        elif matches(name, selection.exclude) or not selection.takes(name) or not entry.is_file():
+            continue
+        try:
+            if entry.is_dir():
+                folders.append(name)
+                continue
+            is_photo = entry.is_file() and selection.takes(name) and not matches(name, selection.exclude)
+        except OSError as error:  # a link to itself, or into a folder that is locked
+            tally.unreadable.append(f"{entry.path}: cannot be read ({error.strerror or error})")
+            continue
+        if not is_photo:
             tally.others += 1
         elif selection.shard.holds(name):
             yield Task(Path(entry.path), name)
         else:
             tally.elsewhere += 1
-    above |= {(here.st_dev, here.st_ino)}
-    for name in folders:
-        child = folder / name.rpartition("/")[2]
-        if child != output and not matches(name, selection.exclude) and not _inside_itself(child, above):
-            yield from _walk(child, f"{name}/", output, selection, tally, above)
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _inside_itself(folder: Path, above: frozenset[tuple[int, int]]) -> bool:
-    try:
-        status = folder.stat()
-    except OSError:
-        return False  # listing it will say what is wrong
-    return (status.st_dev, status.st_ino) in above

@@ -1,29 +1,55 @@
-"""Processes that crop photos: one a core, each with a model of its own; one that hangs or dies loses its photo only."""
+"""Processes that crop photos: one a core, each with a model of its own; one that hangs or dies loses its photo only.
 
-import multiprocessing
+The parent has a socket to each process and knows at any time which photos it was given. So it sees a death (the socket
+ends) and a time limit that passed, starts the process anew and hands its photos out again; every wait has a deadline.
+The pools that exist share one queue, and what a process took from it before it told anyone is lost with it: a
+process killed at that moment stalled a run of pebble's pool or ended it, and `concurrent.futures` gives up all that is
+under way with one death, and has no time limit.
+
+The processes live until their socket ends. They have a session of their own and block the signals that end a run,
+which are meant for the parent: `timeout` and a service manager's stop send them to everyone.
+"""
+
 import os
+import select
+import selectors
 import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as Late
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import monotonic
+from typing import Any, NoReturn, Protocol
 
 import cv2
 
 from gaze.crop.folder.listing import Task
+from gaze.crop.folder.publishing import TakenError
 from gaze.crop.folder.worker import Finished
 from gaze.crop.photo.focus import FocusPoint
-from gaze.errors import GazeError
+from gaze.errors import GazeError, one_line
 from gaze.images.diagnostics import silence_pillow, without_stderr
 
-if TYPE_CHECKING:
-    from pebble import ProcessPool
+AHEAD = 2
+"""Photos that a process is given, that it works on included, so that it need not wait for the parent."""
 
-AHEAD = 4
-"""Photos that a process is given, that it works on included."""
+START = 120.0
+"""Seconds that a process may take to start."""
+
+STARTS = 5
+"""Processes that may end in a row before they are ready; then no more are started."""
+
+_MESSAGE = 10
+"""Seconds that the rest of a message may take, once it has begun."""
+
+_SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)}
 
 
 @dataclass(frozen=True)
@@ -33,6 +59,8 @@ class Failed:
     reason: str
     fatal: bool = False
     """Whether no other photo could be done either."""
+    taken: str = ""
+    """The place of a thumbnail in the output folder, if what is there is the reason."""
 
 
 class Crops(Protocol):
@@ -44,11 +72,6 @@ class Crops(Protocol):
 
 Job = tuple[Task, tuple[FocusPoint, ...]]
 Outcome = tuple[Task, Finished | Failed]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_here(worker: Crops, jobs: Iterator[Job], stopped: Callable[[], bool]) -> Iterator[Outcome]:
@@ -64,84 +87,286 @@ def run_here(worker: Crops, jobs: Iterator[Job], stopped: Callable[[], bool]) ->
         yield task, outcome
 
 
-def open_pool(make: Callable[[], Crops], processes: int) -> "ProcessPool":
-    """Starts processes, each of which makes its own worker."""
-    from pebble import ProcessPool  # here, as a single photo starts sooner without
+def failure(task: Task, error: BaseException) -> Failed:
+    """What is told of an error, with the photo's name; what nobody foresaw keeps the name of its class."""
+    if not isinstance(error, GazeError):
+        return Failed(f"{task.source}: {type(error).__name__}: {error}")
+    fatal = getattr(error, "fatal", False)
+    named = fatal or str(task.source) in str(error)
+    taken = error.path if isinstance(error, TakenError) else ""
+    return Failed(str(error) if named else f"{task.source}: {error}", fatal, taken)
 
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's, which are as many as cores in each process otherwise
-    context = multiprocessing.get_context("spawn")  # ONNX Runtime's threads do not survive a fork
-    return ProcessPool(processes, initializer=_start, initargs=(make,), context=context)
+
+def too_late(source: Path | str, timeout: float) -> str:
+    """What is told of a photo that took more than so many seconds."""
+    return f"{source}: took longer than {timeout:g} seconds and was given up"
 
 
-def run_pool(
-    pool: "ProcessPool", ahead: int, jobs: Iterator[Job], timeout: float, stopped: Callable[[], bool]
-) -> Iterator[Outcome]:
-    """Crops in several processes; outcomes come as they are done.
+class Pool:
+    """Processes, started as there are photos for them, each of which makes its own worker.
 
     Args:
-        pool: the processes.
-        ahead: photos that they are given before the first is done.
-        jobs: read as there is room, so that their number costs no memory.
-        timeout: seconds after which a photo is given up and its process ended.
-        stopped: asked before each photo; once true, those that are under way are finished and no more begun.
+        make: makes the worker; travels pickled.
+        processes: how many there are at most.
     """
-    done: SimpleQueue[tuple[Task, Future]] = SimpleQueue()
-    running, more = 0, True
-    while True:
-        while more and not stopped() and running < ahead:
-            job = next(jobs, None)
-            if job is None:
-                more = False
-                break
-            future = pool.schedule(_crop, args=job, timeout=timeout)
-            future.add_done_callback(partial(_put, done, job[0]))
-            running += 1
-        if not running:
+
+    def __init__(self, make: Callable[[], Crops], processes: int) -> None:
+        self.died = False
+        """Whether a process ended that should not have; it may have left half a file."""
+        self._make, self._size, self._bad_starts = make, processes, 0
+        self._processes: list[_Process] = []
+        self._selector = selectors.DefaultSelector()
+        self._again: deque[Job] = deque()
+        self._deaths: Counter[str] = Counter()
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the processes, whatever they do."""
+        for process in list(self._processes):
+            self._end(process)
+        self._selector.close()
+
+    def run(self, jobs: Iterator[Job], timeout: float, stopped: Callable[[], bool]) -> Iterator[Outcome]:
+        """Crops; outcomes come as they are done.
+
+        Args:
+            jobs: read as there is room, so that their number costs no memory.
+            timeout: seconds after which a photo is given up and its process ended.
+            stopped: asked before each photo; once true, those that are under way are finished and no more begun.
+
+        Raises:
+            GazeError: the processes cannot start.
+        """
+        while True:
+            while not stopped() and self._has_room() and (job := self._next(jobs)) and self._give(job, timeout):
+                pass
+            if not any(process.given for process in self._processes) and (stopped() or not self._again):
+                return
+            yield from self._outcomes(timeout)
+
+    def _has_room(self) -> bool:
+        return len(self._processes) < self._size or any(len(each.given) < AHEAD for each in self._processes)
+
+    def _next(self, jobs: Iterator[Job]) -> Job | None:
+        return self._again.popleft() if self._again else next(jobs, None)
+
+    def _give(self, job: Job, timeout: float) -> bool:
+        """Hands a photo to a process that has none, to a new one, or to one that would soon have none.
+
+        Returns:
+            False where there is none or it has died: then the photo is kept.
+        """
+        process = min(self._processes, key=lambda each: len(each.given), default=None)
+        if (process is None or process.given) and len(self._processes) < self._size:
+            process = self._start() or process
+        if process is not None and process.give(job, timeout):
+            return True
+        self._again.appendleft(job)
+        return False
+
+    def _start(self) -> "_Process | None":
+        try:
+            process = _Process(self._make)
+        except OSError as error:
+            self._bad_start(one_line(error))
+            return None
+        self._processes.append(process)
+        self._selector.register(process.connection, selectors.EVENT_READ, process)
+        return process
+
+    def _bad_start(self, reason: str) -> None:
+        """Does with fewer processes, if they cannot be started; raises GazeError where there are none."""
+        self._bad_starts += 1
+        if self._bad_starts >= STARTS:
+            self._size = len(self._processes)
+            if not self._processes:
+                raise GazeError(f"the processes that crop cannot start: {reason}")
+
+    def _outcomes(self, timeout: float) -> Iterator[Outcome]:
+        """Waits for the next messages and deadlines."""
+        first = min((process.deadline for process in self._processes if process.busy), default=monotonic())
+        heard = {key.data for key, _ in self._selector.select(max(0.0, first - monotonic()))}
+        for process in list(self._processes):
+            if process in heard:
+                yield from self._hear(process, timeout)
+            elif process.busy and process.deadline <= monotonic():
+                yield from self._late(process, timeout)
+
+    def _hear(self, process: "_Process", timeout: float) -> Iterator[Outcome]:
+        try:
+            message = process.connection.recv()
+        except (EOFError, OSError):  # it has died, perhaps within a message, or stands still there
+            yield from self._lost(process)
             return
-        task, ended = done.get()
-        running -= 1
-        yield task, _outcome(task, ended, timeout)
+        process.deadline = monotonic() + timeout
+        if process.ready:
+            task, _ = process.given.popleft()
+            yield task, message
+        elif message is not None:
+            raise GazeError(message)
+        else:
+            process.is_ready()
+            self._bad_starts = 0
+
+    def _late(self, process: "_Process", timeout: float) -> Iterator[Outcome]:
+        if process.ready:
+            task, _ = process.given.popleft()
+            yield task, Failed(too_late(task.source, timeout))
+        self._take_back(process)
+        self._end(process)
+        if not process.ready:
+            self._bad_start(f"one was not ready after {START:g} seconds")
+
+    def _lost(self, process: "_Process") -> Iterator[Outcome]:
+        """Hands the photos of a process that died out again; what it worked on only once."""
+        code, reason = self._end(process)
+        if not process.ready:
+            self._take_back(process)
+            self._bad_start(reason or f"exit code {code}")
+            return
+        if process.given:
+            task, _ = process.given[0]
+            self._deaths[task.name] += 1
+            if self._deaths[task.name] > 1:
+                process.given.popleft()
+                yield task, Failed(f"{task.source}: the process that read it died twice (exit code {code})")
+        self._take_back(process)
+
+    def _take_back(self, process: "_Process") -> None:
+        self._again.extendleft(reversed(process.given))
+        process.given.clear()
+
+    def _end(self, process: "_Process") -> tuple[int | None, str]:
+        self.died |= process.busy
+        self._selector.unregister(process.connection)
+        self._processes.remove(process)
+        return process.end()
 
 
-def failure(task: Task, error: BaseException) -> Failed:
-    """What is told of an error; what nobody foresaw keeps the name of its class."""
-    if isinstance(error, GazeError):
-        return Failed(str(error), getattr(error, "fatal", False))
-    return Failed(f"{task.source}: {type(error).__name__}: {error}")
+class _Process:
+    """One process and what it was given.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, make: Callable[[], Crops]) -> None:
+        self.given: deque[Job] = deque()
+        self.ready = False
+        self.deadline = monotonic() + START
+        here, there = socket.socketpair()
+        with there:
+            here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _MESSAGE, 0))
+            here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _MESSAGE, 0))
+            self.connection = Connection(here.detach())
+            try:
+                self._popen = _popen(there.fileno())
+            except BaseException:
+                self.connection.close()
+                raise
+        self._send(sys.path) and self._send(make)  # where it died already, the socket's end will tell
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has a deadline."""
+        return bool(self.given) or not self.ready
+
+    def give(self, job: Job, timeout: float) -> bool:
+        """Hands it a photo; False where it has died."""
+        if not self._send(job):
+            return False
+        if self.ready and not self.given:
+            self.deadline = monotonic() + timeout
+        self.given.append(job)
+        return True
+
+    def is_ready(self) -> None:
+        """It has started; from now on what it says on standard error goes nowhere."""
+        self.ready = True
+        if self._popen.stderr:
+            self._popen.stderr.close()
+
+    def end(self) -> tuple[int | None, str]:
+        """Ends it; its exit code, and the last line that it said as it started."""
+        self._popen.kill()
+        self.connection.close()
+        try:
+            _, said = self._popen.communicate(timeout=_MESSAGE)
+        except (subprocess.TimeoutExpired, ValueError):  # the system does not let go of it, or it was ready
+            said = b""
+            self._popen.poll()
+        lines = (said or b"").decode(errors="replace").strip().splitlines()
+        return self._popen.returncode, lines[-1] if lines else ""
+
+    def _send(self, message: Any) -> bool:
+        try:
+            self.connection.send(message)
+        except OSError:
+            return False
+        return True
 
 
-_worker: Crops
+def _popen(number: int) -> "subprocess.Popen[bytes]":
+    """Starts an interpreter that has the socket of this number."""
+    command = [str(sys.executable), str(Path(__file__).with_name("child.py")), str(number)]
+    threads = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's, which are as many as cores in each process otherwise
+    with _blocked(_SIGNALS):
+        return subprocess.Popen(
+            command,
+            env=threads | os.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=[number],
+            start_new_session=True,
+        )
 
 
-def _start(make: Callable[[], Crops]) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    cv2.setNumThreads(1)
-    silence_pillow()
-    _worker = make()
-
-
-def _crop(task: Task, points: tuple[FocusPoint, ...]) -> Finished | Failed:
-    """Crops one photo; an error of the worker's own, perhaps a `TimeoutError`, is told apart here from the pool's."""
+@contextmanager
+def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
+    """Keeps signals back meanwhile; a process that is started then never gets them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
-        with without_stderr():
-            return _worker.crop(task, points)
-    except Exception as error:
-        return failure(task, error)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _put(done: "SimpleQueue[tuple[Task, Future]]", task: Task, future: Future) -> None:
-    done.put((task, future))
-
-
-def _outcome(task: Task, future: Future, timeout: float) -> Finished | Failed:
-    from pebble import ProcessExpired
-
+def serve(connection: Connection) -> NoReturn:
+    """What a process does: makes its worker, then crops what it is told until the socket ends."""
+    with suppress(RuntimeError):  # no thread may be started: then it ends with its photo
+        threading.Thread(target=_end_with, args=(connection.fileno(),), daemon=True).start()
     try:
-        return future.result()
-    except Late:
-        return Failed(f"{task.source}: took longer than {timeout:g} seconds and was given up")
-    except ProcessExpired as error:
-        return Failed(f"{task.source}: the process that read it died (exit code {error.exitcode})")
+        cv2.setNumThreads(1)
+        silence_pillow()
+        worker = connection.recv()()
+        connection.send(None)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        while True:
+            task, points = connection.recv()
+            connection.send(_crop(worker, task, points))
+    except (EOFError, ConnectionError):
+        os._exit(0)
+    except GazeError as error:
+        connection.send(str(error))
+        os._exit(1)
+
+
+def _end_with(number: int) -> NoReturn:
+    """Ends this process as soon as the other end of its socket is closed, whatever it does."""
+    end = select.poll()
+    end.register(number, 0)  # the socket's end is told without being asked for
+    end.poll()
+    os._exit(0)
+
+
+def _crop(worker: Crops, task: Task, points: tuple[FocusPoint, ...]) -> Finished | Failed:
+    try:
+        return worker.crop(task, points)
     except Exception as error:
         return failure(task, error)

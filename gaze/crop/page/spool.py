@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from gaze.crop.folder.listing import KNOWN
 from gaze.crop.photo.preview import Preview
 from gaze.crop.photo.record import CroppedRecord, ModelRecord, Record, parse_record
 from gaze.errors import ConfigError, OutputError
@@ -34,27 +35,26 @@ class PageSpool:
     """Collects photos as they finish and writes the page at the end; holds no more of each than its name.
 
     Args:
-        path: of the page.
+        path: of the page; the photos wait beside it in a hidden file.
         resume: keep what a run left that was killed (of a torn last line, nothing), or what the page holds already.
         photos: the folder that relative paths of inputs start at; None is the working directory.
         thumbnails: the same of the outputs.
 
     Raises:
-        ConfigError: the path is a folder, or a file that is no report.
+        ConfigError: the path is a folder, a file that is no report, or named as a picture.
         OutputError: here or later, the system refuses to write.
     """
 
     def __init__(self, path: Path, resume: bool, photos: Path | None = None, thumbnails: Path | None = None):
         self._path = Path(os.path.abspath(path))
-        self._spool = self._path.with_name(f"{self._path.name}.jsonl")
+        self._spool = self._path.with_name(f".gaze-{self._path.name}.jsonl")
         self._photos, self._thumbnails = photos or Path(), thumbnails or Path()
         if self._path.is_dir():
             raise ConfigError(f"--report {path}: expected a file, got a folder")
+        if self._path.suffix.lower() in KNOWN:
+            raise ConfigError(f"--report {path}: is the name of a picture, expected one such as report.html")
         with _writing(self._path):
-            if not _may_replace(self._path):
-                raise ConfigError(
-                    f"--report {path}: expected an earlier report or no file yet; that one stays as it is"
-                )
+            self._check()
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if resume and self._spool.exists() and not self._spool.is_symlink():
                 _drop_torn_line(self._spool)
@@ -70,25 +70,36 @@ class PageSpool:
             preview: None for a failure.
         """
         with _writing(self._path), self._spool.open("ab") as file:
-            file.write(f"[{_json(record.to_json())},\t{_json(preview and vars(preview))}]\n".encode())
+            file.write(_line(record, preview))
 
-    def finish(self, model: ModelRecord | None = None, rate: float | None = None) -> None:
+    def finish(self, model: ModelRecord | None = None, rate: float | None = None, done: Iterable[Record] = ()) -> int:
         """Writes the page, whole or not at all, and removes the spool.
 
         Args:
             model: that predicted, where known.
             rate: photos a second likewise.
+            done: records of photos that are on the page too, if need be without pictures.
+
+        Returns:
+            How many photos have no pictures.
         """
         with _writing(self._path):
+            offsets, lacking = self._offsets(done)
+            self._check()
             with replacing(self._path) as file:
-                file.writelines(
-                    text.encode("utf-8", "xmlcharrefreplace") for text in self._page(_subtitle(model, rate))
-                )
+                subtitle = _subtitle(model, rate, lacking)
+                file.writelines(text.encode("utf-8", "xmlcharrefreplace") for text in self._page(subtitle, offsets))
             self._spool.unlink()
+        return lacking
 
-    def _page(self, subtitle: str) -> Iterator[str]:
+    def _check(self) -> None:
+        if not _may_replace(self._path):
+            raise ConfigError(
+                f"--report {self._path}: expected an earlier report or no file yet; that one stays as it is"
+            )
+
+    def _page(self, subtitle: str, offsets: Sequence[int]) -> Iterator[str]:
         template, style, script = (_part(suffix) for suffix in (".html", ".css", ".js"))
-        offsets = self._offsets()
         counts = self._counts(offsets)
         parts: dict[str, Iterable[str]] = {
             "policy": [_policy(style, script)],
@@ -103,15 +114,25 @@ class PageSpool:
         for index, part in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
             yield from parts[part] if index % 2 else [part]
 
-    def _offsets(self) -> list[int]:
-        """Where in the spool the last line of each photo begins, by the photos' names."""
-        last, offset = {}, 0
-        with self._spool.open("rb") as file:
+    def _offsets(self, done: Iterable[Record]) -> tuple[list[int], int]:
+        """Where in the spool the last line of each photo begins, by the photos' names; how many have no pictures.
+
+        Adds lines of what is done and is not there, or is there as it was before.
+        """
+        last: dict[str, tuple[int, int, bool]] = {}
+        offset = 0
+        with self._spool.open("r+b") as file:
             for line in file:
                 if record := _record(line):
-                    last[record.input] = offset
+                    last[record.input] = offset, _version(record), _is_bare(record, line)
                 offset += len(line)
-        return [last[name] for name in sorted(last)]
+            file.seek(offset)
+            for record in done:
+                if record.input not in last or last[record.input][1] != _version(record):
+                    line = _line(record, None)
+                    last[record.input] = offset, _version(record), _is_bare(record, line)
+                    offset += file.write(line)
+        return [last[name][0] for name in sorted(last)], sum(bare for _, _, bare in last.values())
 
     def _lines(self, offsets: Iterable[int]) -> Iterator[bytes]:
         with self._spool.open("rb") as file:
@@ -156,6 +177,8 @@ def _may_replace(page: Path) -> bool:
     """Whether there is no file, an empty one, or a page that was made here."""
     if not page.exists():
         return True
+    if not page.is_file():
+        return False
     with page.open("rb") as file:
         head = file.read(_HEAD)
     return not head or _MARK in head
@@ -185,9 +208,25 @@ def _policy(style: str, script: str) -> str:
     return f"default-src 'none'; {inside}; base-uri 'none'; form-action 'none'"
 
 
-def _subtitle(model: ModelRecord | None, rate: float | None) -> str:
+def _subtitle(model: ModelRecord | None, rate: float | None, lacking: int) -> str:
     parts = [f"model {model.name} {model.version}"] if model else []
-    return ", ".join([*parts, f"{rate:.3g} photos a second"] if rate else parts)
+    parts += [f"{rate:.3g} photos a second"] if rate else []
+    parts += [f"{lacking:,} photos without pictures, as they were done without a report"] if lacking else []
+    return ", ".join(parts)
+
+
+def _line(record: Record, preview: Preview | None) -> bytes:
+    return f"[{_json(record.to_json())},\t{_json(preview and vars(preview))}]\n".encode()
+
+
+def _is_bare(record: Record, line: bytes) -> bool:
+    """Whether a photo was cropped and has no pictures here."""
+    return isinstance(record, CroppedRecord) and line.endswith(b",\tnull]\n")
+
+
+def _version(record: Record) -> int:
+    """Another number where a photo was done again."""
+    return hash((record.request, record.stamp, isinstance(record, CroppedRecord)))
 
 
 def _record(line: bytes) -> Record | None:

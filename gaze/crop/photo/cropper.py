@@ -1,5 +1,6 @@
 """One photo, in memory: decode, predict, choose, cut, encode, and say what was done."""
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from time import perf_counter
 import numpy as np
 from PIL import Image
 
-from gaze.crop.photo.fingerprint import fingerprint
+from gaze.crop.photo.fingerprint import Fingerprints
 from gaze.crop.photo.focus import FocusPoint
 from gaze.crop.photo.naming import file_name
 from gaze.crop.photo.preview import Preview, preview
@@ -58,7 +59,7 @@ class Cropper:
     def __init__(self, request: Request, predictor: Predictor) -> None:
         self.request, self.predictor = request, predictor
         self.model = ModelRecord(predictor.card.name, predictor.card.version)
-        self.fingerprint = fingerprint(request, predictor.card.sha256)
+        self.fingerprints = Fingerprints.of(request, predictor.card.sha256)
         accept(request.limits)
 
     def crop(
@@ -147,20 +148,22 @@ class Cropper:
         pictures, entries = [], []
         for found, frames in shown:
             size = Size(*frames[0].image.size)
-            path = name.parent / file_name(self.request.template, name.stem, found.shape, size, found.rank, suffix)
+            path = name.parent / file_name(self.request.template, name.name, found.shape, size, found.rank, suffix)
             check(path)
-            pictures.append(Picture(path, encode(frames, output_format(suffix), self.request.encoding, photo)))
-            entries.append(_entry(found, _output(path, size)))
+            content = encode(frames, output_format(suffix), self.request.encoding, photo)
+            pictures.append(Picture(path, content))
+            entries.append(_entry(found, _output(path, size, content)))
         return pictures, entries
 
     def _heatmap(
         self, image: Image.Image, name: PurePosixPath, suffix: str, check: Check
     ) -> tuple[Picture, PictureRecord]:
         """The encoded heat map, and what the record says of it."""
-        path = name.parent / str(self.request.heatmap).format(stem=name.stem, ext=suffix)
+        fields = {"stem": name.stem, "suffix": name.suffix.removeprefix("."), "ext": suffix}
+        path = name.parent / str(self.request.heatmap).format_map(fields)
         check(path)
         content = encode(image, output_format(suffix), self.request.encoding)
-        return Picture(path, content), _output(path, Size(*image.size))
+        return Picture(path, content), _output(path, Size(*image.size), content)
 
 
 @dataclass(frozen=True)
@@ -202,5 +205,5 @@ def _entry(found: _Found, output: PictureRecord) -> CropRecord:
     )
 
 
-def _output(path: PurePosixPath, size: Size) -> PictureRecord:
-    return PictureRecord(str(path), size.width, size.height)
+def _output(path: PurePosixPath, size: Size, content: bytes) -> PictureRecord:
+    return PictureRecord(str(path), size.width, size.height, len(content), hashlib.sha256(content).hexdigest())

@@ -93,7 +93,7 @@ def read_focus(path: Path) -> dict[str, tuple[FocusPoint, ...]]:
     """
     points: dict[str, tuple[FocusPoint, ...]] = {}
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             for number, row in enumerate(csv.reader(file), 1):
                 if not row or (number == 1 and [cell.strip().lower() for cell in row[1:]] == ["x", "y"]):
                     continue

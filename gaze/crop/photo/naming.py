@@ -12,6 +12,7 @@ TEMPLATE = "{stem}_{shape}{ext}"
 
 FIELDS = {
     "stem": "the photo's name without its suffix",
+    "suffix": "that suffix, such as png, which tells photos of one stem apart",
     "ext": "the suffix of the thumbnail's format",
     "shape": "ratio or size, whatever tells the thumbnails apart, such as 16x9 or 400x400",
     "ratio": "such as 16x9",
@@ -33,7 +34,7 @@ def check_template(template: str, shapes: Sequence[Shape], candidates: int) -> N
             f"--template: {{{unknown[0]}}} is unknown; expected {', '.join(f'{{{name}}}' for name in FIELDS)}"
         )
     told = {
-        file_name(template, "photo", shape, shape.size or "1x1", rank, ".jpg")
+        file_name(template, "photo.jpg", shape, shape.size or "1x1", rank, ".jpg")
         for shape in shapes
         for rank in range(1, candidates + 1)
     }
@@ -41,7 +42,7 @@ def check_template(template: str, shapes: Sequence[Shape], candidates: int) -> N
         raise ConfigError(f"--template {template}: gives several thumbnails one name; add {{shape}} or {{rank}}")
 
 
-def file_name(template: str, stem: str, shape: Shape, size: object, rank: int, suffix: str) -> PurePosixPath:
+def file_name(template: str, photo: str, shape: Shape, size: object, rank: int, suffix: str) -> PurePosixPath:
     """Where a thumbnail goes, relative to its folder; `size` is that of the thumbnail, or what stands for it.
 
     Raises:
@@ -49,7 +50,8 @@ def file_name(template: str, stem: str, shape: Shape, size: object, rank: int, s
     """
     label = shape.label if rank == 1 or "{rank}" in template else f"{shape.label}_{rank}"
     values: Mapping[str, object] = {
-        "stem": stem,
+        "stem": PurePosixPath(photo).stem,
+        "suffix": PurePosixPath(photo).suffix.removeprefix("."),
         "ext": suffix,
         "shape": label,
         "ratio": str(shape.ratio).replace(":", "x"),

@@ -37,11 +37,20 @@ class PictureRecord:
     path: str
     width: int
     height: int
+    bytes: int | None = None
+    """Of the file as it was written, so that a change shows; None in manifests of before."""
+    sha256: str | None = None
+    """Likewise, in hexadecimal digits."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON; what is None is absent."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PictureRecord":
-        """Reads what `vars` gave."""
-        return cls(values["path"], values["width"], values["height"])
+        """Reads what `to_json` gave."""
+        path = _text(values["path"])
+        return cls(path, values["width"], values["height"], values.get("bytes"), values.get("sha256"))
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class CropRecord:
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON; what is unknown is absent."""
         known = {name: value for name, value in vars(self).items() if value is not None}
-        return {**known, "box": dict(vars(self.box)), "output": dict(vars(self.output))}
+        return {**known, "box": dict(vars(self.box)), "output": self.output.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "CropRecord":
@@ -107,7 +116,7 @@ class PhotoRecord:
         if self.heatmap is None:
             del values["heatmap"]
         else:
-            values["heatmap"] = dict(vars(self.heatmap))
+            values["heatmap"] = self.heatmap.to_json()
         return values
 
     @classmethod
@@ -134,6 +143,8 @@ class CroppedRecord:
     request: str
     """The fingerprint of what was wanted."""
     photo: PhotoRecord
+    asked: str | None = None
+    """The fingerprint of what was asked for, whatever the defaults were; None in manifests of before."""
 
     def within(self, photos: str, thumbnails: str) -> "CroppedRecord":
         """The record with whole paths: the photo's folder, and that of the thumbnails, before those that it has."""
@@ -148,7 +159,8 @@ class CroppedRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"input": self.input, **self.stamp._asdict(), "request": self.request, **self.photo.to_json()}
+        asked = {"asked": self.asked} if self.asked is not None else {}
+        return {"input": self.input, **self.stamp._asdict(), "request": self.request, **asked, **self.photo.to_json()}
 
 
 @dataclass(frozen=True)
@@ -179,11 +191,19 @@ def parse_record(text: bytes | str) -> Record | None:
     """Reads the JSON of a record; None where it is not whole, as of a line that a crash cut short."""
     try:
         values = json.loads(text)
+        name = _text(values["input"])
         stamp = Stamp(values["bytes"], values["mtime_ns"]) if "bytes" in values else None
         if "error" in values:
-            return FailedRecord(values["input"], values["error"], stamp, values.get("request"))
+            return FailedRecord(name, _text(values["error"]), stamp, values.get("request"))
         if stamp is None:
             return None
-        return CroppedRecord(values["input"], stamp, values["request"], PhotoRecord.from_json(values))
-    except (ValueError, KeyError, TypeError):
+        photo = PhotoRecord.from_json(values)
+        return CroppedRecord(name, stamp, _text(values["request"]), photo, values.get("asked"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise TypeError("expected text")
+    return value

@@ -13,6 +13,7 @@ from gaze.crop.cluster.stores import Far, FarManifest, FarWorker
 from gaze.crop.folder.listing import Selection, Shard, Tally, Task, walk
 from gaze.crop.folder.manifest import line_of
 from gaze.crop.photo.cropper import Cropper
+from gaze.crop.photo.fingerprint import Fingerprints
 from gaze.crop.photo.record import CroppedRecord, CropRecord, ModelRecord, PhotoRecord, PictureRecord, Stamp
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import shapes
@@ -33,6 +34,8 @@ FILES = (
     "x y/é.webp",
     ".git/e.jpg",
     "out/f.jpg",
+    "small/g_1x1.jpg",
+    "small/gaze-manifest-000001.jsonl",
 )
 
 
@@ -40,6 +43,10 @@ def record(name: str) -> CroppedRecord:
     crop = CropRecord("1:1", 1, Box(0, 0, 4, 4), 0.5, 0.5, 0.0, False, PictureRecord(f"sub/{name}.out", 4, 4))
     photo = PhotoRecord(4, 4, "PNG", ModelRecord("bright", "7"), (crop,), None, {})
     return CroppedRecord(name, Stamp(3, 5), "same", photo)
+
+
+def done(store: Far, request: str = "same") -> dict[str, Stamp]:
+    return FarManifest(store, Shard()).history(Fingerprints(request, "asked", "before")).done
 
 
 @pytest.fixture
@@ -68,6 +75,8 @@ def test_takes_the_photos_that_a_folder_on_a_disk_would_give(store: Far, tmp_pat
     expected = [task.name for task in walk(tmp_path, tmp_path / "out", selection, here)]
     tasks = list(store.tasks(selection, there, "memory://photos/out"))
     assert [task.name for task in tasks] == expected
+    assert here.outputs == [] or (here.outputs, there.outputs) == ([f"{tmp_path}/small"], ["memory://photos/small"])
+    here.outputs = there.outputs
     assert here == there
     for task in tasks:
         assert task.source == f"memory://photos/{task.name}"
@@ -99,13 +108,13 @@ def test_manifest_goes_on_in_new_files(store: Far, monkeypatch: pytest.MonkeyPat
     for names in (("a", "b", "c"), ("d",)):
         manifest = FarManifest(store, Shard())
         for name in names:
-            store.put(f"sub/{name}.out", b"", False)
+            store.put(f"sub/{name}.out", b"x", False)
             manifest.append(record(name))
         manifest.close()
     assert store.names(depth=1) == [f"gaze-manifest-{number:06}.jsonl" for number in (1, 2, 3)]
     store.files.rm("/photos/sub/b.out")
-    assert FarManifest(store, Shard()).finished("same") == dict.fromkeys("acd", (3, 5))
-    assert FarManifest(store, Shard()).finished("else") == {}
+    assert done(store) == dict.fromkeys("acd", (3, 5))
+    assert done(store, "else") == {}
 
 
 def test_manifest_goes_on_after_the_highest_number(store: Far):
@@ -119,8 +128,8 @@ def test_manifest_goes_on_after_the_highest_number(store: Far):
     ends = ("000001", "000003", "000004", "1of2-000001", "2of2-000007", "2of2-000008")
     assert store.names(depth=1) == [f"gaze-manifest-{end}.jsonl" for end in ends]
     for name in "137abc":
-        store.put(f"sub/{name}.out", b"", False)
-    assert FarManifest(store, Shard()).finished("same").keys() == set("137abc")
+        store.put(f"sub/{name}.out", b"x", False)
+    assert done(store).keys() == set("137abc")
 
 
 @pytest.fixture

@@ -75,6 +75,11 @@ def children(process: "subprocess.Popen[str]") -> list[int]:
     return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
 
 
+def has_come_to(process: "subprocess.Popen[str]", out: Path, shown: int) -> bool:
+    """Whether a run has processes and so many thumbnails, or has ended."""
+    return process.poll() is not None or bool(children(process) and len(list(out.rglob("*_1x1.jpg"))) >= shown)
+
+
 def test_rerun_does_only_the_rest(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     draw("photos/a.jpg")
     (tmp_path / "photos" / "bad.jpg").write_bytes(b"no photo")
@@ -92,14 +97,21 @@ def test_rerun_does_only_the_rest(crop: Crop, draw: Draw, tmp_path: Path, capsys
     assert capsys.readouterr() == ("", "")
 
 
-def test_other_wishes_are_another_run(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_another_request_is_another_run(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     draw("photos/a.jpg")
     for options in ([], ["--ratio", "16:9"], ["--size", "20x20"]):
         assert crop(tmp_path / "photos", tmp_path / "out", *options) == 0
     assert list(pictures(tmp_path / "out")) == ["a_16x9.jpg", "a_1x1.jpg", "a_20x20.jpg"]
-    assert crop(tmp_path / "photos", tmp_path / "out", "--quality", "50") == 1
-    assert "a_1x1.jpg exists already; --overwrite replaces it" in capsys.readouterr().err
-    assert crop(tmp_path / "photos", tmp_path / "out", "--quality", "50", "--overwrite") == 0
+    capsys.readouterr()
+    before = pictures(tmp_path / "out")
+    assert crop(tmp_path / "photos", tmp_path / "out", "--quality", "50") == 0
+    assert "1 photos: 1 cropped, 0 failed" in capsys.readouterr().err
+    after = pictures(tmp_path / "out")
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {"a_1x1.jpg"}
+    assert crop(tmp_path / "photos", tmp_path / "out") == 0  # whose thumbnail was replaced
+    assert "1 photos: 1 cropped, 0 failed" in capsys.readouterr().err
+    assert pictures(tmp_path / "out") == before
 
 
 def test_run_killed_at_any_time_shows_no_half_file_and_goes_on(start: Start, photos: Path, tmp_path: Path):
@@ -140,17 +152,47 @@ def test_interrupted_run_finishes_what_is_under_way(start: Start, photos: Path, 
     assert [path for path in out.rglob(".*") if path.is_file()] == []
 
 
-def test_worker_that_dies_loses_one_photo(start: Start, photos: Path, tmp_path: Path):
+def test_processes_that_die_lose_no_photo(start: Start, photos: Path, tmp_path: Path):
     process = start(photos, tmp_path / "out")
-    wait_for(lambda: len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= 2)
-    for child in children(process):
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+    for shown in (0, 2, 9):  # as the first starts, and while they work
+        wait_for(lambda shown=shown: has_come_to(process, tmp_path / "out", shown))
+        for child in children(process):
             os.kill(child, signal.SIGKILL)
-    assert process.wait(60) in (0, 1)  # 0: it died between two photos
+    assert process.wait(60) == 0
+    assert "40 photos: 40 cropped, 0 failed" in process.communicate()[1]
+    assert len(pictures(tmp_path / "out")) == 40
+    assert [path for path in (tmp_path / "out").rglob(".*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("shown", [0, 3])
+def test_signal_to_all_processes_ends_a_run_in_good_order(
+    start: Start, photos: Path, tmp_path: Path, number: int, shown: int
+):
+    """As GNU timeout sends it: to the run and at once again to its group."""
+    process = start(photos, tmp_path / "out")
+    wait_for(lambda: has_come_to(process, tmp_path / "out", shown))
+    for child in [*children(process), process.pid]:
+        os.kill(child, number)
+    os.killpg(process.pid, number)
+    assert process.wait(60) == 128 + number
     err = process.communicate()[1]
-    failed = err.count("the process that read it died (exit code -9)")
-    assert failed <= 1
-    assert len(pictures(tmp_path / "out")) == 40 - failed
+    assert err.splitlines()[-1] == "gaze.crop: interrupted; the same command does the rest"
+    assert ", 0 failed" in err
+    assert "Traceback" not in err
+    assert [path for path in (tmp_path / "out").rglob(".*") if path.is_file()] == []
+
+
+def test_signal_that_is_ignored_from_the_beginning_stays_so(start: Start, photos: Path, tmp_path: Path):
+    """As `nohup` wants it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(photos, tmp_path / "out")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(lambda: len(list((tmp_path / "out").rglob("*_1x1.jpg"))) >= 1)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0
 
 
 def test_photo_that_takes_too_long_is_given_up(

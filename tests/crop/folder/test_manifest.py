@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from gaze.crop.folder.manifest import Manifest, line_of, read_records
+from gaze.crop.photo.fingerprint import Fingerprints
 from gaze.crop.photo.record import (
     CroppedRecord,
     CropRecord,
@@ -14,6 +15,8 @@ from gaze.crop.photo.record import (
 )
 from gaze.errors import ConfigError
 from gaze.geometry import Box
+
+WANTED = Fingerprints("same", "asked", "before")
 
 
 def record(name: str, request: str = "same") -> CroppedRecord:
@@ -27,10 +30,10 @@ def failure(name: str, reason: str) -> FailedRecord:
     return FailedRecord(name, reason, Stamp(3, 5), "same")
 
 
-def test_what_is_done_counts_only_with_its_files_and_the_same_wishes(tmp_path: Path):
+def test_what_is_done_counts_only_with_its_files_and_the_same_request(tmp_path: Path):
     manifest = Manifest(tmp_path / "new" / "m.jsonl", lambda path: (tmp_path / path).exists())
     for name in ("a", "gone", "failed", "other", "mended"):
-        (tmp_path / f"{name}.out").touch()
+        (tmp_path / f"{name}.out").write_text("x")
     (tmp_path / "gone.out").unlink()
     for line in (
         record("a"),
@@ -42,9 +45,9 @@ def test_what_is_done_counts_only_with_its_files_and_the_same_wishes(tmp_path: P
         record("a\nb"),
     ):
         manifest.append(line)
-    assert manifest.finished("same") == {"a": (3, 5), "mended": (3, 5)}
+    assert manifest.history(WANTED).done == {"a": (3, 5), "mended": (3, 5)}
     manifest.append(failure("a", "worse"))
-    assert manifest.finished("same") == {"mended": (3, 5)}
+    assert manifest.history(WANTED).done == {"mended": (3, 5)}
     manifest.close()
 
 

@@ -1,62 +1,302 @@
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as Late
+"""The pool, with workers that do to themselves what their photo's name says."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gaze.crop.folder import processes
 from gaze.crop.folder.listing import Task
-from gaze.crop.folder.processes import Failed, run_pool
-from gaze.errors import OutputError
+from gaze.crop.folder.processes import Failed, Pool, failure, run_here
+from gaze.errors import GazeError, ImageError, OutputError
 
-TASK = Task("a.jpg", "a.jpg")
-
-
-class Pool:
-    """Runs what it is given here, or gives it up at once."""
-
-    def __init__(self, late: bool = False) -> None:
-        self.late = late
-
-    def schedule(self, function: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Future:
-        future: Future = Future()
-        try:
-            if self.late:
-                raise Late("Task timeout", timeout)
-            future.set_result(function(*args))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
+STAND_IN = """
+import os, signal, sys, time
+from gaze.errors import GazeError, OutputError
 
 class Worker:
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    def __init__(self, folder):
+        self.folder = folder
+        open(f"{folder}/{os.getpid()}.pid", "w").close()
 
-    def crop(self, *_: object) -> None:
-        raise self.error
+    def crop(self, task, points):
+        act, _, rest = task.name.partition(":")
+        return getattr(self, act)(rest)
+
+    def cropped(self, _):
+        return "done"
+
+    def slow(self, _):
+        time.sleep(0.05)
+        return "done"
+
+    def raises(self, what):
+        raise {"late": TimeoutError("the network"), "key": KeyError("x"), "full": OutputError("full", True)}[what]
+
+    def dies(self, number):
+        os.kill(os.getpid(), int(number))
+
+    def dies_once(self, _):
+        mark = f"{self.folder}/died"
+        if not os.path.exists(mark):
+            open(mark, "w").close()
+            os._exit(3)
+        return "done"
+
+    def hangs(self, _):
+        while True:
+            time.sleep(60)
+
+def ends(*_):
+    sys.exit("no such library")
+
+def refuses(*_):
+    raise GazeError("model: is gone")
+
+def starts_slowly(folder):
+    time.sleep(60)
+
+def ends_once(folder):
+    mark = f"{folder}/ended"
+    if not os.path.exists(mark):
+        open(mark, "w").close()
+        os._exit(3)
+    return Worker(folder)
+"""
+
+MakePool = Callable[..., Pool]
 
 
-def outcome(pool: Pool) -> Any:
-    ((task, ended),) = run_pool(pool, 1, iter([(TASK, ())]), 9.0, lambda: False)  # type: ignore[arg-type]
-    assert task == TASK
-    return ended
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "stand_in_worker.py").write_text(STAND_IN)
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    import stand_in_worker  # type: ignore[import-not-found]
+
+    yield stand_in_worker
+    del sys.modules["stand_in_worker"]
+
+
+@pytest.fixture
+def make_pool(stand_in: Any, tmp_path: Path) -> Iterator[MakePool]:
+    pools = []
+
+    def make(size: int = 1, act: str = "Worker") -> Pool:
+        pools.append(Pool(partial(getattr(stand_in, act), str(tmp_path)), size))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+def jobs(*names: str) -> Iterator[Any]:
+    return ((Task(name, name), ()) for name in names)
+
+
+def run(pool: Pool, *names: str, timeout: float = 60.0, stopped: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+    outcomes = [(task.name, ended) for task, ended in pool.run(jobs(*names), timeout, stopped)]
+    assert len(outcomes) == len(dict(outcomes))
+    return dict(outcomes)
+
+
+def started(folder: Path) -> list[int]:
+    return [int(path.stem) for path in folder.glob("*.pid")]
+
+
+def gone(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_error_of_the_worker_is_told_as_its_own(make_pool: MakePool):
+    assert run(make_pool(), "raises:late", "raises:key", "raises:full", "cropped:") == {
+        "raises:late": Failed("raises:late: TimeoutError: the network"),
+        "raises:key": Failed("raises:key: KeyError: 'x'"),
+        "raises:full": Failed("full", fatal=True),
+        "cropped:": "done",
+    }
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"),
+    ("error", "told"),
     [
-        (TimeoutError("the network"), Failed("a.jpg: TimeoutError: the network")),
-        (Late("a decoder"), Failed("a.jpg: TimeoutError: a decoder")),
-        (KeyError("x"), Failed("a.jpg: KeyError: 'x'")),
-        (OutputError("the disk is full", fatal=True), Failed("the disk is full", fatal=True)),
+        (ImageError("cannot encode 20000x40 as WEBP"), "a.jpg: cannot encode 20000x40 as WEBP"),
+        (ImageError("a.jpg: the file is empty"), "a.jpg: the file is empty"),
+        (OutputError("out: No space left", fatal=True), "out: No space left"),
     ],
 )
-def test_error_of_the_worker_is_told_as_its_own(monkeypatch: pytest.MonkeyPatch, error: Exception, expected: Failed):
-    monkeypatch.setattr(processes, "_worker", Worker(error), raising=False)
-    assert outcome(Pool()) == expected
+def test_every_failure_names_its_photo(error: Exception, told: str):
+    assert failure(Task("a.jpg", "a.jpg"), error).reason == told
 
 
-def test_what_the_pool_gives_up_took_too_long():
-    assert outcome(Pool(late=True)) == Failed("a.jpg: took longer than 9 seconds and was given up")
+def test_photo_that_hangs_is_given_up_and_the_others_are_done(make_pool: MakePool):
+    names = ["cropped:1", "hangs:", "cropped:2", "cropped:3"]
+    found = run(make_pool(), *names, timeout=1)
+    assert found.pop("hangs:") == Failed("hangs:: took longer than 1 seconds and was given up")
+    assert found == dict.fromkeys(["cropped:1", "cropped:2", "cropped:3"], "done")
+
+
+def test_process_that_stands_still_has_a_deadline_too(make_pool: MakePool):
+    found = run(make_pool(), f"dies:{int(signal.SIGSTOP)}", "cropped:", timeout=1)
+    assert "took longer than 1 seconds" in found.pop(f"dies:{int(signal.SIGSTOP)}").reason
+    assert found == {"cropped:": "done"}
+
+
+def test_photo_whose_process_died_is_done_again(make_pool: MakePool):
+    names = ["cropped:1", "dies_once:", "cropped:2", "cropped:3"]
+    pool = make_pool()
+    assert run(pool, *names) == dict.fromkeys(names, "done")
+    assert pool.died
+
+
+def test_photo_that_kills_its_process_twice_is_named_and_left(make_pool: MakePool):
+    names = [f"cropped:{number}" for number in range(6)]
+    found = run(make_pool(2), *names[:3], "dies:9", *names[3:], "dies:11")
+    assert found.pop("dies:9") == Failed("dies:9: the process that read it died twice (exit code -9)")
+    assert found.pop("dies:11") == Failed("dies:11: the process that read it died twice (exit code -11)")
+    assert found == dict.fromkeys(names, "done")
+
+
+def test_processes_killed_at_any_moment_lose_nothing(make_pool: MakePool, tmp_path: Path):
+    """One is killed with every fifth outcome: before, while and after it works."""
+    names, found = [f"slow:{number}" for number in range(40)], []
+    for number, (task, ended) in enumerate(make_pool(2).run(jobs(*names), 60.0, lambda: False)):
+        found.append((task.name, ended))
+        if number % 5 == 4:
+            for process in started(tmp_path)[number % 2 :: 2]:
+                (tmp_path / f"{process}.pid").unlink()
+                if not gone(process):
+                    os.kill(process, signal.SIGKILL)
+    assert sorted(name for name, _ in found) == sorted(names)
+    lost = [name for name, ended in found if ended != "done"]
+    assert len(lost) <= 3  # only one that was at work twice
+
+
+def test_process_that_died_with_nothing_to_do_is_replaced(make_pool: MakePool, tmp_path: Path):
+    pool = make_pool()
+    run(pool, "cropped:1")
+    (process,) = started(tmp_path)
+    os.kill(process, signal.SIGKILL)
+    wait_for(lambda: gone(process))
+    assert run(pool, "cropped:2", "cropped:3") == {"cropped:2": "done", "cropped:3": "done"}
+
+
+def test_never_more_processes_than_photos(make_pool: MakePool, tmp_path: Path):
+    assert run(make_pool(8), "slow:1", "slow:2") == {"slow:1": "done", "slow:2": "done"}
+    assert 1 <= len(started(tmp_path)) <= 2
+
+
+def test_no_photo_no_process(make_pool: MakePool, tmp_path: Path):
+    assert run(make_pool(8)) == {}
+    assert started(tmp_path) == []
+
+
+def test_no_photo_is_begun_once_it_is_stopped(make_pool: MakePool):
+    asked = iter([False, False, True])
+    names = [f"slow:{number}" for number in range(9)]
+    found = run(make_pool(), *names, stopped=lambda: next(asked, True))
+    assert found == dict.fromkeys(names[:2], "done")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_end_a_run_leave_the_processes_alone(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    """From the moment that they exist, long before their own code runs."""
+    popen = processes._popen
+
+    def start_and_signal(socket: int) -> Any:
+        process = popen(socket)
+        process.send_signal(number)
+        return process
+
+    monkeypatch.setattr(processes, "_popen", start_and_signal)
+    assert run(make_pool(), "cropped:", f"dies:{int(number)}") == {"cropped:": "done", f"dies:{int(number)}": None}
+    assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_processes_are_in_no_group_of_the_parent(make_pool: MakePool, tmp_path: Path):
+    pool = make_pool()
+    run(pool, "cropped:")
+    (process,) = started(tmp_path)
+    assert os.getpgid(process) != os.getpgid(0)
+
+
+def test_processes_end_with_the_pool_whatever_they_do(make_pool: MakePool, tmp_path: Path):
+    pool = make_pool(2)
+    outcomes = pool.run(jobs("cropped:", "hangs:"), 60.0, lambda: False)
+    next(outcomes)
+    wait_for(lambda: len(started(tmp_path)) == 2)
+    for process in list(pool._processes):  # as when the parent is killed: nobody ends them
+        process.connection.close()
+    wait_for(lambda: all(map(gone, started(tmp_path))))
+    for process in list(pool._processes):
+        process._popen.wait()
+        process._popen.stderr.close()
+    pool._processes.clear()
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_interpreter_that_may_not_be_run_is_one_error(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
+):
+    (tmp_path / "python").touch(0o644)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(GazeError, match=r"the processes that crop cannot start: .*Permission denied"):
+        run(make_pool(size), "cropped:1", "cropped:2", "cropped:3")
+
+
+def test_process_that_ends_as_it_starts_is_one_error(make_pool: MakePool):
+    with pytest.raises(GazeError, match="the processes that crop cannot start: no such library"):
+        run(make_pool(2, "ends"), "cropped:1", "cropped:2", "cropped:3")
+
+
+def test_worker_that_cannot_be_made_is_one_error(make_pool: MakePool):
+    with pytest.raises(GazeError, match=r"^model: is gone$"):
+        run(make_pool(2, "refuses"), "cropped:1", "cropped:2")
+
+
+def test_start_has_a_deadline(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "START", 0.05)
+    with pytest.raises(GazeError, match=r"cannot start: one was not ready after 0\.05 seconds"):
+        run(make_pool(1, "starts_slowly"), "cropped:")
+
+
+def test_start_that_fails_once_is_tried_again(make_pool: MakePool):
+    assert run(make_pool(1, "ends_once"), "cropped:1", "cropped:2") == {"cropped:1": "done", "cropped:2": "done"}
+
+
+def test_fewer_processes_do_where_no_more_can_start(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch):
+    """As under a limit on the number of processes."""
+    popen, count = processes._popen, iter(range(100))
+
+    def limited(socket: int) -> Any:
+        if next(count):
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return popen(socket)
+
+    monkeypatch.setattr(processes, "_popen", limited)
+    names = [f"slow:{number}" for number in range(9)]
+    assert run(make_pool(4), *names) == dict.fromkeys(names, "done")
+
+
+def test_one_photo_after_the_other_in_this_process(stand_in: Any, tmp_path: Path):
+    found = list(run_here(stand_in.Worker(str(tmp_path)), jobs("cropped:", "raises:key"), lambda: False))
+    assert [ended for _, ended in found] == ["done", Failed("raises:key: KeyError: 'x'")]

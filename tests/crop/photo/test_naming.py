@@ -30,7 +30,7 @@ def test_every_ratio_comes_at_every_size():
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{stem}_{colour}{ext}", r"\{colour\} is unknown; expected \{stem\}, \{ext\}"),
+        ("{stem}_{colour}{ext}", r"\{colour\} is unknown; expected \{stem\}, \{suffix\}, \{ext\}"),
         ("{stem", "--template: expected"),
         ("../{stem}_{shape}{ext}", "expected a path inside the output folder"),
         ("/tmp/{stem}_{shape}{ext}", "expected a path inside the output folder"),
