@@ -33,7 +33,7 @@ from gaze.pruning.structure.groups import find_groups
 MAKES_STOPWATCH = "gaze.pruning.methods.job"
 FILES = Path(__file__).parent / "files"
 SIZE, ENGINE = Size(64, 48), TorchCpu(1)
-WISHES = (
+OPTIONS = (
     "--ratio 16:9 --ratio 2.35 --size 40x30 --zoom 1-2 --padding 10% --candidates 2 --min-confidence 5% --format webp"
     " --quality 70 --fill #102030 --keep 50% --template {stem}_{shape}_{rank}{ext} --keep-metadata --heatmap"
     " --max-pixels 1000000"
@@ -202,12 +202,12 @@ def test_a_pruning_goes_on(place, monkeypatch):
     assert maps["readout.reduce.0"] <= outcome["before"]["readout.reduce.0"] - len(closed["readout.reduce.0"])
 
 
-@pytest.mark.parametrize("wishes", ["", WISHES], ids=["default", "many wishes"])
-def test_a_finished_folder_is_not_done_again(place, wishes):
+@pytest.mark.parametrize("options", ["", OPTIONS], ids=["default", "many options"])
+def test_a_finished_folder_is_not_done_again(place, options):
     manifest = place / "crops" / "gaze-manifest.jsonl"
     set_times(place, manifest)
     before = manifest.read_bytes()
-    assert crop(place, *wishes.split()) == ("", "gaze.crop: 2 photos: 0 cropped, 2 done before, 0 failed")
+    assert crop(place, *options.split()) == ("", "gaze.crop: 2 photos: 0 cropped, 2 done before, 0 failed")
     assert manifest.read_bytes() == before
 
 

@@ -1,26 +1,32 @@
 """What README and docs/ tell one to type works as it stands; links lead somewhere; the picture is drawn here."""
 
 import contextlib
+import gzip
 import importlib.util
 import os
 import pkgutil
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_module
 from PIL import Image
+from test_layers import LAYERS, layer
 
 import gaze
-from gaze.crop.options import parse
+from gaze.crop.options import parse, parser
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 CROP = ROOT / "docs/crop.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md", ROOT / "CONTRIBUTING.md"]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md", CONTRIBUTING, ROOT / "CHANGELOG.md"]
 LINES = 150
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 STUBS = """
@@ -34,6 +40,11 @@ command_not_found_handle() { :; }
 
 MADE = ("docs/dog_1x1.jpg",)
 """What the examples write."""
+
+VERBS = ("prepare", "train", "teach", "evaluate", "prune", "latency", "export")
+OTHERS = {"--tmpfs", "--rm", "--entrypoint"}
+"""Options of other programs."""
+SETS = ("osie", "folder")
 
 
 def blocks(page: Path, language: str = "") -> list[str]:
@@ -86,19 +97,120 @@ def test_links_lead_somewhere(page):
     assert not lost
 
 
-@pytest.mark.parametrize("page", PAGES[:-1], ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_what_is_named_in_code_is_there(page):
-    named = re.findall(
-        r"`((?:gaze|tests|docs)(?:[./]\w+)+(?:\.\w+)?)`", FENCED.sub("", page.read_text(encoding="utf-8"))
-    )
-    lost = [name for name in named if not ((ROOT / name).exists() or name in MADE or _importable(name))]
-    assert not lost
+    named = [
+        name for name in inline(page) if re.fullmatch(r"(?:gaze|tests|docs|notebooks)(?:[./]\w+)+(?:\.\w+|/)?", name)
+    ]
+    made = [name for name in named if name in MADE or "NAME" in name]
+    assert not [name for name in named if not ((ROOT / name).exists() or name in made or _importable(name))]
+
+
+def inline(page: Path) -> list[str]:
+    """What stands between single backticks."""
+    return re.findall(r"`([^`\n]+)`", FENCED.sub("", page.read_text(encoding="utf-8")))
 
 
 def _importable(name: str) -> bool:
     with contextlib.suppress(ImportError, AttributeError, ValueError):
         return bool(pkgutil.resolve_name(name))
     return False
+
+
+def rooms() -> dict[str, str]:
+    """Of each row of CONTRIBUTING's table of rooms that names folders or files: these, and what is said to be there."""
+    rows = re.findall(r"^\| (.*`gaze/.*?) \| (.*) \|$", CONTRIBUTING.read_text(encoding="utf-8"), re.M)
+    return dict(rows)
+
+
+def test_the_table_of_rooms_has_them_all_in_the_order_of_their_layers():
+    told = [name for row in rooms() for name in re.findall(r"`(gaze/[\w/]+)", row)]
+    names = [name.rstrip("/").replace("/", ".") for name in told]
+    ranks = [layer(name) for name in names if name != "gaze"]
+    assert ranks == sorted(ranks)
+    expected = {name for name in (each for rank in LAYERS for each in rank) if (ROOT / name.replace(".", "/")).is_dir()}
+    assert expected <= set(names)
+
+
+def test_what_the_table_of_rooms_names_lies_in_that_room():
+    lost = []
+    for row, text in rooms().items():
+        folders = [ROOT / name for name in re.findall(r"`([\w/]+)/`", row)]
+        for name in re.findall(r"`([a-z_]+)`", text) if len(folders) == 1 else ():
+            places = [folders[0] / name, folders[0] / f"{name}.py"]
+            lost += [f"{row}: {name}"] * (not any(place.exists() for place in places))
+    assert rooms()
+    assert not lost
+
+
+@cache
+def sources() -> frozenset[str]:
+    """Every word of code, settings and tests, but of this file."""
+    files = [path for end in ("py", "yaml", "toml", "json", "sh", "mjs") for path in ROOT.glob(f"*/**/*.{end}")]
+    texts = [path.read_text(encoding="utf-8") for path in files if path != Path(__file__)]
+    return frozenset(re.findall(r"\w+", "\n".join([*texts, (ROOT / "pyproject.toml").read_text(encoding="utf-8")])))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_names_of_code_occur_in_the_code(page):
+    names = [name for name in inline(page) if re.fullmatch(r"@?[A-Za-z_][\w.]*(?:\([^)]*\))?", name)]
+    words = {word for name in names if not name.endswith(".md") for word in re.findall(r"\w+", name)}
+    assert words <= sources()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_options_that_a_page_names_are_there(page):
+    known = set(re.findall(r"--[\w-]+", parser(every=True).format_help())) | OTHERS
+    named = {option for code in inline(page) for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", code)}
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_settings_that_a_page_names_are_there(page):
+    given = [code for code in inline(page) if re.fullmatch(r'"?[a-z][\w.]*=[^=].*', code)]
+    assert not [code for code in given if code != "key=value" and not any(_composes(verb, code) for verb in VERBS)]
+
+
+def _composes(verb: str, settings: str) -> bool:
+    leasts = [[f"data={name}"] for name in SETS] if verb not in ("latency", "export") else [[]]
+    return any(not understood(verb, [*least, *shlex.split(settings)]) for least in leasts)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_scripts_that_a_page_runs_are_there_and_know_their_options(page):
+    wrong = []
+    for script, rest in re.findall(
+        r"(?:python|bash) ([\w/.-]+/[\w.-]+)((?: .*)?)", "\n".join(blocks(page)).replace("\\\n", " ")
+    ):
+        source = (ROOT / script).read_text(encoding="utf-8") if (ROOT / script).is_file() else ""
+        options = re.findall(r" (--[a-z-]+)", rest.split(" #")[0])
+        wrong += [f"{script} {option}" for option in ["", *options] if option not in source or not source]
+    assert not wrong
+
+
+def test_what_the_container_is_told_is_understood():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "docs/container.md", ROOT / "Dockerfile")]
+    lines = [line for text in texts for line in re.findall(r" gaze (/in .*)", text)]
+    assert len(lines) == 2
+    assert not [line for line in lines if understood("crop", line.split())]
+
+
+def test_the_python_of_the_data_sets_runs(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/osie.h5").write_bytes(gzip.decompress((ROOT / "tests/files/store.h5.gz").read_bytes()))
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(ROOT / "data/README.md", "python")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert len(names["store"].indices("val"))
+
+
+def test_the_counts_of_maps_are_those_of_the_shipped_models():
+    page = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^python -c '\n(.*?)'$", page, re.M | re.S)
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    counts = dict(line.split() for line in result.stdout.splitlines())
+    assert [f"{int(counts[name]):,} in `{name}`" in page for name in ("quality", "fast")] == [True, True]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

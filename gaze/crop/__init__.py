@@ -3,9 +3,9 @@
 The name is a function and a package at once, so the package is callable; what it calls, the function below, loads with
 the first call.
 
-What may live here: the verb's own files (`api`, `cli`, `options` with what they mean, `run`, which wires) and four
-rooms, each of which imports only from those before it: `photo` (one photo), `folder` (many), `page` (the HTML report),
-`cluster` (Ray, and folders that only fsspec reaches).
+What may live here: the verb's own files (`api`, `cli`, `options` and `paths` with what they mean, `run`, which wires)
+and four rooms, each of which imports only from those before it: `photo` (one photo), `folder` (many), `page` (the HTML
+report), `cluster` (Ray, and folders that only fsspec reaches).
 """
 
 import sys

@@ -11,9 +11,9 @@ from gaze.crop.photo import rendering
 from gaze.crop.photo.focus import Place, as_points
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import as_bounds, as_ratio, shapes
-from gaze.framing.choice import Crop, Framing, choose, with_focus
+from gaze.framing.choice import Crop, Framing, choose
 from gaze.geometry import AspectRatio, Size
-from gaze.images import ImageLike, as_rgb, as_upright, to_array
+from gaze.images import ImageLike, as_rgb, as_upright, overview
 from gaze.predictor import Predictor, choose_predictor
 
 
@@ -24,6 +24,7 @@ def crop(
     model: str | Path | None = None,
     *,
     zoom: float | tuple[float, float] = Framing.zoom,
+    cut_weight: float = Framing.cut_weight,
     padding: float = Framing.padding,
     candidates: int = Framing.candidates,
     threshold: float = Framing.threshold,
@@ -31,7 +32,9 @@ def crop(
     focus: Place | Sequence[Place] = (),
     focus_weight: float = 1.0,
 ) -> Crop:
-    """Chooses the crop of one aspect ratio that holds most of what people look at; safe to call from many threads.
+    """Chooses the crop of one aspect ratio that holds most of what people look at and cuts through little of it.
+
+    Safe to call from many threads.
 
     Args:
         image: a path, a PIL image or an H x W x 3 uint8 RGB array. A file is turned upright first; a PIL
@@ -42,9 +45,10 @@ def crop(
         model: instead of it, the name of a shipped model or an `.onnx` file, loaded once; None takes the default one.
         zoom: 1 is the largest window of the ratio, 2 has half its sides; of two bounds, the tightest within them that
             still holds nearly as much.
+        cut_weight: how much gaze at the cut, near the sides of the box, counts against the gaze inside; 0: not at all.
         padding: share of the box's sides near which gaze counts half, so that what is looked at gets some room.
         candidates: how many boxes are wanted that have little in common; all but the best are its `alternatives`.
-        threshold: where the best window holds less than this more gaze than the central one, that one is taken.
+        threshold: where the best window is worth less than this more than the central one, that one is taken.
         keep: share of the gaze that the box is to hold: it grows beyond its ratio until it does.
         focus: points that a person chose, in pixels of the image as boxes are: one or several of `Point(640, 200)`,
             `(640, 200)`, `"640,200"`, or in shares of its sides `"40%,25%"`, `("40%", "25%")`; the crop then never
@@ -62,7 +66,7 @@ def crop(
         ModelError: the model is missing or damaged.
     """
     (shape,) = shapes([as_ratio(ratio)], [])
-    framing = Framing(_bounds(zoom), padding, candidates, threshold, keep)
+    framing = Framing(_bounds(zoom), padding, candidates, threshold, keep, cut_weight)
     pixels = as_rgb(image)
     size = Size(pixels.shape[1], pixels.shape[0])
     density = choose_predictor(predictor, model).density(pixels)
@@ -78,6 +82,7 @@ def thumbnail(
     model: str | Path | None = None,
     *,
     zoom: float | tuple[float, float] = Framing.zoom,
+    cut_weight: float = Framing.cut_weight,
     padding: float = Framing.padding,
     threshold: float = Framing.threshold,
     keep: float = Framing.keep,
@@ -96,6 +101,7 @@ def thumbnail(
         predictor: as in `gaze.crop`, like all that follows but the last two; a focus is in pixels of the upright image.
         model: likewise.
         zoom: likewise.
+        cut_weight: likewise.
         padding: likewise.
         threshold: likewise.
         keep: likewise.
@@ -115,12 +121,12 @@ def thumbnail(
     if fill is not None:
         rendering.check_color(fill)
     wanted = shapes([] if ratio is None else [as_ratio(ratio)], [] if size is None else [as_bounds(size)])
-    framing = Framing(_bounds(zoom), padding, 1, threshold, keep)
+    framing = Framing(_bounds(zoom), padding, 1, threshold, keep, cut_weight)
     request = Request(wanted, framing, upscale=upscale, fill=fill)
     chosen = choose_predictor(predictor, model)
     photo, full = as_upright(image, lambda size: rendering.reduction(request, size, chosen.card.input.longer_side))
-    shape = wanted[0].of(full)
-    best = _choose(chosen.density(to_array(photo)), full, shape.ratio, framing, focus, focus_weight)[0]
+    shape, seen = wanted[0].of(full), overview(photo, 4 * chosen.card.input.longer_side)
+    best = _choose(chosen.density(seen), full, shape.ratio, framing, focus, focus_weight)[0]
     return rendering.thumbnail(photo, full, best, shape, request)
 
 
@@ -135,8 +141,5 @@ def _choose(
     density: np.ndarray, size: Size, ratio: AspectRatio, framing: Framing,
     focus: Place | Sequence[Place], focus_weight: float,
 ) -> list[Crop]:  # fmt: skip
-    """The boxes, the best first; with a focus the crop never falls back to the centre."""
-    if focus:
-        density = with_focus(density, size, as_points(focus, size), focus_weight)
-        framing = replace(framing, threshold=0.0)
-    return choose(density, size, ratio, framing)
+    """The boxes, the best first."""
+    return choose(density, size, ratio, framing, as_points(focus, size) if focus else (), focus_weight)

@@ -96,17 +96,25 @@ def _choosing(group: Any) -> None:
         "Z|A-B",
         "1: the largest crop (default), 2: half its sides; 1-3 finds its own; auto: 1-2",
     )
+    weight = "how much a crop shuns cutting through what people look at (default: 1.25; 0: not)"
+    add("--cut-weight", _weight, "L", weight)
     add("--padding", _share("padding"), "P", "room around what is looked at, such as 10%% of each side")
     add("--focus", str, "X,Y", "crop around this place, in pixels of the upright photo or as X%%,Y%%", **again)
     add("--focus-file", Path, "CSV", "rows photo,x,y: focus points of the photos of a folder, by relative path")
     weight = "how much focus points count: 1 overrides the model (default), less pulls it"
     add("--focus-weight", _share("focus-weight"), "W", weight)
-    add("--candidates", _count("candidates"), "N", "write the N best crops of a ratio that overlap little", default=1)
+    add(
+        "--candidates",
+        _count("candidates", 100),
+        "N",
+        "write the N best crops of a ratio that overlap little",
+        default=1,
+    )
     add(
         "--min-confidence",
         _share("min-confidence"),
         "C",
-        "stay in the centre unless the best crop holds C more of the gaze",
+        "stay in the centre unless the best crop is worth C more: gaze inside less what is cut",
     )
     model = f"{' or '.join(SHIPPED)}, or an exported .onnx file (default: {DEFAULT})"
     add("--model", str, "NAME|PATH", model)
@@ -129,6 +137,7 @@ def _writing(group: Any) -> None:
     add("--keep-profile", action="store_true", help="keep the colour profile instead of converting to sRGB")
     add("--heatmap", action="store_true", help="also write the photo with the predicted gaze and the boxes over it")
     add("--overwrite", action="store_true", help="replace thumbnails that exist; never the photo itself")
+    add("--strict", action="store_true", help="refuse a damaged photo, also where nearly all of it could be read")
 
 
 def _running(group: Any) -> None:
@@ -247,6 +256,7 @@ def request(options: argparse.Namespace) -> "Request":
         heatmap=_heatmap(options.template or TEMPLATE) if options.heatmap else None,
         overwrite=options.overwrite,
         preview=options.report is not None,
+        strict=options.strict,
     )
 
 
@@ -262,10 +272,11 @@ def settings(options: argparse.Namespace) -> "RunSettings":
     """
     from gaze.crop.folder.listing import Selection, Shard
     from gaze.crop.folder.settings import RunSettings
-    from gaze.crop.photo.focus import FocusPoint, read_focus
+    from gaze.crop.photo.focus import FocusPoint, check_count, read_focus
 
     points = read_focus(options.focus_file) if options.focus_file else {}
     if options.focus:
+        check_count(options.focus)
         points[""] = tuple(FocusPoint.parse(text) for text in options.focus)
     return RunSettings(
         selection=Selection(
@@ -294,6 +305,7 @@ def _framing(options: argparse.Namespace) -> "Framing":
         Framing(candidates=options.candidates, keep=options.keep),
         zoom=options.zoom,
         padding=options.padding,
+        cut_weight=options.cut_weight,
         threshold=options.min_confidence,
     )
 
@@ -346,6 +358,16 @@ def _zoom(text: str) -> tuple[float, float]:
     if not 1 <= bounds[0] <= bounds[1] <= 100:
         raise ConfigError(f"zoom: expected a number from 1 to 100, bounds such as 1-3, or auto, got {text!r}")
     return bounds
+
+
+def _weight(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise ConfigError(f"cut-weight: expected a number from 0 to 100, got {text!r}")
+    return value
 
 
 def _share(name: str) -> Callable[[str], float]:

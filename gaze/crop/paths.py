@@ -44,9 +44,8 @@ def read_paths(typed: Sequence[str], out: str | None) -> Paths:
     *photos, last = typed
     if len(photos) == 1:
         if _is_photo(last) and not Path(photos[0]).is_dir():
-            raise ConfigError(
-                f"{last}: is a photo that exists, so no output; --out FOLDER crops both, --out {last} writes there"
-            )
+            instead = f"--out FOLDER crops both, --out {last} --overwrite replaces it"
+            raise ConfigError(f"{last}: is a photo that exists, so no output; {instead}")
         return Paths((photos[0],), last)
     if last.endswith(("/", os.sep)) or Path(last).is_dir():
         return _several(photos, last)

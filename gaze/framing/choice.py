@@ -1,16 +1,16 @@
 """Density + aspect ratio -> the box to cut out: the policy, with no files and no model; `windows` does the sums.
 
-The box is the window that holds most of the predicted gaze, never the surroundings of its brightest pixel:
-taking the single most salient point amplifies small differences between people into large ones, the "argmax
-bias" of Yee, Tantipongpipat and Mishra 2021, "Image cropping on Twitter: fairness metrics, their limitations,
-and the importance of representation, design, and agency". The tightest window that holds a given share of the
-attention, which automatic zoom looks for, is the crop of Suh, Ling, Bederson and Jacobs 2003, "Automatic thumbnail
-cropping and its effectiveness"; Chen, Bai, Wu, Bai and Tang 2016, "Automatic image cropping: a computational complexity
-study", search it exactly.
+The box is the window that holds most of the predicted gaze and whose sides go where little of it is, never the
+surroundings of the brightest pixel: taking the single most salient point amplifies small differences between people
+into large ones, the "argmax bias" of Yee, Tantipongpipat and Mishra 2021, "Image cropping on Twitter: fairness metrics,
+their limitations, and the importance of representation, design, and agency". The tightest window that holds a given
+share of the attention, which automatic zoom looks for, is the crop of Suh, Ling, Bederson and Jacobs 2003, "Automatic
+thumbnail cropping and its effectiveness"; Chen, Bai, Wu, Bai and Tang 2016, "Automatic image cropping: a computational
+complexity study", search it exactly.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,15 @@ from numpy.typing import NDArray
 from gaze.errors import ConfigError
 from gaze.framing.windows import TIE, Windows, search
 from gaze.geometry import AspectRatio, Box, Point, Size
+
+NEAR = 0.03
+"""Gaze this close to a side, in parts of the image's longer side, is cut, on both sides of the line.
+
+Chosen on `val` together with `Framing.cut_weight`: docs/crop.md has the frontier, `crop_frontier.py` makes it.
+"""
+
+TOLERANCE = 0.005
+"""Windows whose worth differs by less are nearly the same: the one that cuts least is taken, then the most central."""
 
 KEEP = 0.95
 """Automatic zoom keeps this share of the gaze that the loosest window holds.
@@ -40,18 +49,17 @@ STEPS = 5
 class Framing:
     """What makes a good box, beyond the gaze that it holds.
 
-    `padding` and `threshold` were chosen on `val` of our three sets, with both models, over four kinds of window. By
-    the share of people's fixations inside, 0 is best for both. A padding of 0.02 costs 0.001 of it, and 0.003 more of
-    the fixations lie 5% of the box or more from where it cuts; 0.05 costs 0.002 to 0.003. A threshold of 0.0025 costs
-    0.0002 at most and leaves a quarter of the square crops in the centre; 0.01 costs 0.001. To move boxes up, for the
-    hair above the eyes, gains nothing.
+    `cut_weight` is the one number of policy: what a window is worth is the share of the gaze that it holds, less this
+    times what its sides cut (`NEAR`). With 0 the share alone counts, and a crop runs through a face where that holds a
+    little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the frontier.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
             zoom; else the box is the tightest that still holds `KEEP` of the gaze in the loosest.
         padding: share of the box's sides, 0 to below 0.5; gaze this close to a side counts half.
+        cut_weight: 0 or more, the price of gaze at the cut in gaze inside.
         candidates: boxes to return at most; there are fewer where no more fit with so little in common (`OVERLAP`).
-        threshold: where the best window holds less than this more gaze than the central one, that one is taken.
+        threshold: where the best window is worth less than this more than the central one, that one is taken.
         keep: share of the gaze, 0 to 1, that the box is to hold: it grows beyond its ratio until it does.
 
     Raises:
@@ -59,10 +67,11 @@ class Framing:
     """
 
     zoom: tuple[float, float] = (1.0, 1.0)
-    padding: float = 0.02
+    padding: float = 0.0
     candidates: int = 1
-    threshold: float = 0.0025
+    threshold: float = 0.0
     keep: float = 0.0
+    cut_weight: float = 1.25
 
     def __post_init__(self) -> None:
         valid = {
@@ -71,6 +80,7 @@ class Framing:
             "candidates: expected a whole number from 1 up": self.candidates >= 1,
             "threshold: expected a share from 0 to 1": 0 <= self.threshold <= 1,
             "keep: expected a share from 0 to 1": 0 <= self.keep <= 1,
+            "cut_weight: expected a number from 0 up": 0 <= self.cut_weight < np.inf,
         }
         for expected, holds in valid.items():
             if not holds:
@@ -90,23 +100,28 @@ class Crop:
     """Share of the predicted gaze inside the box, 0 to 1."""
     center_score: float
     """The same for the window of this size in the centre of the image."""
-    best_score: float
-    """The same for the window that would have been taken had nothing spoken for the centre."""
+    confidence: float
+    """How much more the best window is worth than the central one, at least 0; kept where the centre was taken.
+
+    Worth is the share of the gaze inside less `Framing.cut_weight` times that at the cut.
+    """
+    cut: float = 0.0
+    """Share of the predicted gaze at the cut, 0 to 1: what stands out near the sides that are not the image's own."""
+    center_cut: float = 0.0
+    """The same for the window in the centre."""
     centered: bool = False
-    """Whether the box is in the centre because the best window was hardly better."""
+    """Whether the box is in the centre because no other window was worth more, or hardly more."""
     zoom: float = 1.0
     """The sides of the largest window of the ratio over those of the box."""
     alternatives: "tuple[Crop, ...]" = ()
     """Other boxes, the next best first, where more candidates than one were wanted; see `gaze.crop`."""
 
-    @property
-    def confidence(self) -> float:
-        """By how much the best window holds more gaze than the centre, 0 to 1; kept when the centre was taken."""
-        return max(0.0, self.best_score - self.center_score)
 
-
-def choose(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = Framing()) -> list[Crop]:
-    """Finds the boxes of an aspect ratio that hold most of the density.
+def choose(
+    density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = Framing(),
+    focus: Sequence[Point] = (), focus_weight: float = 1.0,
+) -> list[Crop]:  # fmt: skip
+    """Finds the boxes of an aspect ratio that hold most of the density and cut through little of it.
 
     Args:
         density: h x w, at least 0, with some mass; a map of the whole image at any resolution, the network's own
@@ -114,29 +129,37 @@ def choose(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = 
         size: of the image, in whose pixels the box is counted.
         ratio: width to height of the box.
         framing: how it is to lie.
+        focus: points that a person chose, see `with_focus`. They never mean the centre, and the less the density
+            counts, the less its cuts do.
+        focus_weight: share of the gaze that goes to them.
 
     Returns:
         At least one crop, the best first.
     """
+    if focus:
+        density = with_focus(density, size, focus, focus_weight)
+        framing = replace(framing, threshold=0.0, cut_weight=(1 - focus_weight) * framing.cut_weight)
     density = density / density.sum(dtype=np.float64)
     window = _window(density, size, ratio, framing)
-    places = search(density, size, window, framing.padding)
-    best, center_score = places.share(places.best()), places.share(places.center)
-    centered = best - center_score < framing.threshold and center_score >= framing.keep - TIE
+    places = _places(density, size, window, framing)
+    best, center = _best(places, framing), places.center
+    gain = float(places.worth[places.at(best)] - places.worth[places.at(center)])
+    centered = best == center or gain < framing.threshold
+    boxes = _apart(places, center if centered else best, framing)
     largest = ratio.largest(size)
     zoom = max(largest.width / window.width, largest.height / window.height)
-    boxes = _apart(places, places.center if centered else places.best(), framing.candidates)
-    scores = [places.share(box) for box in boxes]
-    first = Crop(ratio, boxes[0], scores[0], center_score, best, centered, zoom)
-    others = zip(boxes[1:], scores[1:], strict=True)
-    return [first, *(Crop(ratio, box, score, center_score, score, False, zoom) for box, score in others)]
+
+    def crop(box: Box, centered: bool = False) -> Crop:
+        score, middle = places.share(box), places.share(center)
+        return Crop(ratio, box, score, middle, max(0.0, gain), places.cut(box), places.cut(center), centered, zoom)
+
+    return [crop(boxes[0], centered), *map(crop, boxes[1:])]
 
 
 def with_focus(density: NDArray, size: Size, points: Sequence[Point], weight: float = 1.0) -> NDArray[np.float64]:
     """Puts gaze on points that a person chose.
 
-    A box chosen from the result is pulled to them; with weight 1 they are all that counts. The fallback to the centre
-    knows nothing of that, so choose with `Framing(threshold=0)`.
+    A box chosen from the result is pulled to them; with weight 1 they are all that counts.
 
     Args:
         density: h x w, at least 0, with some mass.
@@ -166,15 +189,27 @@ def _bell(distance: NDArray, sigma: float) -> NDArray:
     return bell / bell.sum()
 
 
-def _apart(places: Windows, first: Box, count: int) -> list[Box]:
-    """At most `count` boxes, each the best of those that have little in common with the ones before it."""
+def _apart(places: Windows, first: Box, framing: Framing) -> list[Box]:
+    """At most as many boxes as are wanted, each the best of those that have little in common with the ones before."""
     boxes = [first]
-    while len(boxes) < count:
+    while len(boxes) < framing.candidates:
         places = places.apart_from(boxes[-1], OVERLAP)
-        if places.gains.max() < 0:
+        if np.isneginf(places.worth.max()):
             break
-        boxes.append(places.best())
+        boxes.append(_best(places, framing))
     return boxes
+
+
+def _best(places: Windows, framing: Framing) -> Box:
+    """Of the places that are worth nearly most the one that cuts least; of equal ones the most central."""
+    tolerance = TOLERANCE if framing.cut_weight else TIE
+    nearly = np.where(places.worth >= places.worth.max() - tolerance, places.cuts, np.inf)
+    return places.most_central(nearly <= nearly.min() + TIE)
+
+
+def _places(density: NDArray, size: Size, window: Size, framing: Framing) -> Windows:
+    near = NEAR * max(size.width, size.height)
+    return search(density, size, window, framing.padding, near, framing.cut_weight)
 
 
 def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing) -> Size:
@@ -182,8 +217,8 @@ def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing) 
     tightest, loosest = (_shrunk(ratio.largest(size), zoom) for zoom in reversed(framing.zoom))
 
     def most(window: Size) -> float:
-        places = search(density, size, window, framing.padding)
-        return places.share(places.best())
+        places = _places(density, size, window, framing)
+        return places.share(_best(places, framing))
 
     if tightest == loosest and not framing.keep:
         return loosest

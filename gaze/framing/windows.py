@@ -1,12 +1,12 @@
-"""Windows of an image and the share of a density that each one holds: arithmetic only, no policy.
+"""Windows of an image, the share of a density that each one holds, and what its sides cut: arithmetic only, no policy.
 
-A density is a map of h x w cells that divide the image evenly, each of them evenly filled. While no side of a window,
-and no line where its margins end, crosses an edge between cells, what it is worth is bilinear in its place, and a
-bilinear function is greatest at a corner. So the best place has, on each axis, such a side or line on such an edge, or
-a whole pixel before or behind it, and trying those is exact. How many there are depends on the map, not on the pixels
-of the image. What the windows of one size hold is a product of
-three matrices, for a window counts a share of each row times a share of each column: a summed-area table (Crow 1984)
-would have to be read between its cells.
+A density is a map of h x w cells that divide the image evenly, each of them evenly filled. While no side of a window
+crosses an edge between cells, the share that it holds is bilinear in its place, and a bilinear function is greatest at
+a corner. So the best place has, on each axis, a side of the window on such an edge, and trying those, to the whole
+pixel below and above, is exact. How many there are depends on the map, not on the pixels of the image. What the windows
+of one size hold is a product of three matrices, for a window counts a share of each row times a share of each column: a
+summed-area table (Crow 1984) would have to be read between its cells. What lies near the sides is a window a little
+larger less one a little smaller, so the same holds of it.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gaze.geometry import Box, Size
 
 TIE = 1e-6
-"""Windows whose shares differ by less are equally good; the most central of them wins."""
+"""Shares that differ by less are equal."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Windows:
         window: the size of the window in pixels.
         tops, lefts: float64, whole pixels, ascending; the central one is among them.
         shares: float64, tops x lefts, 0 to 1: of the density, what the window holds at each place.
-        gains: likewise, what that is worth: less where it lies within the margins of the window.
+        cuts: likewise, what stands out of the density near the sides of the window, within it or without; sides of the
+            image do not count, nor does what every place of it has on average, lest an even density be cut anywhere.
+        worth: likewise, the share less the cut's price; within the margins of the window the share counts half.
     """
 
     size: Size
@@ -37,25 +39,33 @@ class Windows:
     tops: NDArray[np.float64]
     lefts: NDArray[np.float64]
     shares: NDArray[np.float64]
-    gains: NDArray[np.float64]
+    cuts: NDArray[np.float64]
+    worth: NDArray[np.float64]
 
     @property
     def center(self) -> Box:
         """The window in the centre of the image, to half a pixel."""
         return central_window(self.size, self.window)
 
-    def best(self) -> Box:
-        """The place worth most; of equal ones the most central, then the topmost and leftmost."""
-        tops, lefts = np.nonzero(self.gains >= self.gains.max() - TIE)
+    def most_central(self, among: NDArray[np.bool_]) -> Box:
+        """Of the places that `among` marks, tops x lefts, the most central; then the topmost and leftmost."""
+        tops, lefts = np.nonzero(among)
         center = self.center
         nearest = np.argmin((self.tops[tops] - center.top) ** 2 + (self.lefts[lefts] - center.left) ** 2)
         left, top = self.lefts[lefts[nearest]], self.tops[tops[nearest]]
         return Box(int(left), int(top), self.window.width, self.window.height)
 
+    def at(self, box: Box) -> tuple[int, int]:
+        """Row and column of one of the places in the arrays."""
+        return int(np.searchsorted(self.tops, box.top)), int(np.searchsorted(self.lefts, box.left))
+
     def share(self, box: Box) -> float:
         """What the window holds at one of the places."""
-        top, left = np.searchsorted(self.tops, box.top), np.searchsorted(self.lefts, box.left)
-        return min(1.0, float(self.shares[top, left]))
+        return min(1.0, float(self.shares[self.at(box)]))
+
+    def cut(self, box: Box) -> float:
+        """What lies near its sides at one of the places."""
+        return min(1.0, max(0.0, float(self.cuts[self.at(box)])))
 
     def apart_from(self, box: Box, overlap: float) -> "Windows":
         """The same, where places whose intersection over union with `box` is above `overlap` are worth -inf."""
@@ -63,11 +73,13 @@ class Windows:
         wide = np.minimum(self.lefts + self.window.width, box.right) - np.maximum(self.lefts, box.left)
         common = np.maximum(high, 0)[:, None] * np.maximum(wide, 0)
         union = self.window.pixels + box.size.pixels - common
-        return replace(self, gains=np.where(common > overlap * union, -np.inf, self.gains))
+        return replace(self, worth=np.where(common > overlap * union, -np.inf, self.worth))
 
 
-def search(density: NDArray, size: Size, window: Size, margin: float = 0.0) -> Windows:
-    """Weighs a window at every place where it could hold most.
+def search(
+    density: NDArray, size: Size, window: Size, margin: float = 0.0, near: float = 0.0, price: float = 0.0
+) -> Windows:
+    """Weighs a window at every place where it could be worth most.
 
     Args:
         density: h x w, at least 0, sums to 1.
@@ -75,11 +87,23 @@ def search(density: NDArray, size: Size, window: Size, margin: float = 0.0) -> W
         window: in pixels, at most `size`.
         margin: share of the window's sides, 0 to below 0.5: what lies this close to a side is worth half. A side as
             long as that of the image has none.
+        near: pixels, at least 0: what stands out this close to a side that is not the image's own, on both sides of
+            the line, is cut.
+        price: what is cut, times this, is taken off the worth.
     """
-    tops, rows, worth_rows = _axis(size.height, window.height, density.shape[0], margin)
-    lefts, columns, worth_columns = _axis(size.width, window.width, density.shape[1], margin)
-    shares, gains = rows @ density @ columns.T, worth_rows @ density @ worth_columns.T
-    return Windows(size, window, tops, lefts, shares, gains)
+    rows = _axis(size.height, window.height, density.shape[0], margin, near)
+    columns = _axis(size.width, window.width, density.shape[1], margin, near)
+
+    def held(cells: NDArray, row: NDArray, column: NDArray) -> NDArray[np.float64]:
+        return row @ cells @ column.T
+
+    shares = held(density, rows.inside, columns.inside)
+    cuts = np.zeros_like(shares)
+    if near:
+        above = np.maximum(density - density.mean(), 0)
+        cuts = held(above, rows.outer, columns.outer) - held(above, rows.inner, columns.inner)
+    worth = held(density, rows.padded, columns.padded) if margin else shares
+    return Windows(size, window, rows.starts, columns.starts, shares, cuts, worth - price * cuts)
 
 
 def central_window(size: Size, window: Size) -> Box:
@@ -88,20 +112,45 @@ def central_window(size: Size, window: Size) -> Box:
     return Box(left, top, window.width, window.height)
 
 
-def _axis(length: int, window: int, cells: int, margin: float) -> tuple[NDArray, NDArray, NDArray]:
-    """Where a window is tried along one axis, and how much of each cell it holds there and what that is worth.
+@dataclass(frozen=True)
+class _Axis:
+    """Where a window is tried along one axis, and how much of each cell it holds there.
 
-    Returns:
-        float64: places; places x cells, 0 to 1; likewise, counting half what lies within the margin.
+    Attributes:
+        starts: float64, places.
+        inside: float64, places x cells, 0 to 1.
+        padded: likewise, where what lies within the margin counts half.
+        outer, inner: likewise, with ends that lie `near` further out or in where they are not the image's own.
     """
+
+    starts: NDArray[np.float64]
+    inside: NDArray[np.float64]
+    padded: NDArray[np.float64]
+    outer: NDArray[np.float64]
+    inner: NDArray[np.float64]
+
+
+def _axis(length: int, window: int, cells: int, margin: float, near: float) -> _Axis:
     reach = length - window
     inset = margin * window if reach else 0.0
-    # where a side or the end of a margin lies on an edge between cells
-    lines = np.unique([0.0, inset, window - inset, window])
+    # where a side, the end of a margin or that of what is near lies on an edge between cells
+    lines = np.unique(
+        [0.0, inset, window - inset, window, *(side + by for side in (0, window) for by in (-near, near))]
+    )
     turns = (np.arange(cells + 1) * (length / cells) - lines[:, None]).ravel()
-    tried = np.concatenate([np.floor(turns), np.ceil(turns), [0, reach // 2, reach]])
+    # at the image's own sides nothing is near, so the places beside them are turns as well
+    tried = np.concatenate([np.floor(turns), np.ceil(turns), [0, 1, reach // 2, reach - 1, reach]])
     starts = np.unique(tried[(tried >= 0) & (tried <= reach)])
-    ends = starts + np.array([[0.0], [inset], [window - inset], [window]])
-    passed = ends[:, :, None] * (cells / length) - np.arange(cells)  # cells between the start of each and each end
-    start, inner_start, inner_stop, stop = np.minimum(np.maximum(passed, 0), 1)
-    return starts, stop - start, (stop - start + inner_stop - inner_start) / 2
+    stops = starts + window
+
+    def of_cells(start: NDArray, stop: NDArray) -> NDArray[np.float64]:
+        passed = np.stack([start, stop])[:, :, None] * (cells / length) - np.arange(cells)
+        before, after = np.minimum(np.maximum(passed, 0), 1)
+        return np.maximum(after - before, 0)
+
+    inside = of_cells(starts, stops)
+    padded = (inside + of_cells(starts + inset, stops - inset)) / 2 if inset else inside
+    before, after = near * (starts > 0), near * (stops < length)
+    return _Axis(
+        starts, inside, padded, of_cells(starts - before, stops + after), of_cells(starts + before, stops - after)
+    )

@@ -1,4 +1,14 @@
-"""Gaze networks: backbone, readout, finalizer, checkpoints and ONNX export."""
+"""Gaze networks: image in, log density out.
+
+What may live here:
+
+- `backbone`, `readout` and `finalizer`: one part a file, which `network` wires together;
+- `widths`: how many maps each layer reads and writes, which pruning changes and every checkpoint carries;
+- `checkpoints`: what a training leaves; `onnx`, with `padding`, and `bundle`: what an export does;
+- `config`: the schemas of a network, an export and its card.
+
+Nothing here trains or prunes.
+"""
 
 from gaze.models.checkpoints import load_network
 from gaze.models.config import ModelConfig

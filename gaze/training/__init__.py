@@ -1,1 +1,11 @@
-"""Training: the LightningModule, the loss, the panel of pictures, and the wiring of a run."""
+"""Training on prepared stores, with Lightning.
+
+What may live here:
+
+- `lightning_module` and `losses`: a step;
+- `distillation`, `averaging` and `panel`: callbacks;
+- `run` and `pruning_run`: what wires stores, network, callbacks and Trainer of a training and of a pruning;
+- `config`: the schemas of both; `process`: what only a command tells its process.
+
+What a pruning does to the network is decided in `gaze.pruning`, and followed here.
+"""

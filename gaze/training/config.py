@@ -188,7 +188,8 @@ class PruneConfig:
         threads: of the engine.
         size: [width, height] in pixels of the image that is timed; null takes a 4:3 photograph.
         rounds: runs of which the median is taken.
-        latency: a table of `gaze.latency` to use if it fits, and to write otherwise; null keeps one in `out`.
+        latency: a table of `gaze.latency` to use; one that does not fit is an error, one that is missing is measured
+            and written. null keeps one in `out`, which is measured anew where it does not fit.
         sets: the prepared data sets to train on meanwhile, by name.
         pruner: what decides which maps leave.
         schedule: when they leave.

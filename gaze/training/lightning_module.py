@@ -57,7 +57,7 @@ class GazeModule(pl.LightningModule):
             bias.copy_(F.interpolate(mean, size=bias.shape, mode="bilinear", antialias=True)[0, 0].log())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what `gaze.models.load_checkpoint` needs to build the network again."""
+        """Adds what `gaze.models.checkpoints.load_checkpoint` needs to build the network again."""
         checkpoint.update(describe(self.network, self.trained_on, self.seed))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

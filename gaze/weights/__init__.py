@@ -1,4 +1,8 @@
-"""The shipped models, each an `.onnx` file and its card, and which model a name or a path means."""
+"""The shipped models, each an `.onnx` file and its card, and which model a name or a path means.
+
+What may live here: models that the package ships, and the search for a model's file. What reads one is
+`gaze.predictor`.
+"""
 
 from importlib.resources import files
 from pathlib import Path

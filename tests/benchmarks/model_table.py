@@ -2,7 +2,7 @@
 
     python tests/benchmarks/model_table.py DATA OUT
 
-DATA holds `osie`, `eyecrowd`, `scene500` and `splits.json`; OUT receives the stores and a report of each model.
+DATA holds `osie`, `eyecrowd` and `scene500`; OUT receives the stores and a report of each model.
 """
 
 import subprocess
@@ -18,13 +18,7 @@ def main(data: Path, out: Path) -> None:
     """Prepares the three sets and evaluates the shipped models on their test splits."""
     stores = {name: out / f"{name}.h5" for name in SETS}
     for name, store in stores.items():
-        run(
-            "prepare",
-            f"data={name}",
-            f"data.root={data / name}",
-            f"data.splits={data / 'splits.json'}",
-            f"out={store}",
-        )
+        run("prepare", f"data={name}", f"data.root={data / name}", f"out={store}")
     paths = [f"sets.{name}.store={store}" for name, store in stores.items()]
     for name in SHIPPED:
         run("evaluate", f"network={name}", f"data=[{','.join(SETS)}]", *paths, f"out={out / name}")

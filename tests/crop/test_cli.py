@@ -88,7 +88,7 @@ def test_photo_that_exists_is_no_output(
     assert raised.value.code == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"{name}: is a photo that exists" in error
-    assert f"--out FOLDER crops both, --out {name} writes there" in error
+    assert f"--out FOLDER crops both, --out {name} --overwrite replaces it" in error
     assert Path(name).read_bytes() == b"precious"
 
 
@@ -425,7 +425,10 @@ def test_what_nobody_foresaw_is_one_line_too(
         (["a.jpg", "--padding", "60%"], "padding: expected a share"),
         (["a.jpg", "--focus", "1"], "focus: expected X,Y"),
         (["a.jpg", "--focus-file", "none.csv"], "none.csv: cannot be read"),
-        (["a.jpg", "--candidates", "0"], "candidates: expected a whole number, 1 or more"),
+        (["a.jpg", "--candidates", "0"], "candidates: expected a whole number, 1 to 100"),
+        (["a.jpg", "--candidates", "10000000"], "candidates: expected a whole number, 1 to 100, got '10000000'"),
+        (["a.jpg", "--template", "{stem:>999999999}"], "no field takes a format but {rank}"),
+        (["a.jpg", *["--focus", "1,1"] * 1001], "focus: expected at most 1000 points of one photo"),
         (["a.jpg", "--quality", "101"], "quality: expected a whole number, 1 to 100"),
         (["a.jpg", "--format", "bmp"], "--format bmp: "),
         (["a.jpg", "--fill", "blurple"], "fill: expected a color"),

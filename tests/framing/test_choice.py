@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from gaze import AspectRatio, Box, ConfigError, Point, Size
-from gaze.framing.choice import KEEP, OVERLAP, Framing, choose, with_focus
-from gaze.framing.windows import central_window, search
+from gaze.framing.choice import KEEP, NEAR, OVERLAP, TOLERANCE, Framing, choose, with_focus
+from gaze.framing.windows import Windows, central_window, search
 
 SQUARE = AspectRatio(1, 1)
-PLAIN = Framing(padding=0, threshold=0)
+PLAIN = Framing(cut_weight=0)
 
 
 @pytest.fixture
@@ -31,6 +31,11 @@ def held(density: np.ndarray, box: Box) -> float:
     return density[box.top : box.bottom, box.left : box.right].sum() / density.sum()
 
 
+def share_of_best(places: Windows) -> float:
+    """Of the place worth most."""
+    return places.share(places.most_central(places.worth >= places.worth.max() - 1e-6))
+
+
 def overlap(a: Box, b: Box) -> float:
     common = max(0, min(a.right, b.right) - max(a.left, b.left)) * max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
     return common / (a.size.pixels + b.size.pixels - common)
@@ -50,7 +55,7 @@ def test_the_largest_window_that_holds_most_is_chosen(rng: np.random.Generator, 
     ]
     assert crop.box.size == window
     assert crop.score == pytest.approx(held(density, crop.box), abs=1e-5)
-    assert crop.score == crop.best_score == pytest.approx(max(tried), abs=1e-5)
+    assert crop.score == pytest.approx(max(tried), abs=1e-5)
     assert crop.center_score == pytest.approx(held(density, central_window(size, window)), abs=1e-5)
 
 
@@ -97,11 +102,11 @@ def test_even_density_gives_the_central_window(size: Size):
 def test_small_gains_leave_the_crop_in_the_centre():
     density = np.ones((30, 40))
     density[:, 35:] = 1.2
-    (moved,) = choose(density, Size(400, 300), SQUARE, Framing(threshold=0))
-    (stayed,) = choose(density, Size(400, 300), SQUARE, Framing(threshold=moved.confidence + 1e-9))
+    (moved,) = choose(density, Size(400, 300), SQUARE, PLAIN)
+    (stayed,) = choose(density, Size(400, 300), SQUARE, Framing(threshold=moved.confidence + 1e-9, cut_weight=0))
     assert (moved.box.left, moved.centered) == (100, False)
     assert (stayed.box.left, stayed.centered) == (50, True)
-    assert stayed.score == stayed.center_score < stayed.best_score == moved.score
+    assert stayed.score == stayed.center_score < moved.score
     assert 0 < stayed.confidence == moved.confidence < 0.05
 
 
@@ -118,13 +123,13 @@ def test_fixed_zoom_divides_the_sides():
 def test_automatic_zoom_is_the_tightest_window_that_holds_enough(rng: np.random.Generator, padding: float):
     for _ in range(20):
         density, size = spots(*rng.random((3, 2))), Size(800, 600)
-        (crop,) = choose(density, size, SQUARE, Framing((1, 3), padding, threshold=0))
+        (crop,) = choose(density, size, SQUARE, Framing((1, 3), padding, cut_weight=0))
         largest = search(density, size, Size(600, 600), padding)
-        enough = KEEP * largest.share(largest.best())
+        enough = KEEP * share_of_best(largest)
         assert crop.score >= enough - 1e-6
         step = (600 - 200) // 32 + 1
         smaller = search(density, size, Size(crop.box.width - step, crop.box.height - step), padding)
-        assert crop.box.width == 200 or smaller.share(smaller.best()) < enough
+        assert crop.box.width == 200 or share_of_best(smaller) < enough
         assert crop.zoom == pytest.approx(600 / crop.box.width)
 
 
@@ -132,7 +137,7 @@ def test_automatic_zoom_is_the_tightest_window_that_holds_enough(rng: np.random.
 def test_bounds_of_the_zoom_are_kept(rows: tuple[int, int], zoom: float):
     density = np.zeros((30, 40))
     density[rows, 20] = 1
-    (crop,) = choose(density, Size(800, 600), SQUARE, Framing((1.25, 2.5)))
+    (crop,) = choose(density, Size(800, 600), SQUARE, Framing((1.25, 2.5), cut_weight=0))
     assert (crop.zoom, crop.score) == (zoom, pytest.approx(1))
 
 
@@ -142,7 +147,7 @@ def test_padding_moves_the_box_away_from_what_is_looked_at():
     (tight,) = choose(density, size, ratio, PLAIN)
     (padded,) = choose(density, size, ratio, Framing(padding=0.1, threshold=0))
     assert tight.score == padded.score == pytest.approx(1)
-    assert tight.box == central_window(size, Size(450, 600)) == Box(175, 0, 450, 600)
+    assert tight.box.left <= 180 < 420 <= tight.box.right < padded.box.right + 45
     assert padded.box.left + 45 <= 180 < 420 <= padded.box.right - 45
 
 
@@ -153,7 +158,8 @@ def test_candidates_come_best_first_and_have_little_in_common(rng: np.random.Gen
     assert 1 < len(crops) <= framing.candidates
     assert len({crop.box.size for crop in crops}) == 1
     assert all(overlap(a.box, b.box) <= OVERLAP for a, b in itertools.combinations(crops, 2))
-    assert all(a.score >= b.score - 0.02 for a, b in itertools.pairwise(crops))
+    worth = [crop.score - framing.cut_weight * crop.cut for crop in crops]
+    assert all(a >= b - TOLERANCE for a, b in itertools.pairwise(worth))
     assert (
         crops[0] == choose(density, Size(800, 600), AspectRatio(9, 16), dataclasses.replace(framing, candidates=1))[0]
     )
@@ -184,18 +190,23 @@ def test_focus_overrides_the_model_or_pulls():
     density, size, point = spots((0.15, 0.5)), Size(800, 600), Point(640, 200)
     lefts = []
     for weight in (0, 0.3, 0.6, 1):
-        focused = with_focus(density, size, [point], weight)
-        assert focused.sum() == pytest.approx(1)
-        (crop,) = choose(focused, size, AspectRatio(1, 2), Framing(threshold=0))
+        assert with_focus(density, size, [point], weight).sum() == pytest.approx(1)
+        (crop,) = choose(density, size, AspectRatio(1, 2), Framing(), [point], weight)
         lefts.append(crop.box.left)
     assert lefts == sorted(lefts)
     assert lefts[0] <= 120 <= lefts[0] + 300
     assert lefts[-1] + 150 == pytest.approx(640, abs=15)
 
 
+@pytest.mark.parametrize("x", [300, 384, 512, 700])
+def test_a_crop_goes_to_the_point_of_focus_whatever_lies_beside_it(x: int):
+    (crop,) = choose(spots((0.7, 0.4)), Size(1280, 768), SQUARE, Framing(), [Point(x, 200)])
+    assert crop.box.left + 384 == pytest.approx(max(384, x), abs=32)  # a cell
+
+
 def test_box_of_several_focuses_holds_them_all():
     size, points = Size(800, 600), [Point(60, 300), Point(300, 100), Point(10, 590)]
-    (crop,) = choose(with_focus(spots((0.9, 0.5)), size, points), size, SQUARE, Framing(threshold=0))
+    (crop,) = choose(spots((0.9, 0.5)), size, SQUARE, Framing(threshold=1), points)
     assert all(crop.box.left <= p.x < crop.box.right and crop.box.top <= p.y < crop.box.bottom for p in points)
 
 
@@ -228,3 +239,75 @@ def test_focus_outside_the_photo_is_an_error(points: list[Point], weight: float,
 def test_framing_names_what_is_out_of_range(values: dict[str, object], message: str):
     with pytest.raises(ConfigError, match=message):
         Framing(**values)  # type: ignore[arg-type]
+
+
+def near_the_sides(density: np.ndarray, box: Box) -> float:
+    """By brute force, a cell a pixel: what stands out of the density near those sides that are not the image's."""
+    above, near = np.maximum(density - density.mean(), 0), round(NEAR * max(density.shape))
+    height, width = density.shape
+    reach = [near * (box.left > 0), near * (box.top > 0), near * (box.right < width), near * (box.bottom < height)]
+    cut = np.zeros(density.shape, bool)
+    cut[
+        max(0, box.top - reach[1]) : box.bottom + reach[3],
+        max(0, box.left - reach[0]) : box.right + reach[2],
+    ] = True
+    cut[box.top + reach[1] : box.bottom - reach[3], box.left + reach[0] : box.right - reach[2]] = False
+    return above[cut].sum()
+
+
+@pytest.mark.parametrize("zoom", [1, 1.5])
+@pytest.mark.parametrize("ratio", ["1:1", "9:16", "16:9"])
+def test_the_window_is_worth_most_and_of_nearly_equal_ones_cuts_least(ratio: str, zoom: float):
+    rng = np.random.default_rng(7)
+    for _ in range(5):
+        density = spots(*rng.random((5, 2)), shape=(75, 100), sigma=0.03)
+        size, framing = Size(100, 75), Framing((zoom, zoom))
+        (crop,) = choose(density, size, AspectRatio.parse(ratio), framing)
+        shape = dataclasses.astuple(crop.box.size)
+        boxes = [Box(x, y, *shape) for x in range(101 - shape[0]) for y in range(76 - shape[1])]
+        cuts = {box: near_the_sides(density, box) for box in boxes}
+        worth = {box: held(density, box) - framing.cut_weight * cuts[box] for box in boxes}
+        best = max(worth.values())
+        assert worth[crop.box] >= best - TOLERANCE - 1e-5
+        assert crop.cut == pytest.approx(cuts[crop.box], abs=1e-6)
+        assert crop.cut <= min(cuts[box] for box in boxes if worth[box] >= best - TOLERANCE + 1e-5) + 1e-5
+
+
+def test_a_side_goes_beside_what_people_look_at_and_not_through_it():
+    density, size = spots((0.3, 0.5), (0.72, 0.5), shape=(75, 100), sigma=0.02), Size(800, 600)
+    (by_share,) = choose(density, size, AspectRatio(9, 16), Framing(cut_weight=0))
+    (crop,) = choose(density, size, AspectRatio(9, 16))
+    assert crop.cut < 0.01
+    assert crop.score > 0.6
+    assert by_share.score >= crop.score
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.25, 4.0])
+def test_an_even_density_is_cut_nowhere_and_the_crop_stays_in_the_centre(weight: float):
+    (crop,) = choose(np.full((48, 64), 1.0), Size(800, 600), SQUARE, Framing(cut_weight=weight))
+    assert (crop.box.left, crop.centered, crop.cut) == (100, True, 0.0)
+
+
+def test_more_weight_cuts_less_and_keeps_less():
+    rng = np.random.default_rng(11)
+    densities = [spots(*rng.random((6, 2)), sigma=0.05) for _ in range(40)]
+    found = [
+        [choose(density, Size(800, 600), SQUARE, Framing(cut_weight=weight))[0] for density in densities]
+        for weight in (0.0, 1.25, 4.0)
+    ]
+    cuts = [np.mean([crop.cut for crop in crops]) for crops in found]
+    scores = [np.mean([crop.score for crop in crops]) for crops in found]
+    assert cuts[0] > cuts[1] > cuts[2]
+    assert scores[0] > scores[1] > scores[2]
+
+
+def test_the_cut_is_the_same_whatever_the_pixels():
+    density = spots((0.3, 0.4), (0.8, 0.6))
+    cuts = [choose(density, Size(*side), AspectRatio(9, 16))[0].cut for side in ((800, 600), (1600, 1200))]
+    assert cuts[0] == pytest.approx(cuts[1], abs=2e-3)
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_a_weight_below_zero_is_refused(weight: float):
+    with pytest.raises(ConfigError, match="cut_weight: expected a number from 0 up"):
+        Framing(cut_weight=weight)

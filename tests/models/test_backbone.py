@@ -60,6 +60,8 @@ def test_batch_norm_keeps_its_statistics_while_training():
 def test_weights_of_the_full_model_load_into_the_tapped_one(name, taps, tmp_path):
     torch.manual_seed(3)
     full = timm.create_model(name).eval()
+    if not hasattr(full, "forward_intermediates"):
+        pytest.skip("an older timm does not read this architecture within")
     halves = {k: v.half() if v.ndim > 1 else v for k, v in full.state_dict().items() if "classifier" not in k}
     save_file(halves, tmp_path / "weights.safetensors")
     tapped = build_backbone(config(name, taps, str(tmp_path / "weights.safetensors"))).eval()

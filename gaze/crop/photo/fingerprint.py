@@ -90,8 +90,7 @@ def canonical_text(request: Request, model: str) -> str:
     shapes = ", ".join(map(_shape, request.shapes)) + ("," if len(request.shapes) == 1 else "")
     return (
         f"Request(shapes=({shapes}), "
-        f"framing=Framing(zoom={framing.zoom!r}, padding={framing.padding!r}, candidates={framing.candidates!r}, "
-        f"threshold={framing.threshold!r}, keep={framing.keep!r}), "
+        f"framing={_framing(framing)}, "
         f"model={model!r}, "
         f"encoding=Encoding(format={encoding.format!r}, quality={encoding.quality!r}, "
         f"progressive={encoding.progressive!r}, chroma={encoding.chroma!r}), "
@@ -99,7 +98,30 @@ def canonical_text(request: Request, model: str) -> str:
         f"limits=Limits(pixels={limits.pixels!r}, bytes={limits.bytes!r}), "
         f"template={request.template!r}, upscale={request.upscale!r}, fill={request.fill!r}, "
         f"frames={request.frames!r}, focus_weight={request.focus_weight!r}, heatmap={request.heatmap!r}, "
-        f"overwrite=False, preview=False{', flat=True' if request.flat else ''})"
+        f"overwrite=False, preview=False{_later(request)})"
+    )
+
+
+def _later(request: Request) -> str:
+    """The values that joined since version 1, where they are not their defaults."""
+    return "".join(f", {name}=True" for name in ("flat", "strict") if getattr(request, name))
+
+
+FIRST = {"padding": 0.02, "threshold": 0.0025}
+"""Defaults of version 1 that are others by now; a default is spelled as it was, so that a new policy redoes nothing."""
+
+
+def _framing(framing: Framing) -> str:
+    told = {name: getattr(framing, name) for name in FIRST}
+    spelled = {name: FIRST[name] if value == getattr(Framing, name) else value for name, value in told.items()}
+    later = {name: value for name, value in told.items() if value == FIRST[name]}  # asked for, and no default now
+    if framing.cut_weight != Framing.cut_weight:
+        later["cut_weight"] = framing.cut_weight
+    return (
+        f"Framing(zoom={framing.zoom!r}, padding={spelled['padding']!r}, candidates={framing.candidates!r}, "
+        f"threshold={spelled['threshold']!r}, keep={framing.keep!r}"
+        + "".join(f", {name}={value!r}" for name, value in later.items())
+        + ")"
     )
 
 

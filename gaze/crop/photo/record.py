@@ -66,10 +66,14 @@ class CropRecord:
     confidence: float
     centered: bool
     output: PictureRecord
+    cut: float | None = None
+    """None, like `center_cut`, where the version that made the record did not tell."""
+    center_cut: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {**vars(self), "box": dict(vars(self.box)), "output": self.output.to_json()}
+        """Ready for JSON; what is unknown is absent."""
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        return {**known, "box": dict(vars(self.box)), "output": self.output.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "CropRecord":
@@ -83,6 +87,8 @@ class CropRecord:
             confidence=values["confidence"],
             centered=values["centered"],
             output=PictureRecord.from_json(values["output"]),
+            cut=values.get("cut"),
+            center_cut=values.get("center_cut"),
         )
 
 
@@ -98,15 +104,20 @@ class PhotoRecord:
     heatmap: PictureRecord | None
     milliseconds: Mapping[str, float]
     """What `decode`, `predict`, `choose` and `encode` took."""
+    damaged: bool = False
+    """Whether the file is damaged, though nearly all of it could be decoded."""
 
     @property
     def pictures(self) -> list[PictureRecord]:
-        """All that were written."""
-        return [*(crop.output for crop in self.crops), *filter(None, [self.heatmap])]
+        """All that were written; two crops that came out equal may be one."""
+        every = [*(crop.output for crop in self.crops), *filter(None, [self.heatmap])]
+        return list({picture.path: picture for picture in every}.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON; `heatmap` is absent where there is none."""
+        """Ready for JSON; `heatmap` is absent where there is none, `damaged` where it is not."""
         values = {**vars(self), "model": dict(vars(self.model)), "crops": [crop.to_json() for crop in self.crops]}
+        if not self.damaged:
+            del values["damaged"]
         if self.heatmap is None:
             del values["heatmap"]
         else:
@@ -124,6 +135,7 @@ class PhotoRecord:
             crops=tuple(map(CropRecord.from_json, values["crops"])),
             heatmap=PictureRecord.from_json(values["heatmap"]) if "heatmap" in values else None,
             milliseconds=values["milliseconds"],
+            damaged=values.get("damaged", False),
         )
 
 

@@ -1,26 +1,19 @@
-"""What all pruning callbacks share: schedule, stop, confirmation and state."""
+"""What all pruning callbacks share: when they remove, how the training ends after that, and their state."""
 
-import copy
 import math
-import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 
 from gaze.errors import ConfigError, GazeError
 from gaze.models.network import GazeNetwork
-from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import Outcome
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure.followers import Change, followers
-from gaze.pruning.structure.snapshot import Restoration, Snapshot
 from gaze.registry import Registry
-
-CONFIRMATIONS = 5
-"""Fresh measurements of a network that seems to fit."""
 
 
 class PacedPruning(pl.Callback, ABC):
@@ -154,97 +147,6 @@ class PacedPruning(pl.Callback, ABC):
             setattr(self, name, value)
         # earlier checkpoints hold the means alone
         self.losses = [(loss, 1) if isinstance(loss, float) else (loss[0], loss[1]) for loss in self.losses]
-
-
-class TimedPruning(PacedPruning):
-    """Pruning towards a budget of milliseconds, which the network is measured against.
-
-    Of many noisy measurements the first that fits is likely a lucky one. So a network that seems to fit is measured
-    `CONFIRMATIONS` times afresh: the median of these decides, and it is what is reported. Where the budget is missed,
-    the fastest network that there was is kept.
-
-    Args:
-        stopwatch: measures a network: milliseconds, the median of many runs.
-        budget: milliseconds.
-        schedule: when maps leave.
-        base: milliseconds of the unpruned network, where they are known already.
-
-    Attributes:
-        base: measured time before the first removal, milliseconds.
-        measured: the last measured time; where it fits, the median of fresh measurements.
-    """
-
-    def __init__(
-        self, stopwatch: Callable[[GazeNetwork], float], budget: float, schedule: ScheduleConfig,
-        base: float | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(schedule)
-        self.stopwatch, self.budget = stopwatch, budget
-        self.base = self.measured = self.fastest = math.nan if base is None else base
-        self.earlier: dict[str, Any] | None = None
-
-    @property
-    def met(self) -> bool:
-        """Whether the measured time fits the budget."""
-        return self.measured <= self.budget
-
-    def measure_base(self) -> None:
-        """Times the unpruned network where its time is not known, and confirms it where it fits already."""
-        if math.isnan(self.base):
-            self.base = self.stopwatch(self.network)
-        self.measured = self.fastest = self.base
-        if self.met:
-            self.measured = self._afresh(self.network)
-
-    def measure(self, last: bool = False) -> None:
-        """Times the network as it is now; afresh where it seems to fit, and where nothing more can be removed."""
-        self.measured = self.stopwatch(self.network)
-        if self.met or last:
-            self.measured = self._afresh(self.network)
-        if self.measured < self.fastest:
-            self.fastest, self.earlier = self.measured, None
-
-    def notes(self) -> dict[str, Any]:
-        """What is to be known of the network before this removal, should the pruning go back to it; plain values."""
-        return {"step": self.step - 1, "removals": self.removals - 1}
-
-    def remember(self) -> None:
-        """Keeps the network, should it turn out to be the fastest: before maps of it are masked."""
-        if self.earlier is None:
-            self.earlier = {"snapshot": Snapshot.of(self.network).state_dict(), **self.notes()}
-
-    def keep_fastest(self, trainer: pl.Trainer) -> dict[str, Any] | None:
-        """Goes back to an earlier network if fresh measurements show that it is faster.
-
-        Returns:
-            The `notes` on that one; None where the network is the fastest that there was.
-        """
-        if self.earlier is None:
-            return None
-        snapshot, earlier = Snapshot.load(self.earlier["snapshot"]), copy.deepcopy(self.network)
-        Restoration(snapshot, earlier)
-        time = self._afresh(earlier)
-        if time >= self.measured:
-            return None
-        noted, self.earlier = self.earlier, None
-        self.measured, self.removals = time, noted["removals"]
-        self.tell(trainer, Restoration(snapshot, self.network))
-        return noted
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `PacedPruning.state_dict`."""
-        return super().state_dict() | {name: getattr(self, name) for name in ("base", "measured", "fastest", "earlier")}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See `state_dict`. Where the budget is a share, milliseconds stay those of the run's first part."""
-        super().load_state_dict(state_dict)
-        self.fastest = state_dict.get("fastest", self.measured)  # earlier checkpoints hold none
-        if isinstance(self.stopwatch, Stopwatch) and self.stopwatch.relative:
-            self.budget *= self.base / self.stopwatch.base
-            self.stopwatch.base = self.base
-
-    def _afresh(self, network: GazeNetwork) -> float:
-        return statistics.median(self.stopwatch(network) for _ in range(CONFIRMATIONS))
 
 
 METHODS: Registry[type[PacedPruning]] = Registry("gaze.pruning.methods", "method")

@@ -8,7 +8,8 @@ import pytorch_lightning as pl
 from gaze.models.network import GazeNetwork
 from gaze.pruning.cost.models import Cost
 from gaze.pruning.information.signal import Signal
-from gaze.pruning.methods.base import METHODS, TimedPruning
+from gaze.pruning.methods.base import METHODS
+from gaze.pruning.methods.budget import TimedPruning
 from gaze.pruning.methods.candidates import Candidate, Choice, Rules, check_exclude
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome
@@ -87,7 +88,7 @@ class FisherPruning(TimedPruning):
             self.indices = {group.name: list(range(group.maps)) for group in groups}
             self.measure_base()
             self._calibrate()
-        self._end_where_done(trainer, more=True)
+        self.end_where_done(trainer, more=True)
 
     def read(self, divisor: float) -> None:
         """See `PacedPruning.read`."""
@@ -129,7 +130,7 @@ class FisherPruning(TimedPruning):
             self.removal_log.append(row)
         if getattr(self.signal, "decay", 1.0) == 1.0:
             self.signal.restart()
-        self._end_where_done(trainer, more)
+        self.end_where_done(trainer, more)
 
     def _choose(self) -> tuple[list[Candidate], bool]:
         """What leaves now, in order, and whether more could."""
@@ -180,17 +181,18 @@ class FisherPruning(TimedPruning):
         if self.cost.unit == self.clock.unit:
             self.cost.calibrate(self.maps, self.measured)
 
-    def _end_where_done(self, trainer: pl.Trainer, more: bool) -> None:
-        """The pruning is over when a measurement fits the budget, or when nothing is left to remove."""
-        if self.finished is None and (self.met or not more):
-            self.finished = trainer.global_step
-            if not self.met and (noted := self.keep_fastest(trainer)) is not None:
-                self.indices = noted["indices"]
-                self.gates.reset(find_groups(self.network))
-                self.removal_log.truncate_after(noted["step"])
+    def end_where_done(self, trainer: pl.Trainer, more: bool) -> None:
+        """See `TimedPruning.end_where_done`; gates and signal are needed no more."""
+        super().end_where_done(trainer, more)
         if self.finished is not None:
             self.gates.detach()
             self.signal.detach()
+
+    def go_back(self, noted: dict[str, Any]) -> None:
+        """See `TimedPruning.go_back`."""
+        self.indices = noted["indices"]
+        self.gates.reset(find_groups(self.network))
+        self.removal_log.truncate_after(noted["step"])
 
     def notes(self) -> dict[str, Any]:
         """See `TimedPruning.notes`."""

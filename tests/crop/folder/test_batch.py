@@ -99,7 +99,7 @@ def test_rerun_does_only_the_rest(crop: Crop, draw: Draw, tmp_path: Path, capsys
     assert capsys.readouterr() == ("", "")
 
 
-def test_other_wishes_are_another_run(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_another_request_is_another_run(crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     draw("photos/a.jpg")
     for options in ([], ["--ratio", "16:9"], ["--size", "20x20"]):
         assert crop(tmp_path / "photos", tmp_path / "out", *options) == 0

@@ -30,7 +30,7 @@ def failure(name: str, reason: str) -> FailedRecord:
     return FailedRecord(name, reason, Stamp(3, 5), "same")
 
 
-def test_what_is_done_counts_only_with_its_files_and_the_same_wishes(tmp_path: Path):
+def test_what_is_done_counts_only_with_its_files_and_the_same_request(tmp_path: Path):
     manifest = Manifest(tmp_path / "new" / "m.jsonl", lambda path: (tmp_path / path).exists())
     for name in ("a", "gone", "failed", "other", "mended"):
         (tmp_path / f"{name}.out").write_text("x")

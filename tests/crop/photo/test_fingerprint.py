@@ -17,7 +17,7 @@ MODEL = "0" * 64
 SQUARE = Request(shapes([], []))
 WIDE = Request(
     shapes([AspectRatio.parse("16:9"), AspectRatio.parse("1.5")], [Bounds(80, 80), Bounds(9, 9)]),
-    Framing((1.0, 2.0), 0.1, 3, 0.0, 0.8),
+    Framing((1.0, 2.0), 0.1, 3, 0.01, 0.8),
     "fast",
     Encoding("WEBP", 80, True, "444"),
     Keep(True, True),
@@ -45,7 +45,7 @@ TEXT = (
     [
         (SQUARE, "f5a3a349389b38bd"),
         (Request(shapes([], [Bounds(400, 300), Bounds(80, 80)])), "cd2e5df459a2fdfd"),
-        (WIDE, "f60c1c1d6bab01f4"),
+        (WIDE, "fabcbe85670b870d"),
         (Request(shapes([AspectRatio(1, 1)], []), template='"é\'"\n{stem}_{shape}{ext}'), "390e8764b23433ba"),
         (Request(()), "1afaf19f7d690642"),
     ],
@@ -56,6 +56,12 @@ def test_is_what_it_was_in_the_first_manifests(request_: Request, expected: str)
 
 def test_text_of_version_1():
     assert canonical_text(SQUARE, MODEL) == TEXT
+
+
+def test_values_that_joined_later_stand_at_the_end_in_one_order():
+    both = replace(SQUARE, strict=True, flat=True)
+    assert canonical_text(both, MODEL) == f"{TEXT[:-1]}, flat=True, strict=True)"
+    assert canonical_text(replace(both, flat=False), MODEL) == f"{TEXT[:-1]}, strict=True)"
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,13 @@ def variants(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
                 yield inner, replace(value, **{field.name: changed})
         else:
             yield path, replace(value, **{field.name: other(own)})
+
+
+def test_a_new_default_policy_redoes_nothing_and_what_was_asked_for_counts():
+    plain = Request(WIDE.shapes)
+    assert "padding=0.02, candidates=1, threshold=0.0025, keep=0.0)" in canonical_text(plain, MODEL)
+    asked = [Framing(padding=0.02), Framing(threshold=0.0025), Framing(padding=0.05), Framing(cut_weight=0)]
+    assert len({fingerprint(replace(plain, framing=framing), MODEL) for framing in [Framing(), *asked]}) == 5
 
 
 def test_every_value_counts_but_those_that_change_no_thumbnail():

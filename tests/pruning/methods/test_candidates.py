@@ -9,13 +9,13 @@ from gaze.pruning.methods.candidates import Candidate, Choice, down_to
 
 
 class Stairs:
-    """Cost of two groups that read each other: the product of their widths, rounded up to multiples of `granule`."""
+    """Cost of two groups that read each other: the product of their widths, rounded up to multiples of `block`."""
 
-    def __init__(self, granule: int) -> None:
-        self.granule = granule
+    def __init__(self, block: int) -> None:
+        self.block = block
 
     def total(self, maps):
-        a, b = (-(-maps[name] // self.granule) * self.granule for name in "ab")
+        a, b = (-(-maps[name] // self.block) * self.block for name in "ab")
         return float(a * b + 3 * a + b)
 
     def saving(self, name, n, maps):

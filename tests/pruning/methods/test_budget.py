@@ -10,7 +10,7 @@ import pytest
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from gaze.models.widths import widths
-from gaze.pruning.methods.base import CONFIRMATIONS, TimedPruning
+from gaze.pruning.methods.budget import CONFIRMATIONS, TimedPruning
 from gaze.pruning.methods.candidates import Rules
 from gaze.pruning.methods.removal_log import read
 from gaze.pruning.methods.schedule import ScheduleConfig
@@ -52,7 +52,7 @@ class Noisy:
 class Shrinking(TimedPruning):
     """Each removal makes the network faster by a fixed share."""
 
-    make = read = shown = outcome = None
+    make = read = shown = outcome = go_back = None
 
     def __init__(self, seed: int):
         super().__init__(Noisy(seed), 1.0, QUICK)
