@@ -119,20 +119,21 @@ class PageSpool:
 
         Adds lines of what is done and is not there, or is there as it was before.
         """
-        last: dict[str, tuple[int, int, bool]] = {}
+        last: dict[str, int] = {}  # the offset, then the record's marks: one number is all that is held of a photo
         offset = 0
         with self._spool.open("r+b") as file:
             for line in file:
                 if record := _record(line):
-                    last[record.input] = offset, _version(record), _is_bare(record, line)
+                    last[record.input] = offset << _MARKS | _marks(record, line)
                 offset += len(line)
             file.seek(offset)
             for record in done:
-                if record.input not in last or last[record.input][1] != _version(record):
-                    line = _line(record, None)
-                    last[record.input] = offset, _version(record), _is_bare(record, line)
+                line = _line(record, None)
+                marks = _marks(record, line)
+                if (last.get(record.input, -1) ^ marks) & _VERSION:
+                    last[record.input] = offset << _MARKS | marks
                     offset += file.write(line)
-        return [last[name][0] for name in sorted(last)], sum(bare for _, _, bare in last.values())
+        return [last[name] >> _MARKS for name in sorted(last)], sum(number & 1 for number in last.values())
 
     def _lines(self, offsets: Iterable[int]) -> Iterator[bytes]:
         with self._spool.open("rb") as file:
@@ -219,14 +220,14 @@ def _line(record: Record, preview: Preview | None) -> bytes:
     return f"[{_json(record.to_json())},\t{_json(preview and vars(preview))}]\n".encode()
 
 
-def _is_bare(record: Record, line: bytes) -> bool:
-    """Whether a photo was cropped and has no pictures here."""
-    return isinstance(record, CroppedRecord) and line.endswith(b",\tnull]\n")
+_MARKS = 33
+_VERSION = (1 << _MARKS) - 2
 
 
-def _version(record: Record) -> int:
-    """Another number where a photo was done again."""
-    return hash((record.request, record.stamp, isinstance(record, CroppedRecord)))
+def _marks(record: Record, line: bytes) -> int:
+    """32 bits that differ where a photo was done again, then one: whether it was cropped and has no pictures here."""
+    cropped = isinstance(record, CroppedRecord)
+    return hash((record.request, record.stamp, cropped)) << 1 & _VERSION | (cropped and line.endswith(b",\tnull]\n"))
 
 
 def _record(line: bytes) -> Record | None:

@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 import gaze
+from gaze.crop.folder import ledger
 from gaze.crop.folder.manifest import read_records
 from gaze.crop.photo.record import CroppedRecord
 
@@ -337,3 +339,34 @@ def test_json_and_manifest_say_the_same(crop: Crop, draw: Draw, tmp_path: Path, 
     assert record.input == "sub/a.jpg"
     assert record.photo.crops[0].output.path == "sub/a_1x1.jpg"
     assert set(record.photo.milliseconds) == {"decode", "predict", "choose", "encode"}
+
+
+def test_report_after_a_run_without_one_holds_every_photo(
+    crop: Crop, draw: Draw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    page = tmp_path / "report.html"
+    for name in ("a.jpg", "b.jpg"):
+        draw(f"photos/{name}")
+    assert crop(tmp_path / "photos", tmp_path / "out") == 0
+    draw("photos/c.jpg")
+    capsys.readouterr()
+    assert crop(tmp_path / "photos", tmp_path / "out", "--report", page) == 0
+    told = "the report has 2 photos without pictures: they were done without --report"
+    assert told in capsys.readouterr().err
+    assert all(f'"{name}.jpg"' in page.read_text() for name in "abc")
+
+
+def test_report_knows_each_photo_before_its_thumbnail_shows(
+    crop: Crop, draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """So that one is not lost with a run that is killed in between."""
+    draw("photos/a.jpg")
+    move, told = ledger.move, []
+
+    def watch(parts: Any, overwrite: bool) -> None:
+        told.append(next(tmp_path.glob(".gaze-report.html.jsonl")).read_text())
+        move(parts, overwrite)
+
+    monkeypatch.setattr(ledger, "move", watch)
+    assert crop(tmp_path / "photos", tmp_path / "out", "--report", tmp_path / "report.html") == 0
+    assert '"a.jpg"' in told[0]

@@ -412,3 +412,29 @@ def test_page_of_5000_photos_makes_few_images(opened: Callable[..., Any]):
     tab.get_by_role("link", name="0.jpg", exact=True).wait_for()
     assert tab.evaluate("document.images.length") < 100
     assert tab.evaluate("document.images[0].complete")
+
+
+def test_photos_of_runs_without_a_report_are_on_the_page_too(tmp_path: Path, pictures: Preview):
+    path = tmp_path / "report.html"
+    spool = PageSpool(path, resume=False)
+    spool.add(record("b.jpg", 0.9), pictures)
+    spool.add(failure("c.jpg"), None)
+    again = replace(record("c.jpg", 0.8), stamp=Stamp(4, 6))
+    assert spool.finish(*SUMMARY, iter([record("a.jpg", 0.7), record("b.jpg", 0.9), again])) == 2
+    assert [(row["input"], "error" in row) for row in rows(path)] == [
+        ("a.jpg", False), ("b.jpg", False), ("c.jpg", False),
+    ]  # fmt: skip
+    page = Elements(path)
+    told = page.texts("p", **{"class": "soft"})[0]
+    assert told.endswith("2 photos without pictures, as they were done without a report")
+    assert json.loads(page.texts("script", id="p0")[0])[1] is None
+    assert json.loads(page.texts("script", id="p1")[0])[1]["photo"] == pictures.photo
+    assert PageSpool(path, resume=True).finish(*SUMMARY, [record("b.jpg", 0.9)]) == 2  # as the page holds them now
+
+
+def test_photo_without_pictures_is_shown_by_its_facts(opened: Callable[..., Any], tmp_path: Path):
+    tab = opened(record("b.jpg", 0.9))
+    PageSpool(tmp_path / "report.html", resume=True).finish(*SUMMARY, [record("a.jpg", 0.7)])
+    tab.reload()
+    assert names(tab) == ["a.jpg", "b.jpg"]
+    assert tab.locator(".path").all_inner_texts() == ["a.jpg_1x1.jpg", "b.jpg_1x1.jpg"]
