@@ -60,7 +60,7 @@ class ModelCard:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ModelError(f"{path}: the model's card cannot be read ({error.strerror or error})") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # which of them nesting without end is depends on Python
             raise ModelError(f"{path}: the model's card is not JSON ({error})") from error
         return cls._parse(content, path)
 

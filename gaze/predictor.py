@@ -18,6 +18,7 @@ from gaze.errors import ConfigError, ModelError
 from gaze.geometry import Size
 from gaze.images import ImageLike, as_rgb, check_rgb
 from gaze.weights import find_model
+from gaze.weights.external_data import has_external_data
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -106,6 +107,7 @@ class Predictor:
 
         Raises:
             ImageError: the array has another shape or type.
+            ModelError: the network failed, or answered with NaN.
         """
         check_rgb(image)
         return fit_log_density(self._cells(image), size or Size(image.shape[1], image.shape[0]))
@@ -122,6 +124,7 @@ class Predictor:
 
         Raises:
             ImageError: the array has another shape or type.
+            ModelError: the network failed, or answered with NaN.
         """
         check_rgb(image)
         cells = self._cells(image)
@@ -132,9 +135,12 @@ class Predictor:
         rule, original = self.card.input, Size(image.shape[1], image.shape[0])
         seen = network_size(original, rule.longer_side, rule.multiple)
         try:
-            return self._session.run(["log_density"], {"image": shrink(image, seen)[None]})[0][0]
+            cells: np.ndarray = self._session.run(["log_density"], {"image": shrink(image, seen)[None]})[0][0]
         except Exception as error:  # ONNX Runtime has a dozen unrelated exception classes
             raise ModelError(f"{self.path}: the network failed ({_first_line(error)})") from error
+        if not np.isfinite(cells.max(initial=-np.inf)):  # NaN where there is any
+            raise ModelError(f"{self.path}: the network answered with NaN or infinity, expected a log density")
+        return cells
 
 
 def choose_predictor(predictor: Predictor | None, model: str | Path | None) -> Predictor:
@@ -197,8 +203,10 @@ def open_session(content: bytes, path: Path, threads: int) -> "InferenceSession"
         threads: of ONNX Runtime within one image.
 
     Raises:
-        ModelError: it is not an ONNX file, or not a gaze network.
+        ModelError: it is not an ONNX file, or not a gaze network, or keeps weights in other files.
     """
+    if has_external_data(content):
+        raise ModelError(f"{path}: keeps weights in other files, which no card vouches for; expected all in one")
     # ONNX Runtime from 1.29 on sends usage reports, unless this is set when it loads
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime

@@ -3,6 +3,7 @@
     python tests/fuzz.py --files 20000 --seed 1
 
 Each file goes through `open_photo`, `cut` and `encode`, once plainly and once reduced with all frames and metadata.
+Most files are changed within their structure (`fuzz_structure.py`): segments, chunks, boxes, directories, metadata.
 A finding is anything else than a picture or an ImageError of one line that names the file: another exception, a crash,
 a hang, too much memory. `--only NUMBER` runs one file of a seed again, here, and leaves it in the current folder.
 """
@@ -57,7 +58,7 @@ def use(photo: Photo) -> None:
 def attempt(path: Path) -> tuple[bool, str | None]:
     """Whether a photo was read, and what is wrong with how that went."""
     read = False
-    for options in ({}, THOROUGH):
+    for options in ({}, {"strict": True}, THOROUGH):
         try:
             photo = open_photo(path, limits=LIMITS, **options)
         except ImageError as error:

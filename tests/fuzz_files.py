@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from fuzz_structure import restructured
 from PIL import Image, ImageCms
 
 
@@ -183,6 +184,10 @@ def damaged(seed: int, number: int) -> tuple[str, bytes]:
     draw = random.Random(f"{seed}:{number}")
     kind = draw.choice(list(whole()))
     content = bytearray(draw.choice(whole()[kind]))
+    if draw.random() < 0.6:
+        content = bytearray(restructured(draw, kind, bytes(content), CHANGES)) or bytearray(b"\0")
+        if draw.random() < 0.8:
+            return kind, bytes(content)
     for _ in range(draw.choice([0, 1, 1, 2, 4])):
         draw.choice(CHANGES)(draw, content)
         content = content or bytearray(b"\0")

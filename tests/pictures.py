@@ -1,6 +1,8 @@
 """Small pictures, and files made of them."""
 
 import io
+import struct
+import zlib
 from functools import cache
 from typing import Any
 
@@ -35,3 +37,14 @@ def swapped_profile() -> bytes:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     profile = profile.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
     return profile.replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be"))
+
+
+def chunk(name: bytes, content: bytes, sound: bool = True) -> bytes:
+    sum_ = zlib.crc32(name + content) ^ (not sound)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", sum_)
+
+
+def png(*chunks: bytes, image: Image.Image | None = None, late: bytes = b"", **options: object) -> bytes:
+    """A PNG with chunks behind its header, and some before its end."""
+    file = stored(image or corners(), "PNG", **options)
+    return file[:33] + b"".join(chunks) + file[33:-12] + late + file[-12:]

@@ -20,6 +20,7 @@ from gaze.card import ModelCard
 from gaze.errors import ConfigError, ImageError, ModelError
 from gaze.geometry import Size
 from gaze.predictor import Predictor, fit_log_density, network_size, saliency
+from gaze.weights.external_data import has_external_data
 
 
 @pytest.fixture(scope="module")
@@ -276,4 +277,68 @@ def test_network_with_other_inputs_is_refused(copy: Path):
     onnx.save(model, copy)
     edit(copy, sha256=hashlib.sha256(copy.read_bytes()).hexdigest())
     with pytest.raises(ModelError, match=r"expected input image and output log_density, got .*picture"):
+        Predictor(copy)
+
+
+def replaced(model: Path, network: "onnx.ModelProto") -> Path:
+    """The network in place of the model's, its card adapted."""
+    model.write_bytes(network.SerializeToString())
+    edit(model, sha256=hashlib.sha256(model.read_bytes()).hexdigest())
+    return model
+
+
+def make_external(tensor: "onnx.TensorProto", name: str = "weights.bin") -> None:
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=name)
+
+
+def test_weights_in_other_files_are_refused(copy: Path, monkeypatch: pytest.MonkeyPatch):
+    network = onnx.load(copy)
+    (copy.parent / "weights.bin").write_bytes(np.array(8, np.float32).tobytes())
+    monkeypatch.chdir(copy.parent)
+    make_external(next(tensor for tensor in network.graph.initializer if tensor.name == "scale"))
+    with pytest.raises(ModelError, match=r"copy\.onnx: keeps weights in other files, .*; expected all in one$"):
+        Predictor(replaced(copy, network))
+
+
+def test_so_are_those_of_nodes_and_of_graphs_within(copy: Path):
+    make = onnx.helper.make_attribute
+    tensor = onnx.helper.make_tensor("t", onnx.TensorProto.FLOAT, [1], [1.0])
+    make_external(tensor)
+    inner = onnx.helper.make_graph([], "inner", [], [], [tensor])
+    for attribute in (make("value", tensor), make("then", inner), make("many", [tensor]), make("all", [inner])):
+        network = onnx.load(copy)
+        network.graph.node[0].attribute.append(attribute)
+        assert has_external_data(network.SerializeToString())
+
+
+def test_the_word_alone_is_no_other_file(copy: Path, bright_model: Path):
+    network = onnx.load(copy)
+    network.doc_string = network.graph.node[0].doc_string = "location"
+    network.metadata_props.add(key="location", value="here")
+    assert Predictor(replaced(copy, network)).density(spot()).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "content", [b"location", b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfflocation", b"\x3a\x3a" * 300 + b"location"]
+)
+def test_what_is_damaged_and_names_a_place_is_refused(content: bytes):
+    assert has_external_data(content)
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_a_network_that_answers_nan_says_so(copy: Path, value: float):
+    network = onnx.load(copy)
+    scale = next(tensor for tensor in network.graph.initializer if tensor.name == "scale")
+    scale.raw_data = np.array(value, np.float32).tobytes()
+    predictor = Predictor(replaced(copy, network))
+    for ask in (predictor.density, predictor.log_density):
+        with pytest.raises(ModelError, match=r"copy\.onnx: the network answered with NaN or infinity"):
+            ask(spot())
+
+
+def test_a_card_without_end_is_one_line(copy: Path):
+    copy.with_suffix(".json").write_text("[" * 200_000)
+    with pytest.raises(ModelError, match="the model's card is not JSON"):
         Predictor(copy)

@@ -13,7 +13,7 @@ from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import as_bounds, as_ratio, shapes
 from gaze.framing.choice import Crop, Framing, choose
 from gaze.geometry import AspectRatio, Size
-from gaze.images import ImageLike, as_rgb, as_upright, to_array
+from gaze.images import ImageLike, as_rgb, as_upright, overview
 from gaze.predictor import Predictor, choose_predictor
 
 
@@ -125,8 +125,8 @@ def thumbnail(
     request = Request(wanted, framing, upscale=upscale, fill=fill)
     chosen = choose_predictor(predictor, model)
     photo, full = as_upright(image, lambda size: rendering.reduction(request, size, chosen.card.input.longer_side))
-    shape = wanted[0].of(full)
-    best = _choose(chosen.density(to_array(photo)), full, shape.ratio, framing, focus, focus_weight)[0]
+    shape, seen = wanted[0].of(full), overview(photo, 4 * chosen.card.input.longer_side)
+    best = _choose(chosen.density(seen), full, shape.ratio, framing, focus, focus_weight)[0]
     return rendering.thumbnail(photo, full, best, shape, request)
 
 

@@ -103,7 +103,13 @@ def _choosing(group: Any) -> None:
     add("--focus-file", Path, "CSV", "rows photo,x,y: focus points of the photos of a folder, by relative path")
     weight = "how much focus points count: 1 overrides the model (default), less pulls it"
     add("--focus-weight", _share("focus-weight"), "W", weight)
-    add("--candidates", _count("candidates"), "N", "write the N best crops of a ratio that overlap little", default=1)
+    add(
+        "--candidates",
+        _count("candidates", 100),
+        "N",
+        "write the N best crops of a ratio that overlap little",
+        default=1,
+    )
     add(
         "--min-confidence",
         _share("min-confidence"),
@@ -131,6 +137,7 @@ def _writing(group: Any) -> None:
     add("--keep-profile", action="store_true", help="keep the colour profile instead of converting to sRGB")
     add("--heatmap", action="store_true", help="also write the photo with the predicted gaze and the boxes over it")
     add("--overwrite", action="store_true", help="replace thumbnails that exist; never the photo itself")
+    add("--strict", action="store_true", help="refuse a damaged photo, also where nearly all of it could be read")
 
 
 def _running(group: Any) -> None:
@@ -249,6 +256,7 @@ def request(options: argparse.Namespace) -> "Request":
         heatmap=_heatmap(options.template or TEMPLATE) if options.heatmap else None,
         overwrite=options.overwrite,
         preview=options.report is not None,
+        strict=options.strict,
     )
 
 
@@ -264,10 +272,11 @@ def settings(options: argparse.Namespace) -> "RunSettings":
     """
     from gaze.crop.folder.listing import Selection, Shard
     from gaze.crop.folder.settings import RunSettings
-    from gaze.crop.photo.focus import FocusPoint, read_focus
+    from gaze.crop.photo.focus import FocusPoint, check_count, read_focus
 
     points = read_focus(options.focus_file) if options.focus_file else {}
     if options.focus:
+        check_count(options.focus)
         points[""] = tuple(FocusPoint.parse(text) for text in options.focus)
     return RunSettings(
         selection=Selection(

@@ -93,6 +93,8 @@ def _run_pipe(source: str, request: Request, settings: RunSettings) -> int:
     except ImageError as error:
         Console(Path(), settings).note(str(error))
         return 1
+    if cropped.record.damaged:
+        Console(Path(), settings).note(f"{source}: damaged; cropped, as nearly all of it could be read")
     write_result(cropped.pictures[0].content)
     return 0
 

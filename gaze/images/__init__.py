@@ -4,7 +4,7 @@ What may live here: what knows image files or arrays of pixels, and nothing of g
 Nothing here writes a file or changes the process, but for `accept` and what `diagnostics` has for commands.
 """
 
-from gaze.images.arrays import ImageLike, as_rgb, as_upright, check_rgb, decode, to_array
+from gaze.images.arrays import ImageLike, as_rgb, as_upright, check_rgb, decode, overview, to_array
 from gaze.images.cutting import cut
 from gaze.images.decoding import MAX_BYTES, MAX_PIXELS, Keep, Limits, Photo, accept, open_photo
 from gaze.images.encoding import encode, output_suffix
@@ -32,5 +32,6 @@ __all__ = [
     "open_photo",
     "output_format",
     "output_suffix",
+    "overview",
     "to_array",
 ]

@@ -10,9 +10,9 @@ from PIL import Image
 from gaze.errors import ImageError, one_line
 from gaze.geometry import Size
 from gaze.images.color import opaque, simplify
+from gaze.images.cutting import LARGE
 from gaze.images.decoding import Source, open_photo
-from gaze.images.frames import turn
-from gaze.images.metadata import orientation_of
+from gaze.images.orientation import orientation_of, turn
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
 """A path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB array."""
@@ -89,6 +89,19 @@ def _simplified(image: Image.Image) -> Image.Image:
         raise
     except Exception as error:  # a lazily loaded file may turn out damaged only here
         raise ImageError(f"image: cannot convert mode {image.mode} ({one_line(error)})") from error
+
+
+def overview(image: Image.Image, longer_side: int) -> np.ndarray:
+    """`to_array`, of an image of more than `LARGE` pixels smaller, so that its memory is not taken thrice over.
+
+    Args:
+        image: of mode L, RGB or RGBA.
+        longer_side: of the result at least.
+    """
+    factor = max(image.size) // longer_side
+    if image.width * image.height > LARGE and factor > 1:
+        image = image.reduce(factor)
+    return to_array(image)
 
 
 def to_array(image: Image.Image) -> np.ndarray:

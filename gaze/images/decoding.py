@@ -1,4 +1,4 @@
-"""Image files in: limits before decoding, reduced decoding, orientation, colour, what is kept of the metadata."""
+"""Image files in: limits before decoding, reduced decoding, what is kept of the metadata."""
 
 import io
 import os
@@ -7,16 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from gaze.errors import ImageError, one_line
 from gaze.geometry import Size
-from gaze.images.formats import HEAD, identify, register_heif
-from gaze.images.frames import Frame, plays, read_frames, sideways, turn
-from gaze.images.metadata import exif_of, orientation_of, profile_of, xmp_of
+from gaze.images.bounds import check_gif_frames, check_ppm
+from gaze.images.boxes import colors_of
+from gaze.images.damage import load
+from gaze.images.formats import HEAD, check_no_raw, identify, register_heif
+from gaze.images.frames import Frame, plays, read_frames
+from gaze.images.metadata import exif_of, kept_xmp, profile_of, take_xmp
+from gaze.images.orientation import orientation_of, sideways, turn
+from gaze.images.png import PngNotes, picture_of
+from gaze.images.profiles import named_profile
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded; Pillow refuses them too wherever it looks, see `accept`."""
+
+_WEIGHT = {"GIF": 1.5, "WEBP": 2, "HEIF": 2, "AVIF": 3}
+"""Memory that decoding and writing a pixel of a format takes, in 8 bytes, rounded up; `crop_peak.py` measures it."""
 
 MAX_BYTES = 2**30
 """Larger files are refused before they are read."""
@@ -30,7 +39,8 @@ class Limits:
     """What is refused before it is decoded."""
 
     pixels: int = MAX_PIXELS
-    """Of one frame, and of all the frames that are kept together; more than `MAX_PIXELS` need `accept`."""
+    """Of one frame, and of all the frames that are kept together; more than `MAX_PIXELS` need `accept`. Where it is
+    that, formats that need more memory than 8 bytes a pixel have fewer."""
     bytes: int = MAX_BYTES
     """Of the file."""
 
@@ -67,6 +77,11 @@ class Photo:
     exif: bytes | None = None
     xmp: bytes | None = None
     profile: bytes | None = None
+    damage: str = ""
+    """What is wrong with the file, in a few words; empty where nothing is. At least 95% of the rows are sound.
+
+    Damage within the data of a JPEG is seen where the file has one scan, and in others where it broke their structure.
+    """
 
 
 def accept(limits: Limits) -> None:
@@ -82,6 +97,7 @@ def open_photo(
     limits: Limits = Limits(),
     frames: int | None = 1,
     keep: Keep = Keep(),
+    strict: bool = False,
 ) -> Photo:
     """Reads an image file.
 
@@ -92,6 +108,7 @@ def open_photo(
         limits: what is refused.
         frames: how many frames of an animation to keep; None: all.
         keep: what is kept besides the pixels.
+        strict: refuse damaged files of which nearly all could be decoded, see `Photo.damage`.
 
     A sound photo brings no warning of Pillow's (but for a TIFF of more than half `MAX_PIXELS`); damaged metadata may.
     Where the caller's filters make an error of it, that is raised as it is and is no ImageError: filters belong to the
@@ -102,9 +119,9 @@ def open_photo(
     """
     try:
         with _open(source, limits) as file:
-            kind, image = _identify(file, limits)
+            kind = _identify(file)
             try:
-                return _photo(image, kind, shrink, limits, frames, keep)
+                return _photo(file, kind, shrink, frames, limits, keep, strict)
             except (ImageError, Image.DecompressionBombError, Warning):
                 raise
             except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
@@ -119,36 +136,109 @@ def _name(source: Source) -> str:
     return "image" if isinstance(source, bytes) else one_line(os.fspath(source))
 
 
+@dataclass
+class _Opened:
+    """An image file, not yet decoded, and what it says of itself.
+
+    Attributes:
+        image: in 1/`scale` of its size where that is a JPEG.
+        whole: the stored size in full.
+        orientation: EXIF's; 1 of a TIFF, which Pillow turns upright when it decodes it.
+    """
+
+    image: ImageFile.ImageFile
+    kind: str
+    notes: PngNotes
+    whole: tuple[int, int]
+    orientation: int
+    scale: int = 1
+
+    @property
+    def size(self) -> Size:
+        """Of the upright original."""
+        return Size(*(self.whole[::-1] if sideways(self.orientation) else self.whole))
+
+
 def _photo(
-    image: Image.Image,
-    kind: str,
-    shrink: Callable[[Size], float] | None,
-    limits: Limits,
-    frames: int | None,
-    keep: Keep,
-) -> Photo:
+    file: BinaryIO, kind: str, shrink: Callable[[Size], float] | None, frames: int | None, limits: Limits, keep: Keep,
+    strict: bool,
+) -> Photo:  # fmt: skip
+    opened = _opened(file, kind, limits, shrink)
+    first = [opened.image]
+
+    def reopen() -> ImageFile.ImageFile:
+        return first.pop() if first else _opened(file, kind, limits, shrink).image
+
+    if kind == "GIF" and frames != 1:
+        check_gif_frames(file)
+    image, damage = load(reopen, kind, strict)
+    _correct(image, file, opened)
     if kind == "TIFF":
-        image.load()  # turns it upright, and only this kind
-    orientation = orientation_of(image)
-    size = Size(*(image.size[::-1] if sideways(orientation) else image.size))
-    whole, indexed = image.size, image.mode == "P"
-    scale = _reduce(image, shrink(size)) if kind == "JPEG" and shrink else 1
+        opened.whole = image.size
     profile = profile_of(image) if keep.profile else None
+    exif, loop = exif_of(image) if keep.metadata else None, plays(image, kind)
+    indexed = image.mode == "P"
     read = []
     for frame in read_frames(image, kind, frames, limits.pixels, profile is not None):
-        exact = _without_padding(frame.image, whole, scale)
-        read.append(Frame(turn(exact, orientation), frame.milliseconds))
+        exact = _without_padding(frame.image, opened.whole, opened.scale)
+        read.append(Frame(turn(exact, opened.orientation), frame.milliseconds))
     return Photo(
         image=read[0].image,
-        size=size,
+        size=opened.size,
         format=kind,
         frames=tuple(read),
         indexed=indexed,
-        loop=plays(image, kind),
-        exif=exif_of(image) if keep.metadata else None,
-        xmp=xmp_of(image) if keep.metadata else None,
+        loop=loop,
+        exif=exif,
+        xmp=kept_xmp(opened.notes.xmp) if keep.metadata else None,
         profile=profile,
+        damage=damage,
     )
+
+
+def _opened(file: BinaryIO, kind: str, limits: Limits, shrink: Callable[[Size], float] | None) -> _Opened:
+    """Reads the header, and has a JPEG decoded as small as is allowed.
+
+    Raises:
+        ImageError: the header is damaged, or the image too large.
+    """
+    try:
+        image, notes = _header(file, kind)
+    except (ImageError, Image.DecompressionBombError, Warning):
+        raise
+    except Exception as error:  # a damaged header leads Pillow to any exception
+        raise ImageError(f"not an image that gaze can read: its {kind} header is damaged or unsupported") from error
+    if kind == "TIFF":
+        check_no_raw(image.tag_v2)  # type: ignore[attr-defined]
+    if image.width * image.height > (most := _most(image, kind, limits)):
+        raise ImageError(f"{image.width}x{image.height} is more than {most} pixels")
+    opened = _Opened(image, kind, notes, image.size, 1 if kind == "TIFF" else orientation_of(image))
+    if kind == "JPEG" and shrink:
+        opened.scale = _reduce(image, shrink(opened.size))
+    return opened
+
+
+def _most(image: Image.Image, kind: str, limits: Limits) -> int:
+    """The most pixels: those of `limits`, or fewer where they are the usual ones and the format needs more memory."""
+    if limits.pixels != MAX_PIXELS:
+        return limits.pixels
+    return int(MAX_PIXELS / (1.5 if image.info.get("progressive") else _WEIGHT.get(kind, 1)))
+
+
+def _correct(image: Image.Image, file: BinaryIO, opened: _Opened) -> None:
+    """Puts right what Pillow says of a decoded image's colours and transparent value."""
+    notes, clear = opened.notes, image.info.get("transparency")
+    if notes.profile:
+        image.info["icc_profile"] = notes.profile
+    if notes.bits in (2, 4) and image.mode == "L" and isinstance(clear, int):
+        image.info["transparency"] = clear * (255 // (2**notes.bits - 1))
+    if notes.bits == 16 and image.mode == "RGB" and isinstance(clear, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    named = notes.cicp
+    if opened.kind in ("AVIF", "HEIF") and not image.info.get("icc_profile"):
+        named = colors_of(file)
+    if named and (profile := named_profile(*named)):
+        image.info["icc_profile"] = profile
 
 
 def _reduce(image: Image.Image, factor: float) -> int:
@@ -203,25 +293,23 @@ def _check_length(length: int, limits: Limits) -> None:
         raise ImageError(f"{length} bytes, more than {limits.bytes}")
 
 
-def _identify(file: BinaryIO, limits: Limits) -> tuple[str, Image.Image]:
-    """The format of a file and its image, not yet decoded."""
+def _identify(file: BinaryIO) -> str:
     kind = identify(file.read(HEAD))
     if kind == "HEIF":
         register_heif()
-    try:
-        image = _header(file, kind)
-    except (Image.DecompressionBombError, Warning):
-        raise
-    except Exception as error:  # a damaged header leads Pillow to any exception
-        raise ImageError(f"not an image that gaze can read: its {kind} header is damaged or unsupported") from error
-    if image.width * image.height > limits.pixels:
-        raise ImageError(f"{image.width}x{image.height} is more than {limits.pixels} pixels")
-    return kind, image
+    return kind
 
 
-def _header(file: BinaryIO, kind: str) -> Image.Image:
-    """What `Image.open` finds in a file, without a warning where the image is large: `_identify` sees to its size."""
+def _header(file: BinaryIO, kind: str) -> tuple[ImageFile.ImageFile, PngNotes]:
+    """What `Image.open` finds in a file, without a warning where the image is large: the limits see to its size."""
     if kind not in Image.OPEN:
         Image.init()
+    notes = PngNotes()
+    if kind == "PPM":
+        check_ppm(file)
+    if kind == "PNG":
+        file, notes = picture_of(file)
     file.seek(0)
-    return Image.OPEN[kind][0](file, "")
+    image = Image.OPEN[kind][0](file, "")
+    notes.xmp = notes.xmp or take_xmp(image)
+    return image, notes

@@ -9,13 +9,15 @@ from PIL import Image, PngImagePlugin
 
 from gaze.errors import ImageError, one_line
 from gaze.geometry import Size
-from gaze.images.color import opaque, to_srgb
+from gaze.images.color import bands, opaque, to_srgb
+from gaze.images.cutting import LARGE
 from gaze.images.decoding import Photo
 from gaze.images.formats import ANIMATED, SUFFIXES, Encoding
 from gaze.images.frames import Frame
 
 _QUALITY = {"JPEG": 90, "WEBP": 90, "AVIF": 80}
 _XMP_IN_TIFF = 700
+_SEGMENT = 65_500
 
 
 def output_suffix(photo: Photo, suffix: str, encoding: Encoding = Encoding()) -> str:
@@ -45,7 +47,7 @@ def encode(
     if kind == "JPEG":
         images = [opaque(image) for image in images]
     if kind == "GIF":  # which knows no profile
-        images = [_palette(to_srgb(image, photo.profile if photo else None)) for image in images]
+        images = _palettes([to_srgb(image, photo.profile if photo else None) for image in images])
     if kind == "PNG" and photo and photo.indexed and len(images) == 1:
         images = [_indexed(images[0])]
     if len(images) > 1:
@@ -75,6 +77,8 @@ def _options(kind: str, encoding: Encoding, photo: Photo | None) -> dict[str, An
 
 def _metadata(kind: str, photo: Photo) -> dict[str, Any]:
     options: dict[str, Any] = {"exif": photo.exif, "icc_profile": photo.profile, "xmp": photo.xmp}
+    if kind == "JPEG":  # which holds each in one segment
+        options |= {key: None for key in ("exif", "xmp") if len(options[key] or b"") > _SEGMENT}
     if photo.xmp and kind == "PNG":
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", photo.xmp.decode("utf-8", "replace"))
@@ -88,6 +92,8 @@ def _metadata(kind: str, photo: Photo) -> dict[str, Any]:
 def _animation(kind: str, images: list[Image.Image], milliseconds: list[int], plays: int) -> dict[str, Any]:
     options: dict[str, Any] = {"save_all": True, "append_images": images[1:], "duration": milliseconds, "loop": plays}
     if kind == "GIF":
+        if images[0].mode == "P":
+            options["palette"] = bytes(images[0].getpalette() or [])  # once, and not with every frame
         del options["loop"]
         if plays != 1:
             options["loop"] = max(0, plays - 1)  # it counts repetitions
@@ -106,26 +112,82 @@ def _of_one_mode(images: list[Image.Image]) -> list[Image.Image]:
 def _indexed(image: Image.Image) -> Image.Image:
     """With a palette: exactly where its 256 colours suffice, else in the nearest ones.
 
-    As many as the source had would not do: scaling it down makes colours between them, which thin lines live on.
+    As many as the source had would not do: scaling it down makes colours between them, which thin lines live on. A
+    large picture of more than 256 colours stays as it is, as choosing them would take much memory.
     """
     if image.mode == "L":
         return image
     if image.getcolors(256) is None:
+        if image.width * image.height > LARGE:
+            return image
         return image.quantize(256, Image.Quantize.FASTOCTREE if image.mode == "RGBA" else Image.Quantize.MEDIANCUT)
-    colours, places = np.unique(np.asarray(image.convert("RGBA")).view(np.uint32).ravel(), return_inverse=True)
+    boxes = bands(image.size)
+    colours = np.unique(np.concatenate([np.unique(_values(image, box)) for box in boxes]))
+    exact = Image.new("L", image.size)
+    for box in boxes:
+        exact.paste(Image.fromarray(np.searchsorted(colours, _values(image, box)).astype(np.uint8)), box)
     channels = colours.view(np.uint8).reshape(-1, 4)
-    exact = Image.fromarray(places.reshape(image.height, image.width).astype(np.uint8))
     exact.putpalette(channels[:, :3].tobytes())
     if image.mode == "RGBA":
         exact.info["transparency"] = channels[:, 3].tobytes()
     return exact
 
 
-def _palette(image: Image.Image) -> Image.Image:
-    """In at most 256 colours; where alpha is below a half, transparent."""
-    if image.mode != "RGBA":
-        return image if image.mode == "L" else image.quantize(256)
-    colours = image.convert("RGB").quantize(255)
+def _values(image: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The pixels of a box, each one number."""
+    return np.asarray(image.crop(box).convert("RGBA")).view(np.uint32)[..., 0]
+
+
+_SAMPLED = 2**20
+"""Pixels of an animation, spread over its frames, after which its colours are chosen."""
+
+
+def _palettes(images: list[Image.Image]) -> list[Image.Image]:
+    """In at most 256 colours, those of an animation the same in every frame; where alpha is below a half, transparent.
+
+    What stands still in an animation then stays as it is, as no frame is dithered.
+    """
+    if images[0].mode == "L":
+        return images
+    clear = images[0].mode == "RGBA"
+    if len(images) == 1 and images[0].width * images[0].height <= LARGE:
+        palettes = [images[0].convert("RGB").quantize(255 if clear else 256)]
+    else:
+        colors = _common_colors(images)
+        palettes = [_in_colors(image.convert("RGB"), colors) for image in images]
+    return [_cleared(*pair) for pair in zip(palettes, images, strict=True)] if clear else palettes
+
+
+def _common_colors(images: list[Image.Image]) -> list[tuple[int, ...]]:
+    """At most 255 colours for all of these, which leaves one for what is or stays clear."""
+    step = max(1, len(images) // 64)
+    sample = [image.convert("RGB") for image in images[::step]]
+    width, height = sample[0].size
+    share = min(1.0, (_SAMPLED / (len(sample) * width * height)) ** 0.5)
+    size = (max(1, round(share * width)), max(1, round(share * height)))
+    sheet = Image.new("RGB", (size[0], size[1] * len(sample)))
+    for number, image in enumerate(sample):
+        sheet.paste(image.resize(size, Image.Resampling.NEAREST), (0, number * size[1]))
+    values = sheet.quantize(255).getpalette() or []
+    return list(dict.fromkeys(zip(*[iter(values[: 3 * 255])] * 3, strict=True)))
+
+
+def _in_colors(image: Image.Image, colors: list[tuple[int, ...]]) -> Image.Image:
+    """An RGB image in the nearest of these colours, not dithered."""
+    count = len(colors)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(bytes(value for color in colors + colors[:1] * (256 - count) for value in color))
+    nearest = image.quantize(palette=palette, dither=Image.Dither.NONE)
+    nearest = nearest.point([index if index < count else 0 for index in range(256)])
+    # those beyond differ from all, as Pillow's encoder looks long for a place for each that does not
+    more = [color for color in ((value, 0, 255 - value) for value in range(256)) if color not in colors]
+    others = [color for color in ((value, 255 - value, 0) for value in range(256)) if color not in colors + more]
+    nearest.putpalette(bytes(value for color in [*colors, *more, *others][:256] for value in color))
+    return nearest
+
+
+def _cleared(colours: Image.Image, image: Image.Image) -> Image.Image:
+    """Colour 255 where `image` is transparent."""
     clear = image.getchannel("A").point(lambda alpha: 255 * (alpha < 128))
     if clear.getbbox():
         colours.paste(255, mask=clear)

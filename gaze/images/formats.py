@@ -1,9 +1,10 @@
 """Which formats gaze reads and writes, and what a file is by its first bytes."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from PIL import Image
 
@@ -47,11 +48,13 @@ _IMAGES = _table(
         rb"BM": "BMP",
         rb"P[1-6]\s": "PPM",
         rb"RIFF.{4}WEBP": "WEBP",
-        rb"II[*+]\0|MM\0[*+]": "TIFF",
+        rb"(?:II[*+]\0|MM\0[*+])(?!.{4}CR[\x02\x03]\0)": "TIFF",
         rb".{4}ftyp(?:avi[fs]|m[is]f1(?:.{4}){1,12}?avi[fs])": "AVIF",
         rb".{4}ftyp(?:he[iv].|m[is]f1)": "HEIF",
     }
 )
+
+_RAW = "a raw camera file"
 
 _OTHERS = _table(
     {
@@ -62,7 +65,7 @@ _OTHERS = _table(
         rb"8BPS": "a Photoshop document",
         rb"\0{3}\x0c(?:JXL |jP  )|\xff\x0a|\xff\x4f\xff\x51": "a JPEG XL or JPEG 2000 image",
         rb"\0\0[\x01\x02]\0[^\0]": "a Windows icon",
-        rb".{4}ftypcrx|FUJIFILMCCD-RAW|II\x1a\0{3}HEAPCCDR": "a raw camera file",
+        rb".{4}ftypcrx|FUJIFILMCCD-RAW|II\x1a\0{3}HEAPCCDR|IIU\0|II(?:RO|RS)|MMOR|FOVb|\0MRM|II\*\0.{4}CR": _RAW,
         rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xba\xb3]": "a video",
         rb"ID3|OggS|fLaC|RIFF.{4}WAVE|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]": "a sound recording",
         rb"\x7fELF|MZ": "a program",
@@ -89,6 +92,25 @@ def identify(head: bytes) -> str:
     found = next((f"but {words}" for pattern, words in _OTHERS if pattern.match(head)), "")
     what = f"not an image {found}" if found else "not an image, or its first bytes are damaged"
     raise ImageError(f"{what}; gaze reads {' '.join(readable())}")
+
+
+_DNG_VERSION, _SUBFILE, _PHOTOMETRIC, _SUBFILES = 50706, 254, 262, 330
+_SENSOR = (32803, 34892)
+"""Photometric interpretations of what a sensor saw: color filter array, linear raw."""
+
+
+def check_no_raw(tags: Mapping[int, Any]) -> None:
+    """Refuses a raw camera file that begins as a TIFF: what could be read of it is the preview, not the photo.
+
+    Args:
+        tags: of the first directory. DNG 1.7, chapter 4: the preview comes first, and others hold the photo.
+
+    Raises:
+        ImageError: it is one.
+    """
+    preview = tags.get(_SUBFILE, 0) == 1 and _SUBFILES in tags
+    if preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _SENSOR:
+        raise ImageError(f"not an image but {_RAW}, of which only the preview could be read; develop it first")
 
 
 def readable() -> list[str]:

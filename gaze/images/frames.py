@@ -1,4 +1,4 @@
-"""The pictures in an opened file: composited, in simple colours, upright."""
+"""The pictures in an opened file: composited, in simple colours, not yet turned."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,19 +6,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from gaze.errors import ImageError
+from gaze.images.bounds import MAX_FRAMES
 from gaze.images.color import simplify
 from gaze.images.formats import ANIMATED
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what makes the image upright."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +24,18 @@ def read_frames(file: Image.Image, kind: str, count: int | None, pixels: int, pr
     """The first `count` frames of an opened file as a viewer shows them, not yet turned; None: all.
 
     Args:
-        file: decoded frame by frame as the frames are asked for.
+        file: decoded frame by frame as the frames are asked for; closed where there is only one.
         kind: the format; of one that is not animated there is one frame.
         count: at least 1.
         pixels: how many all the frames together may have.
         profile: leave colours in the file's profile.
 
     Raises:
-        ImageError: the frames have more than `pixels`.
+        ImageError: the frames have more than `pixels`, or are more than `MAX_FRAMES`.
     """
     numbers = _numbers(file, count) if kind in ANIMATED and count != 1 else range(1)
+    if len(numbers) > MAX_FRAMES:
+        raise ImageError(f"an animation of more than {MAX_FRAMES} frames")
     size = file.size
     for number in numbers:
         if number:
@@ -52,9 +44,12 @@ def read_frames(file: Image.Image, kind: str, count: int | None, pixels: int, pr
         if file.width * file.height * len(numbers) > pixels:
             raise ImageError(f"{file.width}x{file.height} in {len(numbers)} frames is more than {pixels} pixels")
         file.load()
-        image = simplify(file, profile)
+        milliseconds = round(file.info.get("duration") or 0)
+        image = simplify(file, profile, own=len(numbers) == 1)
+        if len(numbers) == 1:
+            file.close()  # its pixels are the image's, or no longer needed
         image = image if image.size == size else image.crop((0, 0, *size))
-        yield Frame(image, round(file.info.get("duration") or 0))
+        yield Frame(image, milliseconds)
 
 
 def _numbers(file: Image.Image, count: int | None) -> range:
@@ -69,15 +64,3 @@ def plays(file: Image.Image, kind: str) -> int:
     if kind == "GIF":  # which counts repetitions, and says nothing where there is none
         return 1 if loop is None else loop and loop + 1
     return loop or 0
-
-
-def sideways(orientation: int) -> bool:
-    """Whether making the image upright exchanges width and height."""
-    return orientation in (5, 6, 7, 8)
-
-
-def turn(image: Image.Image, orientation: int) -> Image.Image:
-    """The image upright, without metadata."""
-    upright = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-    upright.info = {}
-    return upright

@@ -1,11 +1,12 @@
-"""What a file says about its picture: orientation, EXIF, XMP, colour profile."""
+"""What a file says about its picture, kept for its thumbnails: EXIF, XMP, colour profile."""
 
 import io
 import re
 
 from PIL import Image, ImageCms
 
-_ORIENTATION = 0x0112
+from gaze.images.orientation import ORIENTATION
+
 _EXIF, _GPS = 0x8769, 0x8825
 
 _KEPT = frozenset({0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x8298, *range(0x9C9B, 0x9CA0)})
@@ -17,22 +18,17 @@ Description, maker, model, software, date, artist, computer, rating, copyright, 
 _SIZES = (0xA002, 0xA003, 0xA005)
 """Tags of EXIF's second directory that no longer hold: width, height, and a pointer that the writer makes anew."""
 
-_STALE = re.compile(
-    rb"""\s+tiff:Orientation=(["']).*?\1 | <tiff:Orientation>.*?</tiff:Orientation>
-    | <(xmp|xap):Thumbnails\b.*?</\2:Thumbnails>""",
-    re.DOTALL | re.VERBOSE,
+MAX_XMP, MAX_PROFILE = 2**20, 2**22
+"""Bytes; longer XMP is left out, and a longer profile counts as none."""
+
+_TURNED = re.compile(
+    rb"""\s?\btiff:Orientation\s{0,9}=\s{0,9}(?:"[^"<>]{0,99}"|'[^'<>]{0,99}')
+    | <tiff:Orientation\b[^<>]{0,999}>[^<>]{0,99}</tiff:Orientation\s{0,9}>""",
+    re.VERBOSE,
 )
+"""XMP's orientation; each part has a bound, lest a long run of anything be read again from each of its places."""
 
-
-def orientation_of(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1 where there is none, or one that means nothing."""
-    try:
-        orientation = int(image.getexif().get(_ORIENTATION, 1))
-    except Warning:  # which the caller wants as an error
-        raise
-    except Exception:  # damaged metadata is no reason to refuse the pixels
-        return 1
-    return orientation if orientation in range(1, 9) else 1
+_THUMBNAILS = re.compile(rb"<(/?)(?:xmp|xap):Thumbnails\b[^<>]{0,999}?(/?)>")
 
 
 def exif_of(image: Image.Image) -> bytes | None:
@@ -46,7 +42,7 @@ def exif_of(image: Image.Image) -> bytes | None:
                 kept[directory] = entries
         if not kept:
             return None
-        kept[_ORIENTATION] = 1
+        kept[ORIENTATION] = 1
         return kept.tobytes()
     except Warning:
         raise
@@ -54,12 +50,30 @@ def exif_of(image: Image.Image) -> bytes | None:
         return None
 
 
-def xmp_of(image: Image.Image) -> bytes | None:
-    """XMP for a picture made from `image`, without orientation and thumbnails."""
-    found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or getattr(image, "tag_v2", {}).get(700)
-    if isinstance(found, str):
-        found = found.encode()
-    return _STALE.sub(b"", found) if isinstance(found, bytes) else None
+def take_xmp(image: Image.Image) -> bytes | None:
+    """XMP of an opened file, which is then no more in its `info`, where Pillow would turn the picture after it."""
+    found = image.info.pop("xmp", None) or image.info.pop("XML:com.adobe.xmp", None)
+    image.info.pop("XML:com.adobe.xmp", None)
+    found = found.encode() if isinstance(found, str) else found
+    return found if isinstance(found, bytes) and len(found) <= MAX_XMP else None
+
+
+def kept_xmp(xmp: bytes | None) -> bytes | None:
+    """XMP for a picture made from the one that `xmp` describes, without orientation and thumbnails."""
+    return _without_thumbnails(_TURNED.sub(b"", xmp)) if xmp else None
+
+
+def _without_thumbnails(xmp: bytes) -> bytes | None:
+    """XMP without its embedded thumbnails; None where one does not end."""
+    kept, start, depth = [], 0, 0
+    for tag in _THUMBNAILS.finditer(xmp):
+        if depth == 0:
+            kept.append(xmp[start : tag.start()])
+        depth += -1 if tag[1] else 0 if tag[2] else 1
+        start = tag.end()
+        if depth < 0:
+            return None
+    return None if depth else b"".join([*kept, xmp[start:]])
 
 
 def profile_of(image: Image.Image) -> bytes | None:

@@ -63,7 +63,7 @@ def load_checkpoint(path: str | Path) -> Trained:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         schema = OmegaConf.structured(ModelConfig)
-        config: Any = OmegaConf.to_object(OmegaConf.merge(schema, LATER, checkpoint["model"]))
+        config: Any = OmegaConf.to_object(OmegaConf.merge(schema, LATER, _plain(checkpoint["model"])))
         state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
         network = build_network(config, load_weights=False)
         set_widths(network, checkpoint.get("widths", {}))
@@ -73,6 +73,21 @@ def load_checkpoint(path: str | Path) -> Trained:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path}: not a checkpoint of gaze, or a damaged one ({reason})") from error
     return Trained(network.eval(), list(checkpoint.get("trained_on", [])), int(checkpoint.get("seed", 0)))
+
+
+def _plain(values: Any) -> Any:
+    """The same values; an interpolation, which could read this machine's environment, is an error.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if isinstance(values, dict):
+        return {_plain(key): _plain(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    if isinstance(values, str) and "${" in values:
+        raise ValueError(f"expected plain values, got {values!r}")
+    return values
 
 
 def load_network(path: str | Path) -> GazeNetwork:

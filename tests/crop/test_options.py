@@ -57,6 +57,7 @@ CASES = [
     Case("--print0", of="photo folder"),
     Case("--max-pixels 100"),
     Case("--max-bytes 100"),
+    Case("--strict", source="cut.jpg"),
     Case("--report r.html", of="folder"),
     Case("--include *.jpg", of="folder"),
     Case("--exclude *.jpg", of="folder"),
@@ -96,6 +97,7 @@ def crop(
     draw("photos/photo.jpg", exif=exif, icc_profile=profile)
     frames = [Image.new("RGB", (60, 40), (40 * i, 0, 0)) for i in range(3)]
     frames[0].save(tmp_path / "photos" / "moving.gif", save_all=True, append_images=frames[1:], duration=50)
+    (tmp_path / "photos" / "cut.jpg").write_bytes((tmp_path / "photos" / "photo.jpg").read_bytes()[:-2])
     (tmp_path / "photos" / "focus.csv").write_text("photo.jpg,5%,50%\n")
     monkeypatch.chdir(tmp_path / "photos")
 

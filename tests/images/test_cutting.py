@@ -5,7 +5,7 @@ from PIL import Image
 
 from gaze.errors import ImageError
 from gaze.geometry import Box, Size
-from gaze.images import cut, open_photo
+from gaze.images import cut, open_photo, overview, to_array
 
 FULL = Size(48, 32)
 
@@ -60,3 +60,24 @@ def test_lines_of_one_pixel(side: int):
 def test_box_beyond_the_image_is_an_error(box: Box):
     with pytest.raises(ImageError, match="reaches beyond the image of 48x32"):
         cut(corners(), FULL, box, Size(5, 5))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("box", [Box(0, 0, 640, 480), Box(13, 7, 600, 433)])
+def test_a_large_part_is_cut_in_bands(mode: str, box: Box, monkeypatch: pytest.MonkeyPatch):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (480, 640, 4), np.uint8), "RGBA")
+    image, size = noise.convert(mode), Size(40, 30)
+    whole = np.asarray(cut(image, Size(640, 480), box, size)).astype(int)
+    monkeypatch.setattr("gaze.images.cutting.LARGE", 2**14)
+    banded = np.asarray(cut(image, Size(640, 480), box, size))
+    assert np.abs(banded - whole).max() <= (4 if mode == "RGBA" else 1)  # alpha is divided out twice
+    assert np.abs(banded - whole).mean() < 0.1
+
+
+def test_an_overview_of_a_large_image_is_small(monkeypatch: pytest.MonkeyPatch):
+    image = Image.linear_gradient("L").resize((800, 600))
+    assert np.array_equal(overview(image, 100), to_array(image))
+    monkeypatch.setattr("gaze.images.arrays.LARGE", 800 * 600 - 1)
+    seen = overview(image, 100)
+    assert seen.shape == (75, 100, 3)
+    assert np.abs(seen[:, :, 0] - np.asarray(image.resize((100, 75), Image.Resampling.BOX)).astype(int)).max() <= 1

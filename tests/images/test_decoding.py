@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import corners, stored
+from pictures import AVIF, corners, stored
 from PIL import Image, PngImagePlugin
 
 from gaze.errors import ImageError
@@ -217,3 +217,53 @@ def test_reduced_photos_are_turned_too(mode: str, size: tuple[int, int], orienta
 def test_other_formats_have_no_smaller_scale():
     photo = open_photo(stored(corners(), "PNG"), shrink=lambda size: 8)
     assert photo.image.size == (48, 32)
+
+
+COMMENT = b"# of some length\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (b"P6\n" + COMMENT * 10**6 + b"1 1 255\n" + bytes(3), "PPM header is damaged, or longer than 65536 bytes"),
+        (b"P6\n#" + b"a" * 10**7 + b"\n1 1 255\n" + bytes(3), "PPM header is damaged, or longer than 65536 bytes"),
+        (b"P6\n1 1\n", "PPM header is damaged"),
+        (b"P3\n2 1 255\n" + COMMENT * 10**6 + b"1 2 3 4 5 6", "a PPM file of more than 1000 comments"),
+        (b"P1\n2 1\n" + b"#\n" * 10**6 + b"1 0", "a PPM file of more than 1000 comments"),
+    ],
+)
+def test_a_ppm_of_comments_is_refused(file: bytes, message: str):
+    with pytest.raises(ImageError, match=message):
+        open_photo(file)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        b"P3\n" + COMMENT * 9 + b"2 1#c\n 255\n" + COMMENT * 9 + b"1 2 3 # d\n4 5 6",
+        b"P6\n#a\n2 #b\r1\n255\n\1\2\3\4\5\6",
+        b"P6 2 1 255 \1\2\3\4\5\6",
+        b"P6\n" + COMMENT * 3000 + b"2 1 255\n\1\2\3\4\5\6",
+    ],
+)
+def test_comments_of_a_ppm_are_passed_over(file: bytes):
+    assert decode(file).reshape(-1).tolist() == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "AVIF"])
+def test_formats_that_need_more_memory_have_fewer_pixels(monkeypatch: pytest.MonkeyPatch, kind: str):
+    if kind == "AVIF" and not AVIF:
+        pytest.skip("this Pillow has no AVIF")
+    monkeypatch.setattr("gaze.images.decoding.MAX_PIXELS", 48 * 32)
+    usual = Limits(pixels=48 * 32)
+    assert open_photo(stored(corners(), "PNG"), limits=usual).size.width == 48
+    with pytest.raises(ImageError, match=r"48x32 is more than (1024|768|512) pixels"):
+        open_photo(stored(corners(), kind), limits=usual)
+    assert open_photo(stored(corners(), kind), limits=Limits(pixels=48 * 32 + 1)).size.width == 48
+
+
+def test_so_has_a_progressive_jpeg(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gaze.images.decoding.MAX_PIXELS", 48 * 32)
+    assert open_photo(stored(corners(), "JPEG"), limits=Limits(pixels=48 * 32)).size.width == 48
+    with pytest.raises(ImageError, match="48x32 is more than 1024 pixels"):
+        open_photo(stored(corners(), "JPEG", progressive=True), limits=Limits(pixels=48 * 32))

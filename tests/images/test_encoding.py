@@ -99,3 +99,20 @@ def test_only_a_png_of_a_palette_has_one():
     indexed = open_photo(stored(corners().quantize(4), "PNG"))
     assert Image.open(io.BytesIO(encode(indexed.image, "TIFF", photo=indexed))).mode == "RGB"
     assert Image.open(io.BytesIO(encode(indexed.image.convert("L"), "PNG", photo=indexed))).mode == "L"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_palette_is_found_in_bands(mode: str, monkeypatch: pytest.MonkeyPatch):
+    photo = open_photo(stored(corners(mode).quantize(200, Image.Quantize.FASTOCTREE), "PNG"))
+    whole = encode(photo.image, "PNG", photo=photo)
+    monkeypatch.setattr("gaze.images.color._BAND", 100)
+    assert encode(photo.image, "PNG", photo=photo) == whole
+
+
+def test_a_large_picture_of_more_colours_than_a_palette_holds_keeps_them(monkeypatch: pytest.MonkeyPatch):
+    photo = open_photo(stored(corners().quantize(4), "PNG"))
+    shades = Image.linear_gradient("L")
+    many = Image.merge("RGB", (shades, shades.rotate(90), shades))
+    assert Image.open(io.BytesIO(encode(many, "PNG", photo=photo))).mode == "P"
+    monkeypatch.setattr("gaze.images.encoding.LARGE", 256 * 256 - 1)
+    assert Image.open(io.BytesIO(encode(many, "PNG", photo=photo))).tobytes() == many.tobytes()

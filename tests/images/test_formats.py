@@ -12,7 +12,7 @@ from PIL import Image
 from gaze.errors import ConfigError, ImageError
 from gaze.geometry import Size
 from gaze.images import SUFFIXES, WRITTEN, Encoding, decode, open_photo, output_format, output_suffix
-from gaze.images.formats import readable
+from gaze.images.formats import check_no_raw, identify, readable
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,36 @@ def test_heif_without_its_package_says_what_to_install(monkeypatch: pytest.Monke
     with pytest.raises(ImageError) as raised:
         decode(file)
     assert str(raised.value) == "image: a HEIF photo; to read it: pip install pillow-heif"
+
+
+def raw_tiff(**tags: object) -> bytes:
+    """A TIFF as raw camera files begin: a small preview, with tags that say where the photo is."""
+    buffer = io.BytesIO()
+    known = {"subfile": 254, "subfiles": 330, "dng": 50706, "photometric": 262}
+    Image.new("RGB", (16, 12)).save(buffer, "TIFF", tiffinfo={known[name]: value for name, value in tags.items()})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("tags", [{"subfile": 1, "subfiles": 400}, {"dng": b"\1\4\0\0"}])
+def test_a_raw_file_is_not_taken_for_its_preview(tags: dict[str, object]):
+    with pytest.raises(ImageError, match=r"^image: not an image but a raw camera file, .*; develop it first$"):
+        open_photo(raw_tiff(**tags))
+
+
+@pytest.mark.parametrize("value", [32803, 34892])
+def test_what_a_sensor_saw_is_no_picture(value: int):
+    with pytest.raises(ImageError, match="a raw camera file"):
+        check_no_raw({262: value})
+
+
+@pytest.mark.parametrize("tags", [{}, {"subfile": 1}, {"subfile": 0, "subfiles": 400}])
+def test_a_tiff_with_other_pages_is_a_picture(tags: dict[str, object]):
+    assert open_photo(raw_tiff(**tags)).size.width == 16
+
+
+@pytest.mark.parametrize(
+    "head", [b"II*\0\x10\0\0\0CR\2\0", b"IIU\0\x18\0\0\0", b"IIRO\x08\0\0\0", b"MMOR", b"FOVb\0\0", b"\0MRM\0"]
+)
+def test_raw_files_of_makers_are_named(head: bytes):
+    with pytest.raises(ImageError, match=r"^not an image but a raw camera file; gaze reads JPEG"):
+        identify(head + bytes(99))

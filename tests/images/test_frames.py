@@ -1,4 +1,5 @@
 import struct
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ from pictures import AVIF, corners, stored
 from PIL import Image
 
 from gaze.errors import ImageError
-from gaze.images import Limits, encode, open_photo
+from gaze.images import Frame, Limits, encode, open_photo
+from gaze.images.bounds import check_gif_frames
 
 KINDS = [
     "GIF",
@@ -152,3 +154,71 @@ def test_a_gif_has_the_colours_of_its_picture():
     assert np.array_equal(np.asarray(open_photo(encode(corners(), "GIF")).image), np.asarray(corners()))
     grey = open_photo(encode(corners("L"), "GIF")).image.convert("L")
     assert np.array_equal(np.asarray(grey), np.asarray(corners("L")))
+
+
+def drifting(count: int = 6, mode: str = "RGB") -> list[Frame]:
+    """A photo-like scene, through which a square moves."""
+    noise = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8)
+    scene = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
+    frames = []
+    for number in range(count):
+        image = scene.convert(mode)
+        image.paste((250, 250, 40), (20 * number, 50, 20 * number + 16, 66))
+        if mode == "RGBA":
+            image.paste((0, 0, 0, 0), (0, 0, 160, 20))
+        frames.append(Frame(image, 50))
+    return frames
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_what_stands_still_in_a_gif_stays_as_it_is(mode: str):
+    frames = drifting(mode=mode)
+    again = [np.asarray(frame.image.convert("RGBA")) for frame in open_photo(encode(frames, "GIF"), frames=None).frames]
+    for number in range(1, len(frames)):
+        pair = [np.asarray(frames[n].image) for n in (number - 1, number)]
+        still = (pair[0] == pair[1]).all(axis=-1)
+        assert still.mean() > 0.9
+        assert (again[number - 1] == again[number]).all(axis=-1)[still].all()
+        assert np.abs(again[number][..., :3].astype(int) - pair[1][..., :3])[30:].mean() < 12
+
+
+def test_an_animated_gif_has_one_palette():
+    file = encode(drifting(), "GIF")
+    local = 0
+    at = 13 + 3 * 2 ** ((file[10] & 7) + 1)
+    while file[at : at + 1] != b";":
+        if file[at : at + 1] == b",":
+            local += file[at + 9] >> 7
+            at += 11 + (3 * 2 ** ((file[at + 9] & 7) + 1) if file[at + 9] >> 7 else 0)
+        else:
+            at += 2
+        while file[at]:
+            at += 1 + file[at]
+        at += 1
+    assert local == 0
+    assert len(file) < 1.5 * len(encode(drifting(1), "GIF")) + 5 * 400
+
+
+def test_few_colours_of_an_animation_stay_themselves():
+    shades = ["#102030", "#ff0000", "#00ff00", "#c0a080", "#ffffff"]
+    frames = [Frame(Image.new("RGB", (48, 32), shade), 50) for shade in shades]
+    for frame, again in zip(frames, open_photo(encode(frames, "GIF"), frames=None).frames, strict=True):
+        assert np.abs(np.asarray(again.image.convert("RGB")).astype(int) - np.asarray(frame.image)).max() <= 4
+
+
+def test_an_animation_of_very_many_frames_is_refused():
+    single = stored(Image.new("P", (1, 1)), "GIF")
+    start = single.index(b",")
+    many = single[:start] + single[start:-1] * 100_000 + b";"
+    assert open_photo(many).size.width == 1
+    with pytest.raises(ImageError, match=r"^image: an animation of more than 10000 frames$"):
+        open_photo(many, frames=None)
+    few = single[:start] + single[start:-1] * 30 + b";"
+    assert len(open_photo(few, frames=None).frames) == 30
+
+
+@pytest.mark.parametrize("cut", range(0, 200, 3))
+def test_frames_of_a_damaged_gif_are_counted_without_an_error(cut: int):
+    file = moving("GIF")
+    for content in (file[:cut], file[:cut] + b"\xff" + file[cut + 1 :], file[:cut] + b"," * 99):
+        check_gif_frames(BytesIO(content))

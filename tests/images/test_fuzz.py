@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import fuzz
+import fuzz_structure
+import numpy as np
 import pytest
 from fuzz_files import damaged, whole
 
@@ -21,6 +23,21 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path: Path, part: int
 @pytest.mark.parametrize("kind", whole())
 def test_what_is_damaged_was_sound(kind: str):
     assert [open_photo(content, frames=None).format for content in whole()[kind]] == [kind] * len(whole()[kind])
+
+
+@pytest.mark.parametrize("kind", fuzz_structure.KINDS)
+def test_a_file_that_is_taken_apart_can_be_put_together(kind: str):
+    split, join = fuzz_structure.KINDS[kind]
+    for content in whole()[kind]:
+        again = join(split(content))
+        assert np.array_equal(np.asarray(open_photo(again).image), np.asarray(open_photo(content).image))
+
+
+def test_boxes_too():
+    for content in whole().get("AVIF", []):
+        parts = fuzz_structure.split_boxes(content)
+        assert fuzz_structure.join_boxes(parts) == content
+        assert b"meta" in {part.name for part in parts}
 
 
 def test_damage_depends_on_seed_and_number_alone():

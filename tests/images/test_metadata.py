@@ -1,13 +1,15 @@
 import io
+import zlib
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import AVIF, corners, stored, swapped_profile
+from pictures import AVIF, chunk, corners, png, stored, swapped_profile
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from gaze.geometry import Box, Size
 from gaze.images import Encoding, Keep, Photo, cut, encode, open_photo
+from gaze.images.metadata import kept_xmp
 
 KINDS = ["JPEG", "PNG", "WEBP", "TIFF"] + ["AVIF"] * AVIF
 SECRET = "48 Elm Street"
@@ -99,6 +101,76 @@ def test_damaged_exif_is_not_kept_and_no_reason_to_refuse(tags: bytes):
     photo = open_photo(stored(corners(), "JPEG", exif=tags), keep=ALL)
     assert photo.size == Size(48, 32)
     assert encode(photo.image, "JPEG", photo=photo)
+
+
+def described(kind: str, xmp: bytes) -> bytes:
+    if kind == "PNG":
+        return png(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)))
+    return stored(corners(), kind, xmp=xmp)
+
+
+UNENDING = [
+    b" ",
+    b" tiff:Orientation",
+    b" tiff:Orientation =",
+    b" tiff:Orientation='",
+    b"<tiff:Orientation>",
+    b"<tiff:Orientation ",
+    b"<tiff:Orientation>6",
+    b"<xmp:Thumbnails>",
+    b"<xmp:Thumbnails ",
+    b"<xap:Thumbnails><xmp:Thumbnails/>",
+    b"</xmp:Thumbnails>",
+    b"<",
+]
+
+
+@pytest.mark.parametrize("text", UNENDING)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_xmp_of_a_megabyte_of_the_same_takes_no_minutes(kind: str, text: bytes):
+    xmp = (text * (2**20 // len(text)))[: 2**20 - 99]
+    photo = open_photo(described(kind, xmp), keep=ALL)
+    assert photo.xmp is None or len(photo.xmp) <= len(xmp)
+    assert encode(photo.image, "JPEG", photo=photo)  # which cannot hold so much
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_xmp_has_a_limit(kind: str):
+    short, long = b"<x>" + b" " * 1000 + b"</x>", b"<x>" + b" " * 2**20 + b"</x>"
+    assert open_photo(described(kind, short), keep=ALL).xmp == short
+    assert open_photo(described(kind, long), keep=ALL).xmp is None
+
+
+@pytest.mark.parametrize(
+    ("xmp", "kept"),
+    [
+        (b"<a tiff:Orientation='6' b=''/>", b"<a b=''/>"),
+        (b'<a\n  tiff:Orientation = "6"\n/>', b"<a\n \n/>"),
+        (b"<a><tiff:Orientation>6</tiff:Orientation></a>", b"<a></a>"),
+        (b"<a><xmp:Thumbnails><b/></xmp:Thumbnails>c<xap:Thumbnails/></a>", b"<a>c</a>"),
+        (b"<a><xmp:Thumbnails><xmp:Thumbnails>d</xmp:Thumbnails></xmp:Thumbnails>c</a>", b"<a>c</a>"),
+        (b"<a><xmp:Thumbnails>c</a>", None),
+    ],
+)
+def test_what_no_longer_holds_goes(xmp: bytes, kept: bytes | None):
+    assert kept_xmp(xmp) == kept
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"] + ["AVIF"] * AVIF)
+@pytest.mark.parametrize("tags", [b"", exif().tobytes()])
+def test_orientation_that_stands_in_xmp_alone_turns_nothing(kind: str, tags: bytes):
+    xmp = b"<x:xmpmeta xmlns:tiff='http://ns.adobe.com/tiff/1.0/' tiff:Orientation=\"8\"/>"
+    if kind == "TIFF":
+        options: dict[str, Any] = {"tiffinfo": {700: xmp, 274: 6} if tags else {700: xmp}}
+    elif kind == "PNG":
+        options = {"pnginfo": PngImagePlugin.PngInfo(), "exif": tags}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    else:
+        options = {"xmp": xmp, "exif": tags}
+    photo = open_photo(stored(corners(), kind, **options))
+    expected = np.asarray(corners().transpose(Image.Transpose.ROTATE_270) if tags else corners()).astype(int)
+    assert photo.image.size == (expected.shape[1], expected.shape[0])
+    assert np.abs(np.asarray(photo.image.convert("RGB")) - expected)[4:12, 4:12].max() < 20
 
 
 def test_a_profile_that_is_kept_leaves_the_pixels_alone():

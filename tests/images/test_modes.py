@@ -6,7 +6,7 @@ import pytest
 from pictures import corners, stored, swapped_profile
 from PIL import Image
 
-from gaze.images import decode, open_photo
+from gaze.images import as_rgb, decode, open_photo
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16", "CMYK", "YCbCr"])
@@ -32,6 +32,46 @@ def test_sixteen_bits_keep_their_upper_half(kind: str):
     values = np.linspace(0, 65535, 32 * 48).reshape(32, 48).astype(np.uint16)
     pixels = decode(stored(Image.fromarray(values), kind))
     assert np.array_equal(pixels[:, :, 0], np.round(values / 257).astype(np.uint8))
+
+
+def tiff(values: np.ndarray, photometric: int, bits: int, sample_format: int = 1) -> bytes:
+    """Grey in one strip, stored as it is."""
+    height, width = values.shape
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric), (273, 8), (277, 1), (278, height),
+            (279, values.nbytes), (339, sample_format)]  # fmt: skip
+    table = b"".join(struct.pack("<HHII", tag, 4 if value > 65535 else 3, 1, value) for tag, value in tags)
+    start = struct.pack("<I", 8 + values.nbytes)
+    return b"II*\0" + start + values.tobytes() + struct.pack("<H", len(tags)) + table + bytes(4)
+
+
+@pytest.mark.parametrize(("kind", "bits", "sample_format"), [("u1", 8, 1), ("<u2", 16, 1), ("<f4", 32, 3)])
+def test_black_is_black_where_white_is_zero(kind: str, bits: int, sample_format: int):
+    values = np.linspace(0, 1 if kind == "<f4" else 2**bits - 1, 32 * 48).reshape(32, 48).astype(kind)
+    plain, negative = (decode(tiff(values, photometric, bits, sample_format))[:, :, 0] for photometric in (1, 0))
+    assert (plain[0, 0], plain[-1, -1]) == (0, 255)
+    assert np.abs(255 - negative.astype(int) - plain).max() <= 1
+
+
+@pytest.mark.parametrize(("kind", "sample_format", "white"), [("<u4", 1, 2**32 - 1), ("<i4", 2, 2**31 - 1)])
+def test_thirty_two_bits_keep_their_upper_eight(kind: str, sample_format: int, white: int):
+    values = np.linspace(0, white, 32 * 48).reshape(32, 48).astype(kind)
+    pixels = decode(tiff(values, 1, 32, sample_format))[:, :, 0]
+    assert np.abs(pixels - values.astype(float) * 255 / white).max() <= 0.6
+    small = np.linspace(0, 65535, 32 * 48).reshape(32, 48).astype(kind)  # which 16 bits would hold
+    assert np.abs(decode(tiff(small, 1, 32, sample_format))[:, :, 0] - small * (255 / 65535)).max() <= 0.6
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F", "LA", "RGBA"])
+def test_work_in_bands_changes_no_pixel(mode: str, monkeypatch: pytest.MonkeyPatch):
+    grey = np.asarray(corners("L").resize((47, 31), Image.Resampling.BICUBIC))
+    if mode in ("I;16", "F"):
+        image = Image.fromarray(grey.astype(np.uint16 if mode == "I;16" else np.float32) * 3)
+    else:
+        image = corners("RGB").resize((47, 31)).convert(mode)
+        image.putalpha(Image.fromarray(grey))
+    whole = as_rgb(image)
+    monkeypatch.setattr("gaze.images.color._BAND", 200)
+    assert np.array_equal(as_rgb(image), whole)
 
 
 def test_floating_point_tiff():

@@ -95,3 +95,15 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
     with pytest.raises(ModelError):
         load_checkpoint(tmp_path / "attack.ckpt")
     assert not (tmp_path / "ran").exists()
+
+
+def test_interpolations_in_a_checkpoint_are_not_resolved(network, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "mobilenetv4_conv_small")
+    save(network, tmp_path / "net.ckpt")
+    content = torch.load(tmp_path / "net.ckpt", weights_only=True)
+    for text in ("${oc.env:SECRET}", "${backbone}", "${oc.env:HOME,x}"):
+        content["model"]["backbone"]["name"] = text
+        torch.save(content, tmp_path / "net.ckpt")
+        with pytest.raises(ModelError, match=r"not a checkpoint of gaze.*expected plain values, got '\$\{") as caught:
+            load_checkpoint(tmp_path / "net.ckpt")
+        assert "mobilenetv4" not in str(caught.value)

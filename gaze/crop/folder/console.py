@@ -39,6 +39,8 @@ class Console:
     def success(self, record: CroppedRecord) -> None:
         """Prints the paths of what was written, or the whole record as JSON."""
         self.done += 1
+        if record.photo.damaged:
+            self.note(f"{record.input}: damaged; cropped, as nearly all of it could be read")
         if self.settings.as_json:
             self._print_json(record)
         elif not self.settings.quiet:

@@ -18,10 +18,11 @@ from gaze.crop.photo.record import CropRecord, ModelRecord, PhotoRecord, Picture
 from gaze.crop.photo.rendering import reduction, thumbnail
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Fitted, Shape
+from gaze.errors import ConfigError
 from gaze.framing.choice import Crop, choose
-from gaze.geometry import Size
-from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, to_array
-from gaze.images.heatmap import overlay
+from gaze.geometry import Box, Size
+from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, overview, to_array
+from gaze.images.heatmap import LONGER_SIDE, overlay
 from gaze.predictor import Predictor
 
 LOOKED_AT = 5
@@ -93,17 +94,18 @@ class Cropper:
         heatmap = None
         if self.request.heatmap:
             boxes = [found.crop.box for found in crops if found.rank == 1]
-            picture, heatmap = self._heatmap(overlay(to_array(photo.image), density, boxes), name, suffix, check)
+            picture, heatmap = self._heatmap(_overlay(photo, density, boxes), name, suffix, check)
             pictures.append(picture)
         clock.lap("encode")
         size = photo.size
         record = PhotoRecord(
-            size.width, size.height, photo.format, self.model, tuple(entries), heatmap, milliseconds=clock.laps
+            size.width, size.height, photo.format, self.model, tuple(entries), heatmap, clock.laps, bool(photo.damage)
         )
+        distinct = _distinct(pictures, self.request.template)
         small = (
             preview(photo.image, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
         )
-        return Cropped(record, tuple(pictures), small)
+        return Cropped(record, distinct, small)
 
     def _open(self, source: "str | os.PathLike[str] | bytes") -> Photo:
         request, seen = self.request, self.predictor.card.input.longer_side
@@ -113,11 +115,12 @@ class Cropper:
             limits=request.limits,
             frames=request.frames,
             keep=request.keep,
+            strict=request.strict,
         )
 
     def _density(self, photo: Photo) -> np.ndarray:
         if len(photo.frames) == 1:
-            return self.predictor.density(to_array(photo.image))
+            return self.predictor.density(overview(photo.image, 4 * self.predictor.card.input.longer_side))
         places = np.linspace(0, len(photo.frames) - 1, min(LOOKED_AT, len(photo.frames))).round().astype(int)
         frames = [photo.frames[place].image for place in places]
         return np.mean([self.predictor.density(to_array(frame)) for frame in frames], axis=0)
@@ -187,6 +190,28 @@ class _Clock:
         now = perf_counter()
         self.laps[name] = round(1e3 * (now - self._last), 2)
         self._last = now
+
+
+def _distinct(pictures: Sequence[Picture], template: str) -> tuple[Picture, ...]:
+    """The pictures, those that are equal once.
+
+    Raises:
+        ConfigError: two that differ have one name.
+    """
+    named: dict[PurePosixPath, Picture] = {}
+    for picture in pictures:
+        if named.setdefault(picture.path, picture).content != picture.content:
+            raise ConfigError(f"--template {template}: gives two thumbnails the name {picture.path}; add {{shape}}")
+    return tuple(named.values())
+
+
+def _overlay(photo: Photo, density: np.ndarray, boxes: Sequence[Box]) -> Image.Image:
+    """The heat map; the boxes are in pixels of the photo in full."""
+    image = overview(photo.image, 2 * LONGER_SIDE)
+    share = image.shape[1] / photo.size.width
+    if share != 1:
+        boxes = [Box(*(round(side * share) for side in (b.left, b.top, b.width, b.height))) for b in boxes]
+    return overlay(image, density, boxes)
 
 
 def _entry(found: _Found, output: PictureRecord) -> CropRecord:

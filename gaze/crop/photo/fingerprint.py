@@ -98,8 +98,13 @@ def canonical_text(request: Request, model: str) -> str:
         f"limits=Limits(pixels={limits.pixels!r}, bytes={limits.bytes!r}), "
         f"template={request.template!r}, upscale={request.upscale!r}, fill={request.fill!r}, "
         f"frames={request.frames!r}, focus_weight={request.focus_weight!r}, heatmap={request.heatmap!r}, "
-        f"overwrite=False, preview=False{', flat=True' if request.flat else ''})"
+        f"overwrite=False, preview=False{_later(request)})"
     )
+
+
+def _later(request: Request) -> str:
+    """The values that joined since version 1, where they are not their defaults."""
+    return "".join(f", {name}=True" for name in ("flat", "strict") if getattr(request, name))
 
 
 FIRST = {"padding": 0.02, "threshold": 0.0025}

@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 from gaze.errors import ConfigError
 from gaze.geometry import Point, Size
 
+MOST = 1000
+"""Points of one photo."""
+
 
 @dataclass(frozen=True)
 class FocusPoint:
@@ -48,6 +51,12 @@ class FocusPoint:
         return Point(self.x, self.y)
 
 
+def check_count(points: Sequence[object]) -> None:
+    """Raises ConfigError where these are too many for one photo."""
+    if len(points) > MOST:
+        raise ConfigError(f"focus: expected at most {MOST} points of one photo, got more")
+
+
 Place: TypeAlias = Point | str | tuple[float, float] | tuple[str, str]
 """A place as Python has it: a point or a pair of x and y in pixels, or a text or a pair as `FocusPoint.parse` reads."""
 
@@ -56,12 +65,13 @@ def as_points(focus: Place | Sequence[Place], size: Size) -> list[Point]:
     """One place or several, in pixels of an image of `size`.
 
     Raises:
-        ConfigError: one cannot be read, or is a text and lies outside.
+        ConfigError: one cannot be read, or is a text and lies outside, or they are more than `MOST`.
     """
     if isinstance(focus, Point | str) or _is_pair(focus):
         return [_point(focus, size)]
     if not isinstance(focus, Sequence):
         raise ConfigError(f"focus: expected a place or several, such as (640, 200) or '40%,25%', got {focus!r}")
+    check_count(focus)
     return [_point(place, size) for place in focus]
 
 
@@ -101,6 +111,7 @@ def read_focus(path: Path) -> dict[str, tuple[FocusPoint, ...]]:
                     raise ConfigError(f"{path}, row {number}: expected photo,x,y, got {len(row)} columns")
                 point = FocusPoint.parse(f"{row[1]},{row[2]}")
                 points[row[0]] = (*points.get(row[0], ()), point)
+                check_count(points[row[0]])
     except (OSError, csv.Error) as error:
         raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     except ConfigError as error:

@@ -1,5 +1,6 @@
 """How thumbnails are named: a template, and what it may hold."""
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -25,14 +26,17 @@ FIELDS = {
 def check_template(template: str, shapes: Sequence[Shape], candidates: int) -> None:
     """Raises ConfigError where a template is unknown, leaves the folder, or gives two thumbnails one name."""
     try:
-        names = [f for _, f, _, _ in string.Formatter().parse(template) if f is not None]
+        fields = [parts for _, *parts in string.Formatter().parse(template) if parts[0] is not None]
     except ValueError as error:
         raise ConfigError(f"--template: {error}") from error
-    unknown = [name for name in names if name not in FIELDS]
+    unknown = [name for name, _, _ in fields if name not in FIELDS]
     if unknown:
         raise ConfigError(
             f"--template: {{{unknown[0]}}} is unknown; expected {', '.join(f'{{{name}}}' for name in FIELDS)}"
         )
+    for name, form, conversion in fields:
+        if conversion or (form and not (name == "rank" and re.fullmatch("0?[1-9]d?", form))):
+            raise ConfigError(f"--template {template}: no field takes a format but {{rank}}, as in {{rank:02}}")
     told = {
         file_name(template, "photo.jpg", shape, shape.size or "1x1", rank, ".jpg")
         for shape in shapes
@@ -48,7 +52,7 @@ def file_name(template: str, photo: str, shape: Shape, size: object, rank: int, 
     Raises:
         ConfigError: that would be outside the folder.
     """
-    label = shape.label if rank == 1 or "{rank}" in template else f"{shape.label}_{rank}"
+    label = shape.label if rank == 1 or "{rank" in template else f"{shape.label}_{rank}"
     values: Mapping[str, object] = {
         "stem": PurePosixPath(photo).stem,
         "suffix": PurePosixPath(photo).suffix.removeprefix("."),

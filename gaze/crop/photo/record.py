@@ -104,15 +104,20 @@ class PhotoRecord:
     heatmap: PictureRecord | None
     milliseconds: Mapping[str, float]
     """What `decode`, `predict`, `choose` and `encode` took."""
+    damaged: bool = False
+    """Whether the file is damaged, though nearly all of it could be decoded."""
 
     @property
     def pictures(self) -> list[PictureRecord]:
-        """All that were written."""
-        return [*(crop.output for crop in self.crops), *filter(None, [self.heatmap])]
+        """All that were written; two crops that came out equal may be one."""
+        every = [*(crop.output for crop in self.crops), *filter(None, [self.heatmap])]
+        return list({picture.path: picture for picture in every}.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON; `heatmap` is absent where there is none."""
+        """Ready for JSON; `heatmap` is absent where there is none, `damaged` where it is not."""
         values = {**vars(self), "model": dict(vars(self.model)), "crops": [crop.to_json() for crop in self.crops]}
+        if not self.damaged:
+            del values["damaged"]
         if self.heatmap is None:
             del values["heatmap"]
         else:
@@ -130,6 +135,7 @@ class PhotoRecord:
             crops=tuple(map(CropRecord.from_json, values["crops"])),
             heatmap=PictureRecord.from_json(values["heatmap"]) if "heatmap" in values else None,
             milliseconds=values["milliseconds"],
+            damaged=values.get("damaged", False),
         )
 
 

@@ -34,13 +34,17 @@ def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Fitted, request
 
 
 def picture_size(box: Size, shape: Fitted, upscale: bool) -> Size:
-    """The size at which a box is shown: its own, or what fits into that of the shape if that is smaller."""
+    """The size at which a box is shown: its own, or what fits into that of the shape if that is smaller.
+
+    Never larger than the shape's: a strip of the ratio may be, by what its short side was rounded.
+    """
     if shape.size is None:
         return box
     own = shape.ratio if box == shape.ratio.largest(box) else AspectRatio(box.width, box.height)
     fitted = own.largest(shape.ratio.largest(shape.size))
     smaller = fitted.width < box.width and fitted.height < box.height
-    return fitted if smaller or upscale else box
+    larger = box.width > shape.size.width or box.height > shape.size.height
+    return fitted if smaller or larger or upscale else box
 
 
 def canvas_size(picture: Size, shape: Fitted) -> Size:

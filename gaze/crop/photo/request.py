@@ -32,6 +32,7 @@ class Request:
         overwrite: replace thumbnails that exist.
         preview: also make the small pictures of the report.
         flat: all thumbnails go into one folder, whatever folders the photos are in.
+        strict: refuse damaged photos, also those of which nearly all could be decoded.
     """
 
     shapes: tuple[Shape, ...]
@@ -49,6 +50,7 @@ class Request:
     overwrite: bool = False
     preview: bool = False
     flat: bool = False
+    strict: bool = False
 
     def check(self) -> None:
         """Refuses what does not fit together.

@@ -58,6 +58,12 @@ def test_text_of_version_1():
     assert canonical_text(SQUARE, MODEL) == TEXT
 
 
+def test_values_that_joined_later_stand_at_the_end_in_one_order():
+    both = replace(SQUARE, strict=True, flat=True)
+    assert canonical_text(both, MODEL) == f"{TEXT[:-1]}, flat=True, strict=True)"
+    assert canonical_text(replace(both, flat=False), MODEL) == f"{TEXT[:-1]}, strict=True)"
+
+
 @dataclass(frozen=True)
 class Renamed(Framing):
     """A class of another name, in another place, with a value that joined later."""

@@ -38,6 +38,7 @@ def test_file_of_points(tmp_path: Path):
     [
         ("a.jpg,1\n", "row 1: expected photo,x,y, got 2 columns"),
         ("a.jpg,1,2\nb.jpg,1,x\n", "row 2: focus: expected X,Y"),
+        ("a.jpg,1,2\n" * 1001, "row 1001: focus: expected at most 1000 points of one photo"),
         (None, r"cannot be read \(No such file"),
     ],
 )
@@ -71,3 +72,8 @@ def test_places_in_python(focus: Any, points: list[tuple[float, float]]):
 def test_place_that_is_none_names_the_argument(focus: Any):
     with pytest.raises(ConfigError, match=r"^focus: expected"):
         as_points(focus, Size(400, 300))
+
+
+def test_places_of_one_photo_have_a_bound():
+    with pytest.raises(ConfigError, match="expected at most 1000 points of one photo"):
+        as_points([(1, 1)] * 1001, Size(400, 300))

@@ -37,6 +37,11 @@ def test_every_ratio_comes_at_every_size():
         ("{stem}{ext}", "gives several thumbnails one name"),
         ("{stem}_{ratio}{ext}", "gives several thumbnails one name"),
         ("{stem.__class__}", "is unknown"),
+        ("{stem:>999999999}_{shape}{ext}", r"no field takes a format but \{rank\}, as in \{rank:02\}"),
+        ("{stem}_{size:>5}{ext}", "no field takes a format"),
+        ("{stem!r}_{shape}{ext}", "no field takes a format"),
+        ("{stem}_{shape}_{rank:999999}{ext}", "no field takes a format"),
+        ("{stem}_{shape}_{rank:{stem}}{ext}", "no field takes a format"),
     ],
 )
 def test_template_that_cannot_be_used_is_refused(template: str, message: str):
@@ -50,4 +55,7 @@ def test_candidates_have_names_of_their_own():
     shape = Shape(WIDE, None, "16x9")
     names = [str(file_name("{stem}_{shape}{ext}", "a", shape, Size(16, 9), rank, ".jpg")) for rank in (1, 2)]
     assert names == ["a_16x9.jpg", "a_16x9_2.jpg"]
+    padded = "{stem}_{shape}_{rank:02}{ext}"
+    Request(shapes([WIDE], []), Framing(candidates=3), template=padded).check()
+    assert str(file_name(padded, "a", shape, Size(16, 9), 2, ".jpg")) == "a_16x9_02.jpg"
     assert str(file_name("{ratio}/{rank}/{stem}{ext}", "a", shape, Size(16, 9), 2, ".jpg")) == "16x9/2/a.jpg"

@@ -15,6 +15,7 @@ CROP = (
 START = '{"input": "a/b.jpg", "bytes": 23313, "mtime_ns": 1795642760495185814, "request": "6d50aef37a4b7933", '
 PHOTO = '"width": 320, "height": 240, "format": "JPEG", "model": {"name": "fast", "version": "1.2.0"}, '
 CROPS = f'"crops": [{CROP}], '
+DAMAGED = ', "damaged": true}'
 HEATMAP = '"heatmap": {"path": "a/b_heatmap.jpg", "width": 320, "height": 240}, '
 TIMES = '"milliseconds": {"decode": 1.5, "predict": 6.02, "choose": 0.3, "encode": 2.0}}'
 LINES = [
@@ -23,6 +24,7 @@ LINES = [
     START + '"error": "a/b.jpg: the file is empty"}',
     '{"input": "/photos/sub", "error": "/photos/sub: cannot be read (Permission denied)"}',
     '{"input": "caf\\u00e9 \\udcff.jpg", "error": "no"}',
+    START + PHOTO + CROPS + TIMES[:-1] + DAMAGED,
 ]
 """Written by the first version that had manifests."""
 

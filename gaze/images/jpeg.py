@@ -1,0 +1,175 @@
+"""A JPEG file on its way into the decoder, watched: whether it ends, and whether its data are as many as its pixels.
+
+libjpeg makes grey of what is missing and skips what is too much; it counts both as warnings, which Pillow does not pass
+on. So the decoder gets the file in pieces, of which it asks for no more once it has all rows: of a sound file that is
+with the last bytes of its scan, neither before nor after. Only a file of one scan can be watched so closely; libjpeg
+reads another to its end before it makes the first row. Source: ITU-T T.81, annexes B and G.
+"""
+
+import re
+from collections.abc import Iterator
+
+from PIL import ImageFile
+
+_BLOCK = 2**16
+_HELD = 2
+"""Bytes of a scan's end that are read after the rest."""
+
+_AHEAD = bytes(8)
+"""What the decoder, which looks ahead, gets behind them; so a few bytes more or less than the pixels need are no harm.
+"""
+
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+"""Where entropy-coded data end: any marker but a restart."""
+
+_EOI, _SOS = 0xD9, 0xDA
+_TABLES = frozenset({0xC4, _SOS, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+"""What may stand after a scan, where another follows."""
+
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+_CUT = "the end is missing"
+_NOISE = bytes(number * number * 167 % 251 for number in range(2**15))
+
+
+class WatchedJpeg:
+    """What Pillow's decoder of a JPEG reads in place of the file; for one image, loaded once.
+
+    Args:
+        image: opened, perhaps drafted, not yet loaded.
+        noise: put noise, not grey, where data are missing at the end.
+
+    """
+
+    def __init__(self, image: ImageFile.ImageFile, noise: bool = False) -> None:
+        assert image.fp is not None  # it is open
+        self._file, self._noise = image.fp, noise
+        self._buffer, self._pieces = b"", self._watched()
+        self._coding, self._components, self._scans, self._restarts = 0, 0, 0, False
+        self._precision: dict[tuple[int, int], int] = {}
+        self._damage, self._early = "", False
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the file, once it is loaded; empty: nothing that could be seen."""
+        return self._damage or ("more data than pixels" if self._early else "")
+
+    @property
+    def whole(self) -> bool:
+        """Whether every scan begins in the file."""
+        missing = self._coding == _PROGRESSIVE and not any(k for _, k in self._precision)
+        return not missing and not any(self._precision.values())
+
+    def seek(self, offset: int) -> int:
+        """To the start, which is where decoding begins."""
+        return self._file.seek(offset)
+
+    def read(self, size: int = -1) -> bytes:
+        """The next piece, of whatever length; empty at the end."""
+        return next(filter(None, self._pieces), b"")
+
+    def _watched(self) -> Iterator[bytes]:
+        yield self._take(2)
+        while True:
+            yield from self._data()
+            segment = self._segment()
+            if not segment or segment[1] == _EOI:
+                break
+            yield segment
+            if segment[1] == _SOS and self._coding not in (*_SEQUENTIAL, _PROGRESSIVE):
+                yield from self._rest()  # arithmetic coding, which libjpeg does not take in pieces
+                return
+        if not segment:
+            self._damage = _CUT
+        yield self._filling() + bytes([0xFF, _EOI])
+
+    def _data(self) -> Iterator[bytes]:
+        """What comes before the next segment: the data of a scan, or nothing."""
+        if not self._scans:
+            return self._until(range(256))
+        if self._coding in _SEQUENTIAL and self._components == 0:
+            return self._only_scan()
+        return self._until({_EOI, *_TABLES})
+
+    def _only_scan(self) -> Iterator[bytes]:
+        held, self._early = b"", True
+        for piece in self._until({_EOI}):
+            piece = held + piece
+            held = piece[-_HELD:]
+            yield piece[:-_HELD]
+        self._early = False
+        if not self._buffer:
+            self._damage = _CUT
+        yield held + _AHEAD
+        self._damage = self._damage or "fewer data than pixels"
+
+    def _until(self, markers: "set[int] | range") -> Iterator[bytes]:
+        """Data up to one of the markers, or to the end; another marker among them is damage, and made data."""
+        while True:
+            found = _MARKER.search(self._buffer)
+            if found is None:
+                yield self._take(len(self._buffer) - self._buffer.endswith(b"\xff"))
+                if not self._more():
+                    yield self._take(1)
+                    return
+            elif self._buffer[found.start() + 1] in markers:
+                yield self._take(found.start())
+                return
+            else:
+                self._damage = "a marker stands where there should be data"
+                yield self._take(found.start() + 1) + b"\0"
+                self._take(1)
+
+    def _segment(self) -> bytes:
+        """The next marker with its segment; empty at the end."""
+        if len(self._buffer) < 2:
+            return b""
+        if self._buffer[1] == _EOI or self._buffer[1] in (0x01, 0xD8):
+            return self._take(2)
+        length = int.from_bytes(self._peek(4)[2:], "big")
+        segment = self._take(2 + max(2, length))
+        self._note(segment)
+        return segment
+
+    def _note(self, segment: bytes) -> None:
+        marker, body = segment[1], segment[4:]
+        if marker in _FRAMES and len(body) > 5:
+            self._coding, self._components = marker, body[5]
+        if marker == 0xDD:
+            self._restarts = any(body)
+        if marker == _SOS and body:
+            self._scans += 1
+            count = body[0]
+            self._components -= count if self._coding in _SEQUENTIAL else 0
+            if self._coding == _PROGRESSIVE and len(body) >= 4 + 2 * count:
+                first, last, position = body[1 + 2 * count : 4 + 2 * count]
+                for component in body[1 : 1 + 2 * count : 2]:
+                    self._precision |= {(component, k): position & 15 for k in range(first, min(last, 63) + 1)}
+
+    def _filling(self) -> bytes:
+        if not self._noise or not self._restarts:
+            return _NOISE if self._noise else b""
+        return b"".join(
+            _NOISE[part : part + 512] + bytes([0xFF, 0xD0 + part // 512 % 8]) for part in range(0, 2**15, 512)
+        )
+
+    def _rest(self) -> Iterator[bytes]:
+        yield self._buffer
+        while block := self._file.read(_BLOCK):
+            yield block
+
+    def _more(self) -> bool:
+        block = self._file.read(_BLOCK)
+        self._buffer += block
+        return bool(block)
+
+    def _peek(self, count: int) -> bytes:
+        while len(self._buffer) < count and self._more():
+            pass
+        return self._buffer[:count]
+
+    def _take(self, count: int) -> bytes:
+        taken = self._peek(count)
+        self._buffer = self._buffer[count:]
+        return taken
