@@ -5,6 +5,11 @@ Prints a table per set and writes into `out`: `evaluation.json` (means, interval
 done, 1 when a file or a model cannot be used, 2 when a setting is wrong.
 """
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.evaluate")
+
 import json
 import sys
 from dataclasses import dataclass

@@ -1,5 +1,10 @@
 """`python -m gaze.prepare data=osie data.root=... out=data/osie.h5`: a data set as released -> one store."""
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.prepare")
+
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

@@ -5,6 +5,11 @@ predicts of that very variation, learns the network's function and not the photo
 "Knowledge distillation: a good teacher is patient and consistent" (arXiv 2106.05237), section 2.
 """
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.teach")
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
