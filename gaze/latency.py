@@ -18,7 +18,7 @@ def latency(config: LatencyConfig) -> None:
     """Measures the table or finds it measured, prints what it says, and compares its predictions with measurements.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong, or `out` holds results already.
         ModelError: the network cannot be loaded.
     """
     from gaze.pruning.cost.latency_report import LatencyReport  # it takes seconds to import, a mistyped key should not

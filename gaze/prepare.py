@@ -21,6 +21,7 @@ from gaze.data.readers import READERS, Entry
 from gaze.data.splits import UNLISTED, hashed_split, read_splits, shipped_splits
 from gaze.data.store import StoreAttributes, write_store
 from gaze.errors import ConfigError, DataError, GazeError, check_settings, expect, expect_one_of
+from gaze.files import check_free
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
@@ -52,11 +53,13 @@ class PrepareConfig:
     Attributes:
         data: where the set lies.
         out: the store to write; null writes the `store` of the set.
+        overwrite: whether a store that is there already is replaced.
         sets: the one set, by name.
     """
 
     data: DataConfig
     out: str | None
+    overwrite: bool
     sets: dict[str, DataSetConfig]
 
     def check(self) -> None:
@@ -118,12 +121,14 @@ def prepare(config: PrepareConfig) -> Omissions:
     """Reads one data set and writes its store.
 
     Raises:
-        ConfigError: not exactly one set, an unknown reader or an impossible sigma.
+        ConfigError: not exactly one set, an unknown reader, an impossible sigma, or the store is there already.
         DataError: the folder is not that set, or not one image could be read.
         OutputError: the store cannot be written.
     """
     check_settings(config)
     dataset = config.dataset
+    out = Path(config.out or dataset.store)
+    check_free([out], config.overwrite)
     read = READERS.get(dataset.reader, f"sets.{dataset.name}.reader")
     entries, report = read(Path(config.data.root).expanduser()), Omissions()
     split_of = _split_rule(config.data, dataset.name, entries, report)
@@ -137,9 +142,9 @@ def prepare(config: PrepareConfig) -> Omissions:
         dataset.drop_first,
     )
     rule = Rule(split_of, dataset.drop_first, width)
-    out = config.out or dataset.store
     try:
-        write_store(out, attributes, read_stimuli(tqdm(entries, dataset.name, unit="image"), rule, report))
+        stimuli = read_stimuli(tqdm(entries, dataset.name, unit="image"), rule, report)
+        write_store(out, attributes, stimuli, config.overwrite)
     finally:
         print(f"{dataset.name}: {report.summary()}")
     print(f"{out}: written")

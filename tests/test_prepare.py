@@ -301,7 +301,18 @@ def test_one_set_at_a_time(root):
     dataset = settings("data=osie", "data.root=.").sets["osie"]
     for sets in ({}, {"a": dataset, "b": dataset}):
         with pytest.raises(ConfigError, match="one set at a time"):
-            prepare(PrepareConfig(DataConfig(str(root), None), None, sets))
+            prepare(PrepareConfig(DataConfig(str(root), None), None, False, sets))
+
+
+@pytest.mark.parametrize("out", ["out=mine.h5", "sets.folder.store=mine.h5"])
+def test_a_store_that_is_there_is_replaced_only_where_that_is_asked_for(root, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.h5").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"^out: mine\.h5 exists already; give another out, or overwrite=true$"):
+        prepare(settings("data=folder", "data.root=nowhere", out))
+    assert Path("mine.h5").is_symlink()
+    prepare(settings("data=folder", f"data.root={root}", out, "overwrite=true"))
+    assert len(FixationStore("mine.h5")) == 4
 
 
 def test_an_unknown_reader_is_named(root, tmp_path):

@@ -148,7 +148,7 @@ def load_or_measure(
     engine: Engine,
     size: Size,
     progress: bool = True,
-    named: bool = False,
+    named: str | None = None,
 ) -> LatencyTable:
     """The table stored at `path` if it is of this machine, engine and network; else a new one, stored there.
 
@@ -159,7 +159,7 @@ def load_or_measure(
         engine: that is timed.
         size: of the image.
         progress: show a bar.
-        named: the user asked for this file: one that cannot be used is an error, and stays.
+        named: the setting by which the user asked for this file: one that cannot be used is an error, and stays.
 
     Raises:
         ConfigError: the file at `path` was `named` and is something else, or of another machine, engine or network.
@@ -168,9 +168,9 @@ def load_or_measure(
         found = _stored(path, operators, maps, facts(engine, size))
         if isinstance(found, LatencyTable):
             return found
-        if named:
+        if named is not None:
             raise ConfigError(
-                f"latency={path}: {found}; expected a table of this network, engine and machine, or no file"
+                f"{named}={path}: {found}; expected a table of this network, engine and machine, or no file"
             )
         print(f"{path}: {found}; measuring again")
     table = measure_table(operators, maps, engine, size, progress)
