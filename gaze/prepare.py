@@ -5,14 +5,11 @@ if __name__ == "__main__":  # before anything of the extra is imported
 
     require_train("gaze.prepare")
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from gaze.config import verb
 from gaze.data.config import DataSetConfig
@@ -25,6 +22,7 @@ from gaze.files import check_free
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
+from gaze.progress import say, track
 
 
 @dataclass
@@ -103,7 +101,7 @@ class Omissions:
 
     def say(self, name: str, reason: str) -> None:
         """Prints one line without disturbing the progress bar."""
-        tqdm.write(f"{name}: {reason}", file=sys.stderr)
+        say(f"{name}: {reason}")
 
     def summary(self) -> str:
         """One line for the end."""
@@ -143,7 +141,7 @@ def prepare(config: PrepareConfig) -> Omissions:
     )
     rule = Rule(split_of, dataset.drop_first, width)
     try:
-        stimuli = read_stimuli(tqdm(entries, dataset.name, unit="image"), rule, report)
+        stimuli = read_stimuli(track(entries, dataset.name, unit="image"), rule, report)
         write_store(out, attributes, stimuli, config.overwrite)
     finally:
         print(f"{dataset.name}: {report.summary()}")

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from gaze.config import verb
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
@@ -29,6 +28,7 @@ from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
 from gaze.predictor import Predictor, network_size
+from gaze.progress import track
 
 JPEG = 95
 """Quality at which variations are kept."""
@@ -102,7 +102,7 @@ def teach(config: TeachConfig) -> int:
 def variations(stores: Sequence[FixationStore], predictor: Predictor, config: TeachConfig) -> Iterator[Stimulus]:
     """The variations of every training photograph, at the size that the teacher sees, each with its density."""
     entries = [(number, int(index)) for number, store in enumerate(stores) for index in store.indices("train")]
-    for number, index in tqdm(entries, "teach", unit="photo"):
+    for number, index in track(entries, "teach", unit="photo"):
         photo = stores[number][index]
         image = decode(photo.image)
         for view in range(config.views):

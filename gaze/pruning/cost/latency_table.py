@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from gaze.errors import ConfigError
 from gaze.files import write_atomic
 from gaze.geometry import Size
+from gaze.progress import track
 from gaze.pruning.cost.channel_block import alignment, filled, measure_block
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.engines.timing import Timing, noise_floor
@@ -158,7 +158,7 @@ def load_or_measure(
         maps: of each group then.
         engine: that is timed.
         size: of the image.
-        progress: show a bar.
+        progress: tell how far it is.
         named: the setting by which the user asked for this file: one that cannot be used is an error, and stays.
 
     Raises:
@@ -210,12 +210,10 @@ def measure_table(
         module, inputs = builders[kind].build(reads, writes or reads)
         return engine.operator_time(module, inputs, MILLISECONDS, ROUNDS)
 
-    bar = tqdm(total=PASSES * len(todo), desc="latency table", unit="layer", disable=not progress)
     passes: list[dict[Point, Timing]] = [{} for _ in range(PASSES)]
-    with bar:
-        for found, point in product(passes, todo):
-            found[point] = timed(*point)
-            bar.update()
+    turns = list(product(passes, todo))
+    for found, point in track(turns, "latency table", unit="layer", shown=progress):
+        found[point] = timed(*point)
     middle = {
         point: sorted((found[point] for found in passes), key=lambda timing: timing.low)[PASSES // 2] for point in todo
     }

@@ -36,7 +36,7 @@ class Job:
         latency: file of the latency table; written where there is none.
         latency_named: the user asked for that file: one that does not fit is an error.
         removals: file of the removal log.
-        progress: show bars.
+        progress: tell how far it is.
     """
 
     unpruned: GazeNetwork
