@@ -325,14 +325,26 @@ def test_an_unknown_reader_is_named(root, tmp_path):
     [
         (["data=osie", "data.root=."], 1, "gaze.prepare: data.root=.: expected OSIE's stimuli/*.jpg"),
         (["data=osie"], 2, "gaze.prepare: data.root: a value is required"),
+        (["data=folder", "data.root=semicolons"], 1, "gaze.prepare: semicolons/fixations.csv: separated by semicolons"),
     ],
 )
 def test_the_command_says_one_line_and_an_exit_code(tmp_path, arguments, code, message):
+    picture(tmp_path / "semicolons" / "a.jpg")
+    (tmp_path / "semicolons" / "fixations.csv").write_text("image;x;y\na.jpg;1;2\n")
     command = [sys.executable, "-m", "gaze.prepare", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
+
+
+def test_the_command_tells_of_images_that_are_not_there_and_of_its_progress_in_lines(root, tmp_path):
+    with (root / "fixations.csv").open("a") as file:
+        file.write("gone.png,0,0,5,5,1\n")
+    command = [sys.executable, "-m", "gaze.prepare", "data=folder", f"data.root={root}", f"out={tmp_path / 'a.h5'}"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    told = f"{root}/fixations.csv: 1 of 5 images that it names are not there, the first gone.png"
+    assert done.stderr.splitlines() == [told, *(f"folder: {count} of 4 images" for count in range(1, 5))]
 
 
 def test_the_command_writes_the_store_and_nothing_else(root, tmp_path):
