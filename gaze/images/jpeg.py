@@ -58,8 +58,9 @@ class WatchedJpeg:
     @property
     def whole(self) -> bool:
         """Whether every scan begins in the file."""
-        missing = self._coding == _PROGRESSIVE and not any(k for _, k in self._precision)
-        return not missing and not any(self._precision.values())
+        if self._coding in _SEQUENTIAL:
+            return self._components <= 0
+        return any(k for _, k in self._precision) and not any(self._precision.values())
 
     def seek(self, offset: int) -> int:
         """To the start, which is where decoding begins."""
@@ -99,7 +100,7 @@ class WatchedJpeg:
 
     def _data(self) -> Iterator[bytes]:
         """The data of a scan."""
-        if self._coding in _SEQUENTIAL and self._components == 0:
+        if self._coding in _SEQUENTIAL and self._components == 0 and self._scans == 1:
             return self._only_scan()
         return self._until({_EOI, *_TABLES})
 

@@ -51,6 +51,30 @@ def test_a_sound_jpeg_may_be_of_any_size(mode: str, size: tuple[int, int]):
     assert open_photo(stored(scene(mode, size), "JPEG"), strict=True).damage == ""
 
 
+def one_scan_each() -> bytes:
+    """Three grey JPEGs as the channels of one, each in a scan of its own."""
+    channels = [stored(channel, "JPEG", quality=90) for channel in scene().split()]
+    start = channels[0].index(b"\xff\xda")
+    frame = channels[0].index(b"\xff\xc0")
+    size = channels[0][frame + 4 : frame + 9]
+    header = b"\xff\xc0\0\x11" + size + b"\3" + b"".join(bytes([number, 0x11, 0]) for number in b"RGB")
+    scans = [
+        b"\xff\xda\0\x08\1" + bytes([number]) + b"\0\0\x3f\0" + channel[channel.index(b"\xff\xda") + 10 : -2]
+        for number, channel in zip(b"RGB", channels, strict=True)
+    ]
+    return channels[0][:frame] + header + channels[0][frame + 13 : start] + b"".join(scans) + b"\xff\xd9"
+
+
+def test_a_scan_for_each_channel():
+    file = one_scan_each()
+    photo = open_photo(file, strict=True)
+    assert photo.image.mode == "RGB"
+    assert photo.damage == ""
+    assert open_photo(file[:-2]).damage == "the end is missing"
+    with pytest.raises(ImageError, match="damaged"):
+        open_photo(file[: len(file) * 3 // 4])
+
+
 def test_watching_changes_no_pixel():
     for options in SOUND.values():
         file = jpeg(**options)
