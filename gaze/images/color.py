@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from gaze.images.profiles import is_srgb
 
-_BAND = 2**22
+_BAND = 2**20
 """Pixels that are worked on at a time where that needs more memory than the result."""
 
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339

@@ -24,7 +24,7 @@ from gaze.images.profiles import named_profile
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded; Pillow refuses them too wherever it looks, see `accept`."""
 
-_WEIGHT = {"GIF": 1.5, "WEBP": 2, "HEIF": 2, "AVIF": 3}
+_WEIGHT = {"GIF": 1.5, "WEBP": 2, "HEIF": 1.5, "AVIF": 3}
 """Memory that decoding and writing a pixel of a format takes, in 8 bytes, rounded up; `crop_peak.py` measures it."""
 
 MAX_BYTES = 2**30

@@ -70,7 +70,12 @@ def kinds() -> dict[str, tuple[str, str, dict[str, Any]]]:
     if "AVIF" in Image.SAVE:
         found["AVIF"] = ("AVIF", "RGB", {"speed": 10})
         found["AVIF, 4:4:4, alpha"] = ("AVIF", "RGBA", {"speed": 10, "subsampling": "4:4:4"})
-    return found
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return found
+    register_heif_opener()
+    return {**found, "HEIF": ("HEIF", "RGB", {}), "HEIF, alpha": ("HEIF", "RGBA", {})}
 
 
 def _turned() -> bytes:
