@@ -122,8 +122,14 @@ def _or_exit(name: str, work: Callable[[], None]) -> None:
     try:
         work()
     except GazeError as error:
-        print(f"gaze.{name}: {error}", file=sys.stderr)
+        print(f"gaze.{name}: {_said(error)}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def _said(error: GazeError) -> str:
+    """Its one line; a process of a DataLoader hands an error on as a traceback, in whose last line it stands."""
+    kind = type(error)
+    return str(error).strip().rpartition("\n")[2].removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")
 
 
 def _compose(name: str, overrides: Sequence[str], schema: type) -> DictConfig:

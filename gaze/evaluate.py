@@ -20,7 +20,7 @@ import numpy as np
 from gaze.config import verb
 from gaze.data.config import PREPARED, DataSetConfig
 from gaze.data.splits import split_otherwise
-from gaze.data.store import FixationStore
+from gaze.data.store import FixationStore, photograph
 from gaze.errors import ConfigError, check_settings, expect, expect_number, expect_one_of
 from gaze.evaluation import report
 from gaze.evaluation.bench import Bench
@@ -30,7 +30,6 @@ from gaze.evaluation.scores import METRICS
 from gaze.evaluation.sources import Source, open_source
 from gaze.files import check_free, write_atomic
 from gaze.fixations import SPLITS
-from gaze.images import decode
 
 
 @dataclass
@@ -141,7 +140,7 @@ def _draw(bench: Bench, source: Source, scores: SetScores, metric: str) -> bytes
         examples.append(
             Example(
                 caption=f"{place}: {stimulus.name}, {METRICS[metric]} {value:.2f}",
-                photo=decode(stimulus.image),
+                photo=photograph(stimulus),
                 truth=bench.truth(stimulus),
                 prediction=np.exp(prediction) if source.is_density else prediction,
             )

@@ -21,12 +21,11 @@ from gaze.config import verb
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
 from gaze.data.config import PREPARED, DataSetConfig
 from gaze.data.densities import normalise
-from gaze.data.store import FixationStore, StoreAttributes, write_store
+from gaze.data.store import FixationStore, StoreAttributes, photograph, write_store
 from gaze.errors import check_settings, expect, expect_number
 from gaze.files import check_free
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
-from gaze.images import decode
 from gaze.predictor import Predictor, network_size
 from gaze.progress import track
 
@@ -104,7 +103,7 @@ def variations(stores: Sequence[FixationStore], predictor: Predictor, config: Te
     entries = [(number, int(index)) for number, store in enumerate(stores) for index in store.indices("train")]
     for number, index in track(entries, "teach", unit="photo"):
         photo = stores[number][index]
-        image = decode(photo.image)
+        image = photograph(photo)
         for view in range(config.views):
             rng = np.random.default_rng((config.seed, number, index, view))
             varied = vary(image, predictor, config.augment, rng)

@@ -15,11 +15,12 @@ import yaml
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 from pictures import corners, stored
+from torch.utils.data import DataLoader, Dataset
 
 from gaze import evaluate, export, latency, prepare, prune, teach, train
 from gaze.config import _bare, _meaning, _refuse_idle, choices, validate
 from gaze.config import verb as as_verb
-from gaze.errors import ConfigError, OutputError
+from gaze.errors import ConfigError, DataError, OutputError
 from gaze.evaluate import EvaluateConfig
 from gaze.images import decode
 from gaze.models.config import ExportConfig
@@ -447,6 +448,23 @@ def test_a_verb_says_nothing_of_damaged_metadata_or_of_the_exporters_age():
     done: list[TeachConfig] = []
     as_verb("teach", TeachConfig)(run)()
     assert len(done) == 1
+
+
+class Damaged(Dataset):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> None:
+        raise DataError("001.jpg: not an image")
+
+
+@pytest.mark.usefixtures("_teach")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_an_error_of_a_loader_s_process_is_one_line(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stop:
+        as_verb("teach", TeachConfig)(lambda config: list(DataLoader(Damaged(), num_workers=1)))()
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "gaze.teach: 001.jpg: not an image\n"
 
 
 @pytest.mark.usefixtures("_teach")

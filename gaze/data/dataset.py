@@ -13,12 +13,11 @@ from torch.utils.data import Dataset, Sampler
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
 from gaze.data.densities import normalise
-from gaze.data.store import FixationStore
+from gaze.data.store import FixationStore, photograph
 from gaze.data.taught import Taught
 from gaze.errors import DataError
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Box, Size
-from gaze.images import decode
 from gaze.predictor import network_size
 
 
@@ -97,7 +96,7 @@ class GazeDataset(Dataset):
         store, position = self.entries[index]
         stimulus = self.stores[store][position]
         size = _network_size(self.stores[store], position, rule)
-        return torch.from_numpy(resized_window(decode(stimulus.image), stimulus_box(stimulus), size))
+        return torch.from_numpy(resized_window(photograph(stimulus), stimulus_box(stimulus), size))
 
     def _varied(self, index: int, stimulus: Stimulus, cells: Size, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         box = random_box(Size(stimulus.width, stimulus.height), self.augment, rng)
@@ -113,7 +112,7 @@ class GazeDataset(Dataset):
             raise DataError(f"{stimulus.name}: has neither fixations nor a density")
         if self.taught is not None:
             target = self.taught.mix(index, Size(stimulus.width, stimulus.height), box, target)
-        return resized_window(decode(stimulus.image), box, self.sizes[index]), target
+        return resized_window(photograph(stimulus), box, self.sizes[index]), target
 
 
 def stimulus_box(stimulus: Stimulus) -> Box:

@@ -23,6 +23,15 @@ FORMAT_VERSION = 1
 BYTES = h5py.vlen_dtype(np.uint8)
 TEXT = h5py.string_dtype()
 FIXATION = np.dtype([(name, values.dtype) for name, values in vars(Fixations.of([], [])).items()])
+TABLES: dict[str, np.dtype] = {
+    "images": BYTES,
+    "densities": BYTES,
+    "names": TEXT,
+    "splits": TEXT,
+    "sizes": np.dtype(np.int32),
+    "offsets": np.dtype(np.int64),
+    "fixations": FIXATION,
+}
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.data.densities import normalise
-from gaze.data.layout import FORMAT, FORMAT_VERSION, StoreAttributes
+from gaze.data.layout import FORMAT, FORMAT_VERSION, TABLES, StoreAttributes
 from gaze.data.writer import write_store
-from gaze.errors import DataError
+from gaze.errors import ConfigError, DataError, ImageError, expect_number
 from gaze.fixations import FIELDS, SPLITS, Fixations, Stimulus
+from gaze.images import decode
 
-__all__ = ["FixationStore", "StoreAttributes", "write_store"]
+__all__ = ["FixationStore", "StoreAttributes", "photograph", "write_store"]
 
 _log = logging.getLogger(__name__)
-_TABLES = ("images", "densities", "fixations")
+
+# ConfigError: an attribute out of its range; MemoryError: a length that is none; OverflowError, IndexError: likewise
+_HDF5_ERRORS = (
+    OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError, OverflowError, IndexError,
+    ConfigError,
+)  # fmt: skip
 
 
 class FixationStore:
@@ -51,14 +57,15 @@ class FixationStore:
         try:
             with h5py.File(self.path, "r", locking=False) as file:
                 self.attributes = _read_attributes(file, self.path)
-                self.names: list[str] = list(file["names"].asstr()[:])
-                self.splits: NDArray[np.str_] = np.array(file["splits"].asstr()[:], dtype=str)
-                self.sizes: NDArray[np.int32] = file["sizes"][:]
-                self._offsets: NDArray[np.int64] = file["offsets"][:]
-                _check_lengths(file, len(self.names))
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{self.path}: not a store, or a damaged one ({reason})") from error
+                tables = _open_tables(file)
+                _check_lengths(tables, self.path.stat().st_size)
+                self.names: list[str] = list(tables["names"].asstr()[:])
+                self.splits: NDArray[np.str_] = np.array(tables["splits"].asstr()[:], dtype=str)
+                self.sizes: NDArray[np.int32] = tables["sizes"][:]
+                self._offsets: NDArray[np.int64] = tables["offsets"][:]
+                self._check_values(len(tables["fixations"]))
+        except _HDF5_ERRORS as error:
+            raise DataError(f"{self.path}: not a store, or a damaged one ({_reason(error)})") from error
         _opened.add(self)
 
     def __len__(self) -> int:
@@ -67,16 +74,15 @@ class FixationStore:
     def __getitem__(self, index: int) -> Stimulus:
         """Reads one stimulus; its fixations obey `attributes.drop_first`."""
         index = self._checked(index)
-        image, density = self._read("images", index), self._read("densities", index)
         width, height = (int(value) for value in self.sizes[index])
         return Stimulus(
             name=self.names[index],
-            image=image.tobytes(),
+            image=self._read("images", index).tobytes(),
             width=width,
             height=height,
             split=str(self.splits[index]),
             fixations=self.fixations(index),
-            density=_decode_density(density) if density.size else None,
+            density=self._density(index),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -87,10 +93,15 @@ class FixationStore:
         _opened.add(self)
 
     def fixations(self, index: int, raw: bool = False) -> Fixations:
-        """Reads the fixations of one stimulus, not its image; `raw` keeps order 0 whatever the set's rule."""
+        """Reads the fixations on one stimulus, not its image; `raw` keeps order 0 whatever the set's rule.
+
+        `gaze.prepare` stores none that lies outside or is not a number; one that is there all the same is left out.
+        """
         index = self._checked(index)
         rows = self._read("fixations", slice(self._offsets[index], self._offsets[index + 1]))
         fixations = Fixations(*(np.ascontiguousarray(rows[name]) for name in FIELDS))
+        inside = fixations.inside(*self.sizes[index])
+        fixations = fixations if inside.all() else fixations.select(inside)
         return fixations.without_first() if self.attributes.drop_first and not raw else fixations
 
     def indices(self, split: str) -> NDArray[np.int64]:
@@ -107,7 +118,8 @@ class FixationStore:
         """Tells for each stimulus whether there is gaze on it.
 
         That is a density, or a fixation on the image that obeys `attributes.drop_first`. `gaze.prepare` stores no
-        other stimulus; one that is there all the same is named in the log, once.
+        other stimulus, and no fixation beside its image; those that are there all the same are told of in the log,
+        once.
         """
         if self._seen is None:
             self._seen = self._looked_at()
@@ -122,10 +134,11 @@ class FixationStore:
         rows = self._read("fixations", slice(None))
         image = np.repeat(np.arange(len(self)), np.diff(self._offsets))
         fixations = Fixations(*(rows[name] for name in FIELDS))
-        good = fixations.inside(*self.sizes[image].T)
-        if self.attributes.drop_first:
-            good &= fixations.order != 0
+        inside = fixations.inside(*self.sizes[image].T)
+        good = inside & (fixations.order != 0) if self.attributes.drop_first else inside
         seen = np.bincount(image[good], minlength=len(self)) > 0
+        if beside := int(np.sum(~inside & seen[image])):
+            _log.warning("%s: left out, as they are not on their image: %d fixations", self.path, beside)
         for index in np.flatnonzero(~seen):
             seen[index] = self._read("densities", index).size > 0
         return seen
@@ -136,6 +149,29 @@ class FixationStore:
             self._file.close()
             self._file, self._tables = None, {}
 
+    def _density(self, index: int) -> NDArray[np.float32] | None:
+        encoded, (width, height) = self._read("densities", index), self.sizes[index]
+        if not encoded.size:
+            return None
+        density = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+        if density is None or density.shape != (height, width) or not density.any():
+            raise DataError(
+                f"{self.path}: {self.names[index]}: its density is damaged; expected a grey PNG of {width} x {height}"
+            )
+        return normalise(density)
+
+    def _check_values(self, fixations: int) -> None:
+        """Raises ValueError where what is read at once cannot be."""
+        strange = sorted(set(self.splits.tolist()) - set(SPLITS))
+        if strange:
+            raise ValueError(f"a split is one of {', '.join(SPLITS)}, got {strange[0]!r}")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("a name stands in it twice")
+        if (self.sizes < 1).any():
+            raise ValueError(f"sizes are above 0, got {self.sizes.min()}")
+        if self._offsets[0] != 0 or self._offsets[-1] != fixations or (np.diff(self._offsets) < 0).any():
+            raise ValueError("its tables have different lengths: the offsets do not lead through the fixations")
+
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.path}: stimulus {index} of {len(self)}")
@@ -145,10 +181,27 @@ class FixationStore:
         try:
             if self._file is None:
                 self._file = h5py.File(self.path, "r", locking=False)
-                self._tables = {name: self._file[name] for name in _TABLES}
+                self._tables = _open_tables(self._file)
             return self._tables[dataset][where]
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise DataError(f"{self.path}: cannot read {dataset}: {str(error).splitlines()[0]}") from error
+        except _HDF5_ERRORS as error:
+            raise DataError(f"{self.path}: cannot read {dataset}: {_reason(error)}") from error
+
+
+def photograph(stimulus: Stimulus) -> NDArray[np.uint8]:
+    """The upright photograph of a stimulus, height x width x 3 RGB.
+
+    Raises:
+        DataError: it cannot be decoded, or has not the size that its store says.
+    """
+    try:
+        image = decode(stimulus.image)
+    except ImageError as error:
+        raise DataError(f"{stimulus.name}: {error}") from error
+    height, width = image.shape[:2]
+    if (width, height) != (stimulus.width, stimulus.height):
+        expected = f"{stimulus.width} x {stimulus.height}"
+        raise DataError(f"{stimulus.name}: {width} x {height} pixels, expected {expected}, as its store says")
+    return image
 
 
 _opened: "weakref.WeakSet[FixationStore]" = weakref.WeakSet()
@@ -174,7 +227,7 @@ def _read_attributes(file: h5py.File, path: Path) -> StoreAttributes:
         )
     values = {field.name: file.attrs.get(field.name) for field in fields(StoreAttributes)}
     ppd = values["pixels_per_degree"]
-    return StoreAttributes(
+    attributes = StoreAttributes(
         name=str(values["name"]),
         license=str(values["license"]),
         source=str(values["source"]),
@@ -184,15 +237,52 @@ def _read_attributes(file: h5py.File, path: Path) -> StoreAttributes:
         format_version=version,
         teacher=None if values["teacher"] is None else str(values["teacher"]),
     )
+    for name in ("sigma_pixels", "pixels_per_degree"):
+        expect_number(name, getattr(attributes, name), above=0)
+    return attributes
 
 
-def _check_lengths(file: h5py.File, count: int) -> None:
-    lengths = {name: len(file[name]) for name in ("images", "densities", "splits", "sizes", "offsets")}
-    lengths["offsets"] -= 1
-    total = int(file["offsets"][-1])
-    if set(lengths.values()) != {count} or len(file["fixations"]) != total:
+def _open_tables(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """The tables of a store by name: whatever the file asks for, no other file is opened.
+
+    Raises:
+        ValueError: one is missing, is a link, lies in other files or is of another type.
+    """
+    return {name: _open_table(file, name, dtype) for name, dtype in TABLES.items()}
+
+
+def _open_table(file: h5py.File, name: str, dtype: np.dtype) -> h5py.Dataset:
+    # a name is followed only once it is known to lead nowhere else: `in` and `get` follow it
+    if not file.id.links.exists(name.encode()):
+        raise ValueError(f"it has no table {name}")
+    if file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise ValueError(f"{name} is a link, expected a table")
+    table = file[name]
+    if not isinstance(table, h5py.Dataset):
+        raise ValueError(f"{name} is a group, expected a table")
+    if table.external or table.is_virtual:
+        raise ValueError(f"{name} lies in other files, expected all in one")
+    if _kind(table.dtype) != _kind(dtype):
+        raise ValueError(f"{name} holds values of another type")
+    return table
+
+
+def _kind(dtype: np.dtype) -> tuple:
+    """What tells types apart: NumPy holds texts and arrays of any length alike as objects."""
+    return dtype, h5py.check_vlen_dtype(dtype), h5py.check_string_dtype(dtype) is not None
+
+
+def _check_lengths(tables: dict[str, h5py.Dataset], most: int) -> None:
+    """Raises ValueError where tables do not fit together, or are longer than a file of `most` bytes can hold."""
+    count = len(tables["names"])
+    shapes = {name: table.shape for name, table in tables.items() if name != "fixations"}
+    expected = {**dict.fromkeys(shapes, (count,)), "sizes": (count, 2), "offsets": (count + 1,)}
+    if shapes != expected or tables["fixations"].ndim != 1:
         raise ValueError("its tables have different lengths")
+    if max(len(table) for table in tables.values()) > most:
+        raise ValueError("its tables are longer than the file")
 
 
-def _decode_density(encoded: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return normalise(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)))
+def _reason(error: Exception) -> str:
+    """The first line of what HDF5 said; the error's type where it said nothing."""
+    return (str(error) or type(error).__name__).splitlines()[0]

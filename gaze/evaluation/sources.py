@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gaze.data.store import photograph
 from gaze.errors import ConfigError, DataError
 from gaze.fixations import Stimulus
 from gaze.geometry import Size
-from gaze.images import decode
 from gaze.predictor import Predictor, fit_log_density, network_size
 from gaze.weights import SHIPPED
 
@@ -64,7 +64,7 @@ def _from_export(predictor: Predictor) -> Source:
     facts = {"name": card.name, "version": card.version, "sha256": card.sha256}
 
     def predict(stimuli: Sequence[Stimulus]) -> list[NDArray[np.float32]]:
-        return [predictor.log_density(decode(s.image)) for s in stimuli]
+        return [predictor.log_density(photograph(s)) for s in stimuli]
 
     return Source(card.name, predict, facts=facts, trained_on=tuple(card.trained_on))
 
@@ -96,7 +96,7 @@ def _from_checkpoint(path: Path) -> Source:
 
 
 def _seen(stimulus: Stimulus, size: Size) -> NDArray[np.uint8]:
-    resized = cv2.resize(decode(stimulus.image), (size.width, size.height), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(photograph(stimulus), (size.width, size.height), interpolation=cv2.INTER_AREA)
     return np.asarray(resized, np.uint8)
 
 

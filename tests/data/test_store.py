@@ -2,13 +2,14 @@ import pickle
 import tracemalloc
 from dataclasses import replace
 
+import cv2
 import h5py
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from gaze.data.layout import FORMAT_VERSION
-from gaze.data.store import FixationStore, StoreAttributes, write_store
+from gaze.data.layout import FORMAT_VERSION, TABLES
+from gaze.data.store import FixationStore, StoreAttributes, photograph, write_store
 from gaze.errors import DataError, OutputError
 from gaze.fixations import FIELDS, Fixations, Stimulus
 
@@ -89,6 +90,17 @@ def test_stimuli_that_nobody_looked_at_are_in_no_split_and_named_once(tmp_path, 
     (record,) = caplog.records
     assert record.getMessage().endswith("toy.h5: left out, as there is no gaze on them: first, outside, nan, none")
     assert len(store) == len(stimuli) + 2, "they stay readable"
+
+
+def test_fixations_beside_their_image_or_that_are_no_numbers_are_left_out_and_told_of(tmp_path, caplog):
+    x, y = [3, np.nan, 5, np.inf, -9, 40, 4], [3, 3, np.nan, 3, 3, 3, 29.4]
+    write_store(tmp_path / "toy.h5", ATTRIBUTES, [with_gaze("a", Fixations.of(x, y, 0, range(1, 8)))])
+    store = FixationStore(tmp_path / "toy.h5")
+    assert store[0].fixations.x.tolist() == store.fixations(0, raw=True).x.tolist() == [3, 4]
+    for _ in range(2):
+        assert store.indices("train").tolist() == [0]
+    (record,) = caplog.records
+    assert record.getMessage().endswith("toy.h5: left out, as they are not on their image: 5 fixations")
 
 
 def test_a_first_fixation_is_gaze_where_the_set_keeps_it(tmp_path, caplog):
@@ -192,9 +204,106 @@ def edit(change):
     return apply
 
 
+def put(name, values, **options):
+    """A table in the place of another."""
+
+    def change(file):
+        del file[name]
+        file.create_dataset(name, data=values, **options)
+
+    return edit(change)
+
+
+def at(name, index, value):
+    return edit(lambda file: file[name].__setitem__(index, value))
+
+
+def attribute(name, value):
+    return edit(lambda file: file.attrs.__setitem__(name, value))
+
+
+def link(name, target):
+    def change(file):
+        file.move(name, "moved")
+        file[name] = target
+
+    return edit(change)
+
+
+def raw_storage(name):
+    """A table whose values lie in another file, as they are."""
+
+    def apply(path):
+        with h5py.File(path, "r+") as file:
+            values = file[name][:]
+            path.with_name("secret").write_bytes(values.tobytes())
+            del file[name]
+            where = [(str(path.with_name("secret")), 0, h5py.h5f.UNLIMITED)]
+            file.create_dataset(name, values.shape, values.dtype, external=where)
+
+    return apply
+
+
+def virtual(name):
+    """A table whose values lie in another HDF5 file."""
+
+    def apply(path):
+        with h5py.File(path, "r+") as file:
+            shape, dtype = file[name].shape, file[name].dtype
+            layout = h5py.VirtualLayout(shape, dtype)
+            layout[:] = h5py.VirtualSource(str(path.with_name("secret.h5")), name, shape)
+            del file[name]
+            file.create_virtual_dataset(name, layout)
+
+    return apply
+
+
+def long(name):
+    """A table that says it is longer than the file could be."""
+
+    def change(file):
+        columns = {table: len(values) for table, values in file.items() if table != "fixations"}
+        for table, length in columns.items():
+            file[table].resize(10**12 + length, axis=0)
+
+    return edit(change)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        *[(edit(lambda file, name=name: file.pop(name)), f"damaged.*it has no table {name}") for name in TABLES],
+        *[(link(name, h5py.ExternalLink("secret.h5", name)), f"{name} is a link, expected a table") for name in TABLES],
+        *[(link(name, h5py.SoftLink("/moved")), f"{name} is a link, expected a table") for name in TABLES],
+        (link("images", h5py.SoftLink("/nowhere")), "images is a link, expected a table"),
+        *[(raw_storage(name), f"{name} lies in other files") for name in ("sizes", "offsets", "fixations")],
+        *[(virtual(name), f"{name} lies in other files") for name in ("sizes", "fixations", "images")],
+        (edit(lambda file: (file.pop("names"), file.create_group("names"))), "names is a group, expected a table"),
+        (long("names"), "longer than the file"),
+        (put("names", np.arange(12)), "names holds values of another type"),
+        (put("splits", [b"train"] * 12, dtype="S5"), "splits holds values of another type"),
+        (put("images", [b"a"] * 12), "images holds values of another type"),
+        (put("densities", np.zeros(12)), "densities holds values of another type"),
+        (put("sizes", np.full((12, 2), np.nan)), "sizes holds values of another type"),
+        (put("offsets", np.full(13, np.nan)), "offsets holds values of another type"),
+        (put("fixations", np.zeros((40, 5))), "fixations holds values of another type"),
+        (put("sizes", np.zeros((12, 3), np.int32)), "different lengths"),
+        (put("sizes", np.int32(3)), "different lengths"),
+        (put("offsets", np.zeros(0, np.int64)), "different lengths"),
+        (at("sizes", (3, 0), 0), "sizes are above 0, got 0"),
+        (at("sizes", (3, 1), -5), "sizes are above 0, got -5"),
+        (at("splits", 2, "holdout"), "a split is one of train, val, test, got 'holdout'"),
+        (at("names", 2, "bild_3_ä.jpg"), "a name stands in it twice"),
+        (at("names", 2, b"\xff\xfe"), "damaged"),
+        (at("offsets", 0, 1), "different lengths"),
+        (at("offsets", 5, 10**9), "different lengths"),
+        (at("offsets", 12, -1), "different lengths"),
+        (attribute("sigma_pixels", np.nan), "sigma_pixels: expected above 0, got nan"),
+        (attribute("sigma_pixels", -1.0), "sigma_pixels: expected above 0, got -1"),
+        (attribute("sigma_pixels", "wide"), "damaged"),
+        (attribute("sigma_pixels", [1.0, 2.0]), "damaged"),
+        (attribute("pixels_per_degree", np.inf), "pixels_per_degree: expected above 0, got inf"),
+        (attribute("format_version", "one"), "damaged"),
         (lambda path: path.unlink(), "no such store"),
         (lambda path: path.write_bytes(b""), "damaged"),
         (lambda path: path.write_text("a letter"), "damaged"),
@@ -216,6 +325,48 @@ def test_a_file_that_is_no_store_is_one_line(path, damage, message):
         FixationStore(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_link_to_another_file_is_refused_although_a_table_is_there(path):
+    with h5py.File(path, "r+") as file, h5py.File(path.with_name("other.h5"), "w") as other:
+        file.copy("images", other)
+        del file["images"]
+        file["images"] = h5py.ExternalLink("other.h5", "images")
+    with pytest.raises(DataError, match="images is a link"):
+        FixationStore(path)
+
+
+DENSITY = np.full((30, 40), 1 / 1200, np.float32)
+
+
+def png(values):
+    return cv2.imencode(".png", values)[1].ravel()
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [np.frombuffer(b"no picture", np.uint8), png(np.ones((30, 41), np.uint16)), png(np.zeros((30, 40), np.uint16)),
+     png(np.ones((30, 40, 3), np.uint8)), png(np.ones((30, 40), np.uint16))[:40]],
+    ids=["text", "size", "black", "color", "cut"],
+)  # fmt: skip
+def test_a_damaged_density_is_one_line(tmp_path, encoded):
+    path = tmp_path / "toy.h5"
+    write_store(path, ATTRIBUTES, [make_stimulus(0, DENSITY)])
+    at("densities", 0, encoded)(path)
+    with pytest.raises(DataError, match=r"toy\.h5: bild_0_ä\.jpg: its density is damaged; expected a grey PNG of 40 x"):
+        FixationStore(path)[0]
+
+
+@pytest.mark.parametrize(("size", "message"), [((40, 30), "40 x 30 pixels, expected 30 x 40, as its store says"),
+                                               (None, "a.png: ")])  # fmt: skip
+def test_a_photograph_is_as_its_store_says(size, message):
+    image = png(np.zeros((*size[::-1], 3), np.uint8)).tobytes() if size else b"no picture"
+    stimulus = Stimulus("a.png", image, 30, 40, "train", Fixations.of([], []))
+    with pytest.raises(DataError, match=message) as caught:
+        photograph(stimulus)
+    assert "\n" not in str(caught.value)
+    if size:
+        assert photograph(replace(stimulus, width=40, height=30)).shape == (30, 40, 3)
 
 
 def test_a_store_that_vanishes_while_open_is_an_error_of_ours(path):
