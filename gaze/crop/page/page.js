@@ -36,9 +36,11 @@ function drawPhoto(photo) {
   whole.style.setProperty("--shape", width / height);
   const list = make("ul", { className: "crops" });
   const thumbnails = crops.map(crop => make("img", { alt: `${label(crop)} crop of ${name}` }));
+  const centers = crops.map(crop => make("img", { alt: `${label(crop)} center crop of ${name}` }));
   crops.forEach((crop, k) => {
     if (!isShown(crop)) return;
-    const box = drawBox(crop.box, width, height), item = drawCrop(crop, thumbnails[k]);
+    const box = drawBox(crop.box, width, height), center = drawCenter(crop, photo, centers[k]);
+    const item = drawCrop(crop, thumbnails[k], center);
     const color = COLORS[ratios.indexOf(crop.ratio) % COLORS.length];
     for (const node of [box, item]) node.style.setProperty("--ratio", color);
     for (const event of ["pointerenter", "focusin"]) item.addEventListener(event, () => box.classList.add("on"));
@@ -46,24 +48,23 @@ function drawPhoto(photo) {
     whole.append(box);
     list.append(item);
   });
-  load(index, [...images, ...thumbnails]);
+  load(index, images, thumbnails, centers);
   const title = make("h2", {}, make("a", { href }, name), size);
   const place = { ariaPosInSet: photo.place, ariaSetSize: photo.of };
   return make("li", { className: "photo", ...place }, title, make("div", { className: "row" }, whole, list));
 }
 
 /** Gives the pictures of a photo their content, which may still be on its way while the page loads. */
-function load(index, images) {
+function load(index, [whole, heat], thumbnails, centers) {
   const data = $(`p${index}`);
   if (document.readyState === "loading" && !data?.nextSibling) { // not there, or not whole
-    requestAnimationFrame(() => load(index, images));
+    requestAnimationFrame(() => load(index, [whole, heat], thumbnails, centers));
     return;
   }
   if (!data) return;
   const preview = JSON.parse(data.textContent)[1];
   if (!preview) return;
-  const [whole, heat, ...thumbnails] = images;
-  whole.src = `data:image/jpeg;base64,${preview.photo}`;
+  for (const image of [whole, ...centers]) image.src = `data:image/jpeg;base64,${preview.photo}`;
   heat.src = `data:image/png;base64,${preview.density}`;
   thumbnails.forEach((image, k) => { image.src = `data:image/jpeg;base64,${preview.thumbnails[k]}`; });
 }
@@ -75,17 +76,33 @@ function drawBox(box, width, height) {
   return node;
 }
 
-function drawCrop(crop, image) {
+/** The window in the middle of the photo, rounded as `gaze.framing` does: the photo's small picture, mostly hidden. */
+function drawCenter({ box, centered }, { width, height }, image) {
+  if (centered) return make("figure", {}, make("figcaption", {}, "this is the center crop"));
+  const left = Math.floor((width - box.width) / 2), top = Math.floor((height - box.height) / 2);
+  const whole = { left: -left, top: -top, width, height };
+  const frame = make("div", { className: "center" }, image);
+  const parts = { left: box.width, top: box.height, width: box.width, height: box.height };
+  for (const side in whole) image.style[side] = `${100 * whole[side] / parts[side]}%`;
+  frame.style.setProperty("--shape", box.width / box.height);
+  return make("figure", {}, frame, make("figcaption", {}, "center"));
+}
+
+function drawCrop(crop, image, beside) {
   const { score, center_score: center, confidence, centered, output } = crop;
   const kept = make("span", { className: centered ? "soft" : "moved" }, centered ? "centred" : "moved");
   const title = `${percent(score)} of the predicted gaze, ${percent(center)} where the crop is centred`;
   const bar = make("div", { className: "bar", title });
   bar.style.setProperty("--score", `${100 * score}%`);
   bar.style.setProperty("--center", `${100 * center}%`);
-  const facts = { score: percent(score), "center score": percent(center), confidence: confidence?.toFixed(3) ?? "–" };
+  const facts = {
+    score: percent(score), "center score": percent(center), confidence: confidence?.toFixed(3) ?? "–",
+    cut: percent(crop.cut), "center cut": percent(crop.center_cut),
+  };
   const lines = Object.entries(facts).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, value)]);
   const path = make("a", { className: "path", href: output.href }, printable(output.path));
-  return make("li", {}, image, make("h3", {}, make("i"), label(crop), kept), bar, make("dl", {}, ...lines), path);
+  const pair = make("div", { className: "pair" }, image, beside);
+  return make("li", {}, pair, make("h3", {}, make("i"), label(crop), kept), bar, make("dl", {}, ...lines), path);
 }
 
 /** What to sort by, smallest first: of a photo with several crops the one that comes first counts. */

@@ -1,6 +1,7 @@
 import base64
 import contextlib
 import errno
+import io
 import json
 import os
 import shutil
@@ -30,6 +31,7 @@ from gaze.crop.photo.record import (
     Stamp,
 )
 from gaze.errors import ConfigError, OutputError
+from gaze.framing.choice import NEAR, Framing
 from gaze.geometry import Box
 
 HOSTILE = [
@@ -299,12 +301,14 @@ def opened(browser: Any, tmp_path: Path, pictures: Preview) -> Iterator[Callable
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("console", lambda message: errors.append(message.text))
 
-    def open_page(*records: Record) -> Any:
-        spool = PageSpool(tmp_path / "report.html", resume=False)
-        for entry in records:
-            add(spool, entry, pictures)
-        spool.finish(*SUMMARY)
-        tab.goto((tmp_path / "report.html").as_uri())
+    def open_page(*records: Record, path: Path | None = None) -> Any:
+        if path is None:
+            path = tmp_path / "report.html"
+            spool = PageSpool(path, resume=False)
+            for entry in records:
+                add(spool, entry, pictures)
+            spool.finish(*SUMMARY)
+        tab.goto(path.as_uri())
         names(tab)
         return tab
 
@@ -339,6 +343,64 @@ def test_photos_are_sorted(opened: Callable[..., Any]):
     assert names(tab) == ["1.jpg", "2.jpg", "10.jpg"]
 
 
+def with_crops(photo: CroppedRecord, **fields: Any) -> CroppedRecord:
+    crops = tuple(replace(crop, **fields) for crop in photo.photo.crops)
+    return replace(photo, photo=replace(photo.photo, crops=crops))
+
+
+def test_photos_are_sorted_by_the_cut_and_those_of_before_come_last(opened: Callable[..., Any]):
+    cuts = {"3.jpg": 0.02, "1.jpg": 0.3, "4.jpg": 0.1, "2.jpg": 0.0}
+    told = [with_crops(record(name, 0.9), cut=cut, center_cut=0.5) for name, cut in cuts.items()]
+    tab = opened(record("0.jpg", 0.9), record("00.jpg", 0.9, 0.8), *told)
+    for choice, expected in [
+        ("cut down", ["1.jpg", "4.jpg", "3.jpg", "2.jpg", "0.jpg", "00.jpg"]),
+        ("cut", ["2.jpg", "3.jpg", "4.jpg", "1.jpg", "0.jpg", "00.jpg"]),
+    ]:
+        tab.select_option("#sort", choice)
+        assert names(tab) == expected
+    facts = [facts.inner_text().split("\n")[6:] for facts in tab.locator(".crops dl").all()]
+    assert facts[0] == ["cut", "0.0 %", "center cut", "50.0 %"]
+    assert facts[-1] == ["cut", "–", "center cut", "–"]
+
+
+def test_center_crop_is_shown_beside_one_that_was_moved(opened: Callable[..., Any], tmp_path: Path):
+    image = Image.new("RGB", (320, 240), "red")
+    image.paste("lime", (120, 60, 200, 180))  # the middle of 20 x 30 in 80 x 60 pixels, and the middle of that
+    image.paste("blue", (140, 90, 180, 150))
+    small = preview(image, np.ones((60, 80), dtype=np.float32), [image])
+    spool = PageSpool(tmp_path / "report.html", resume=False)
+    spool.add(with_crops(record("a.jpg", 0.9), box=Box(0, 30, 20, 30)), small)
+    spool.add(record("b.jpg", 0.9, moved=0.0), small)
+    spool.finish(*SUMMARY)
+    tab = opened(path=tmp_path / "report.html")
+    assert tab.locator("figure").all_inner_texts() == ["center", "this is the center crop"]
+    assert tab.locator("figure img").evaluate_all("images => images.map(image => image.alt)") == [
+        "1:1 center crop of a.jpg"
+    ]
+    shot = np.asarray(Image.open(io.BytesIO(tab.locator(".center").screenshot())).convert("RGB"))
+    height, width, _ = shot.shape
+    assert width / height == pytest.approx(20 / 30, abs=0.03)
+    across = [
+        ["red", "lime", "blue"][int(shot[round(y * height), round(x * width)].argmax())]
+        for y, x in [(0.1, 0.1), (0.1, 0.9), (0.9, 0.1), (0.9, 0.9), (0.35, 0.35), (0.65, 0.35), (0.65, 0.65)]
+    ]
+    assert across == 4 * ["lime"] + 3 * ["blue"]
+
+
+def test_center_crop_is_hidden_where_the_photo_has_no_picture(opened: Callable[..., Any], tmp_path: Path):
+    PageSpool(tmp_path / "report.html", resume=False).finish(*SUMMARY, [record("a.jpg", 0.7)])
+    tab = opened(path=tmp_path / "report.html")
+    assert names(tab) == ["a.jpg"]
+    assert (tab.locator("figure").count(), tab.locator("figure:visible").count()) == (1, 0)
+
+
+def test_numbers_are_explained_where_they_are_read(opened: Callable[..., Any]):
+    terms = opened(record("a.jpg", 0.9)).locator(".terms li:visible").all_inner_texts()
+    assert [term.split(":")[0] for term in terms] == ["Score", "Confidence", "Cut", "Center"]
+    assert f"{Framing().cut_weight} times" in terms[1]
+    assert f"within {NEAR:.0%} of" in terms[2]
+
+
 def test_photos_are_filtered(opened: Callable[..., Any]):
     tab = opened(record("beach/a.jpg", 0.9, 0.8), record("town/b.jpg", 0.7), failure("town/c.jpg"), failure("d.jpg"))
     tab.fill("#text", "TOWN jpg")
@@ -360,12 +422,12 @@ def test_photo_is_shown_with_all_that_is_known_of_it(opened: Callable[..., Any])
     assert tab.locator("tbody tr").all_inner_texts() == ["c.jpg\tline\\x0abreak"]
     assert [box.inner_text() for box in tab.locator("h3").all()] == ["1:1\nmoved", "16:9\nmoved", "1:1\ncentred"]
     facts = tab.locator(".crops dl").first.inner_text().split("\n")
-    assert facts == ["score", "93.0 %", "center score", "88.0 %", "confidence", "0.050"]
+    assert facts == ["score", "93.0 %", "center score", "88.0 %", "confidence", "0.050", "cut", "–", "center cut", "–"]
     assert tab.locator(".path").first.inner_text() == "a.jpg_1x1.jpg"
-    sizes = tab.evaluate("[...document.images].slice(0, 4).map(image => [image.naturalWidth, image.naturalHeight])")
-    assert sizes == [[240, 180], [40, 30], [160, 160], [160, 120]]
-    alternatives = tab.evaluate("[...document.images].slice(0, 4).map(image => image.alt)")
-    assert alternatives == ["a.jpg, whole", "", "1:1 crop of a.jpg", "16:9 crop of a.jpg"]
+    sizes = tab.evaluate("[...document.images].slice(0, 5).map(image => [image.naturalWidth, image.naturalHeight])")
+    assert sizes == [[240, 180], [40, 30], [160, 160], [240, 180], [160, 120]]
+    alternatives = tab.evaluate("[...document.images].slice(0, 5).map(image => image.alt)")
+    assert alternatives == ["a.jpg, whole", "", "1:1 crop of a.jpg", "1:1 center crop of a.jpg", "16:9 crop of a.jpg"]
     whole, box = (tab.locator(name).first.bounding_box() for name in (".whole", ".box"))
     assert box["x"] - whole["x"] == pytest.approx(whole["width"] / 8, abs=1)
     assert (box["width"], box["height"]) == pytest.approx((whole["width"] * 3 / 4, whole["height"]), abs=1)
