@@ -5,6 +5,11 @@ Prints a table per set and writes into `out`: `evaluation.json` (means, interval
 done, 1 when a file or a model cannot be used, 2 when a setting is wrong.
 """
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.evaluate")
+
 import json
 import sys
 from dataclasses import dataclass
@@ -23,7 +28,7 @@ from gaze.evaluation.picture import Example, draw
 from gaze.evaluation.run import SetScores, score_split, summarize
 from gaze.evaluation.scores import METRICS
 from gaze.evaluation.sources import Source, open_source
-from gaze.files import write_atomic
+from gaze.files import check_free, write_atomic
 from gaze.fixations import SPLITS
 from gaze.images import decode
 
@@ -40,6 +45,7 @@ class EvaluateConfig:
             the one set.
         split: which images are scored: train, val or test.
         out: folder of the results.
+        overwrite: whether results that are there already are replaced.
         rank_by: metric that decides which images are best, median and worst.
         batch: images predicted at a time.
         resamples: of the bootstrap.
@@ -51,6 +57,7 @@ class EvaluateConfig:
     maps: str | None
     split: str
     out: Path
+    overwrite: bool
     rank_by: str
     batch: int
     resamples: int
@@ -71,16 +78,27 @@ class EvaluateConfig:
         """Keys (glob patterns) that do nothing, and why."""
         return PREPARED
 
+    @property
+    def picture_paths(self) -> dict[str, Path]:
+        """The picture of each set."""
+        return {name: self.out / f"{name}.png" for name in self.sets}
+
+    @property
+    def report_paths(self) -> tuple[Path, Path]:
+        """The results as JSON and as Markdown."""
+        return self.out / "evaluation.json", self.out / "evaluation.md"
+
 
 def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summary]]:
     """Scores the model on every set, prints the tables and writes the files.
 
     Raises:
-        ConfigError: a value makes no sense, or `network` stands beside `maps`.
+        ConfigError: a value makes no sense, `network` stands beside `maps`, or `out` holds results already.
         DataError: a store, a split or a map is missing or damaged.
         ModelError: the model cannot be loaded.
     """
     check_settings(config)
+    check_free([*config.report_paths, *config.picture_paths.values()], config.overwrite)
     source = open_source(config.network, config.maps)
     results = {}
     for name, entry in config.sets.items():
@@ -89,11 +107,13 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
         scores = score_split(bench, source, config.split, config.batch)
         results[name] = scores, summarize(scores, config.resamples, config.seed)
         print(f"\n{report.title(name, scores)}\n{report.terminal_table(results[name][1], source.name)}")
-        _write_picture(config.out / f"{name}.png", bench, source, scores, config.rank_by)
+        if picture := _draw(bench, source, scores, config.rank_by):
+            write_atomic(config.picture_paths[name], picture, config.overwrite)
     print(f"\n{report.NOTE}")
     content = report.as_json(results, {"title": source.name, **source.facts}, config.resamples, config.seed)
-    _write(config.out / "evaluation.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    _write(config.out / "evaluation.md", report.markdown(results, source.name))
+    texts = json.dumps(content, indent=1, allow_nan=False) + "\n", report.markdown(results, source.name)
+    for path, text in zip(config.report_paths, texts, strict=True):
+        write_atomic(path, text.encode(), config.overwrite)
     print(f"written to {config.out}")
     return results
 
@@ -111,7 +131,8 @@ def _tell_other_split(name: str, store: FixationStore, source: Source) -> None:
         )
 
 
-def _write_picture(path: Path, bench: Bench, source: Source, scores: SetScores, metric: str) -> None:
+def _draw(bench: Bench, source: Source, scores: SetScores, metric: str) -> bytes | None:
+    """The best, the median and the worst image; None where there is none to show."""
     examples = []
     for place, position in scores.extremes(metric).items():
         stimulus = bench.store[scores.indices[position]]
@@ -125,12 +146,7 @@ def _write_picture(path: Path, bench: Bench, source: Source, scores: SetScores, 
                 prediction=np.exp(prediction) if source.is_density else prediction,
             )
         )
-    if examples:
-        write_atomic(path, draw(examples), overwrite=True)
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomic(path, text.encode(), overwrite=True)
+    return draw(examples) if examples else None
 
 
 main = verb("evaluate", EvaluateConfig)(evaluate)

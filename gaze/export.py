@@ -1,5 +1,10 @@
 """`python -m gaze.export`: a training checkpoint becomes an ONNX file with its card (`gaze/conf/export.yaml`)."""
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.export")
+
 from gaze.config import verb
 from gaze.models.config import ExportConfig
 

@@ -4,11 +4,11 @@ import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from gaze.errors import OutputError
+from gaze.errors import ConfigError, OutputError, one_line
 
 
 def write_atomic(path: Path, content: bytes, overwrite: bool = False) -> None:
@@ -19,6 +19,17 @@ def write_atomic(path: Path, content: bytes, overwrite: bool = False) -> None:
     """
     with replacing(path, overwrite) as file:
         file.write(content)
+
+
+def check_free(paths: Iterable[Path], overwrite: bool) -> None:
+    """Refuses, before the work, to write over what is there; a verb's settings `out` and `overwrite` stand behind it.
+
+    Raises:
+        ConfigError: something is at one of the paths, be it a dangling link, and `overwrite` is False.
+    """
+    taken = [path for path in paths if os.path.lexists(path)]
+    if taken and not overwrite:
+        raise ConfigError(f"out: {one_line(taken[0])} exists already; give another out, or overwrite=true")
 
 
 def make_folder(path: Path) -> None:

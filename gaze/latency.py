@@ -5,6 +5,11 @@ Writes into `out`: `latency.json` (the table; reused where machine, engine, thre
 Exits with 0 when done, 1 when the network cannot be used, 2 when a setting is wrong.
 """
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.latency")
+
 from gaze.config import verb
 from gaze.pruning.cost.config import LatencyConfig
 
@@ -13,7 +18,7 @@ def latency(config: LatencyConfig) -> None:
     """Measures the table or finds it measured, prints what it says, and compares its predictions with measurements.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong, or `out` holds results already.
         ModelError: the network cannot be loaded.
     """
     from gaze.pruning.cost.latency_report import LatencyReport  # it takes seconds to import, a mistyped key should not

@@ -1,13 +1,15 @@
 """`python -m gaze.prepare data=osie data.root=... out=data/osie.h5`: a data set as released -> one store."""
 
-import sys
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.prepare")
+
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from gaze.config import verb
 from gaze.data.config import DataSetConfig
@@ -16,9 +18,11 @@ from gaze.data.readers import READERS, Entry
 from gaze.data.splits import UNLISTED, hashed_split, read_splits, shipped_splits
 from gaze.data.store import StoreAttributes, write_store
 from gaze.errors import ConfigError, DataError, GazeError, check_settings, expect, expect_one_of
+from gaze.files import check_free
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
+from gaze.progress import say, track
 
 
 @dataclass
@@ -47,11 +51,13 @@ class PrepareConfig:
     Attributes:
         data: where the set lies.
         out: the store to write; null writes the `store` of the set.
+        overwrite: whether a store that is there already is replaced.
         sets: the one set, by name.
     """
 
     data: DataConfig
     out: str | None
+    overwrite: bool
     sets: dict[str, DataSetConfig]
 
     def check(self) -> None:
@@ -95,7 +101,7 @@ class Omissions:
 
     def say(self, name: str, reason: str) -> None:
         """Prints one line without disturbing the progress bar."""
-        tqdm.write(f"{name}: {reason}", file=sys.stderr)
+        say(f"{name}: {reason}")
 
     def summary(self) -> str:
         """One line for the end."""
@@ -113,12 +119,14 @@ def prepare(config: PrepareConfig) -> Omissions:
     """Reads one data set and writes its store.
 
     Raises:
-        ConfigError: not exactly one set, an unknown reader or an impossible sigma.
+        ConfigError: not exactly one set, an unknown reader, an impossible sigma, or the store is there already.
         DataError: the folder is not that set, or not one image could be read.
         OutputError: the store cannot be written.
     """
     check_settings(config)
     dataset = config.dataset
+    out = Path(config.out or dataset.store)
+    check_free([out], config.overwrite)
     read = READERS.get(dataset.reader, f"sets.{dataset.name}.reader")
     entries, report = read(Path(config.data.root).expanduser()), Omissions()
     split_of = _split_rule(config.data, dataset.name, entries, report)
@@ -132,9 +140,9 @@ def prepare(config: PrepareConfig) -> Omissions:
         dataset.drop_first,
     )
     rule = Rule(split_of, dataset.drop_first, width)
-    out = config.out or dataset.store
     try:
-        write_store(out, attributes, read_stimuli(tqdm(entries, dataset.name, unit="image"), rule, report))
+        stimuli = read_stimuli(track(entries, dataset.name, unit="image"), rule, report)
+        write_store(out, attributes, stimuli, config.overwrite)
     finally:
         print(f"{dataset.name}: {report.summary()}")
     print(f"{out}: written")

@@ -1,5 +1,10 @@
 """`python -m gaze.prune`: removes feature maps until the measured time fits a budget (`gaze/conf/prune.yaml`)."""
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.prune")
+
 from gaze.config import verb
 from gaze.errors import GazeError
 from gaze.training.config import PruneConfig

@@ -5,12 +5,17 @@ predicts of that very variation, learns the network's function and not the photo
 "Knowledge distillation: a good teacher is patient and consistent" (arXiv 2106.05237), section 2.
 """
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.teach")
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from gaze.config import verb
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
@@ -18,10 +23,12 @@ from gaze.data.config import PREPARED, DataSetConfig
 from gaze.data.densities import normalise
 from gaze.data.store import FixationStore, StoreAttributes, write_store
 from gaze.errors import check_settings, expect, expect_number
+from gaze.files import check_free
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
 from gaze.predictor import Predictor, network_size
+from gaze.progress import track
 
 JPEG = 95
 """Quality at which variations are kept."""
@@ -38,6 +45,7 @@ class TeachConfig:
         augment: how they are varied.
         seed: of the variations.
         out: the store to write.
+        overwrite: whether a store that is there already is replaced.
     """
 
     sets: dict[str, DataSetConfig]
@@ -46,6 +54,7 @@ class TeachConfig:
     augment: AugmentConfig
     seed: int
     out: str
+    overwrite: bool
 
     def check(self) -> None:
         """Raises ConfigError where a value makes no sense."""
@@ -67,12 +76,13 @@ def teach(config: TeachConfig) -> int:
         The number of variations.
 
     Raises:
-        ConfigError: there is no such model, or a value makes no sense.
+        ConfigError: there is no such model, a value makes no sense, or `out` is there already.
         DataError: a store is missing or damaged.
         ModelError: the model is damaged.
         OutputError: `out` cannot be written.
     """
     check_settings(config)
+    check_free([Path(config.out)], config.overwrite)
     predictor = Predictor(config.network)
     stores = [FixationStore(entry.store) for entry in config.sets.values()]
     attributes = StoreAttributes(
@@ -84,7 +94,7 @@ def teach(config: TeachConfig) -> int:
         drop_first=False,
         teacher=f"{predictor.card.name} {predictor.card.version}",
     )
-    count = write_store(config.out, attributes, variations(stores, predictor, config))
+    count = write_store(config.out, attributes, variations(stores, predictor, config), config.overwrite)
     print(f"{config.out}: {count} variations written")
     return count
 
@@ -92,7 +102,7 @@ def teach(config: TeachConfig) -> int:
 def variations(stores: Sequence[FixationStore], predictor: Predictor, config: TeachConfig) -> Iterator[Stimulus]:
     """The variations of every training photograph, at the size that the teacher sees, each with its density."""
     entries = [(number, int(index)) for number, store in enumerate(stores) for index in store.indices("train")]
-    for number, index in tqdm(entries, "teach", unit="photo"):
+    for number, index in track(entries, "teach", unit="photo"):
         photo = stores[number][index]
         image = decode(photo.image)
         for view in range(config.views):

@@ -1,5 +1,10 @@
 """`python -m gaze.train`: fine-tunes a gaze network on prepared stores (`gaze/conf/train.yaml`)."""
 
+if __name__ == "__main__":  # before anything of the extra is imported
+    from gaze.extras import require_train
+
+    require_train("gaze.train")
+
 from gaze.config import verb
 from gaze.training.config import TrainConfig
 

@@ -262,6 +262,7 @@ BAD: dict[str, list[str]] = {
     "card.left_out": ["3", "[1]"],
     "seed": ["-1", "2.5", "any"],
     "out": ["{a: 1}", "[1]"],
+    "overwrite": FLAG,
     "resume": FLAG,
 }
 """Of each setting, whatever the verb: what it may not be."""

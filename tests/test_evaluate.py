@@ -29,6 +29,7 @@ def config(store: Path, out: Path, **changes) -> EvaluateConfig:
         "maps": None,
         "split": "test",
         "out": out,
+        "overwrite": False,
         "rank_by": "information_gain",
         "batch": 3,
         "resamples": 50,
@@ -70,6 +71,17 @@ def test_the_same_seed_gives_the_same_file(small_store, bright_model, tmp_path, 
         evaluate(config(small_store, tmp_path / out, network=str(bright_model)))
         files.append((tmp_path / out / "evaluation.json").read_bytes())
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "evaluation.md", "small.png"])
+def test_results_that_are_there_are_replaced_only_where_that_is_asked_for(small_store, bright_model, tmp_path, name):
+    (tmp_path / "other.png").touch()  # of another set
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=rf"^out: \S*{name} exists already; give another out, or overwrite=true$"):
+        evaluate(config(tmp_path / "nowhere.h5", tmp_path, network=str(bright_model)))
+    assert (tmp_path / name).read_text() == "mine"
+    evaluate(config(small_store, tmp_path, network=str(bright_model), overwrite=True))
+    assert (tmp_path / name).read_bytes() != b"mine"
 
 
 def test_maps_of_the_truth_are_hard_to_beat(small_store, tmp_path, capsys):

@@ -32,6 +32,7 @@ def config(out, **changes) -> LatencyConfig:
         "rounds": 15,
         "seed": 1,
         "out": out,
+        "overwrite": False,
     }
     return LatencyConfig(**{**values, **changes})
 
@@ -51,9 +52,15 @@ def test_measures_prints_and_writes_table_errors_and_picture(tmp_path, capsys, m
     assert "| table |" in (tmp_path / "out/validation.md").read_text()
     with Image.open(tmp_path / "out/predicted.png") as picture:
         assert picture.width > 500
-    before = (tmp_path / "out/latency.json").read_bytes()
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     latency(config(tmp_path / "out", networks=0))
-    assert (tmp_path / "out/latency.json").read_bytes() == before
+    with pytest.raises(ConfigError, match=r"^out: \S*validation\.md exists already; give another out, or overwrite="):
+        latency(config(tmp_path / "out"))
+    with pytest.raises(ConfigError, match=r"^out=\S*latency\.json: measured for another size; expected a table "):
+        latency(config(tmp_path / "out", networks=0, size=[48, 64]))
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    latency(config(tmp_path / "out", networks=0, size=[48, 64], overwrite=True))
+    assert json.loads((tmp_path / "out/latency.json").read_text())["facts"]["size"] == [48, 64]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line_before_anything_is_measured(tmp_path):

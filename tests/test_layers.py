@@ -24,7 +24,7 @@ VERBS = (
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("gaze.errors",),
-    ("gaze.geometry", "gaze.fixations", "gaze.files", "gaze.registry"),
+    ("gaze.geometry", "gaze.fixations", "gaze.files", "gaze.registry", "gaze.extras", "gaze.progress"),
     ("gaze.images",),
     ("gaze.framing",),
     ("gaze.card", "gaze.weights"),

@@ -301,7 +301,18 @@ def test_one_set_at_a_time(root):
     dataset = settings("data=osie", "data.root=.").sets["osie"]
     for sets in ({}, {"a": dataset, "b": dataset}):
         with pytest.raises(ConfigError, match="one set at a time"):
-            prepare(PrepareConfig(DataConfig(str(root), None), None, sets))
+            prepare(PrepareConfig(DataConfig(str(root), None), None, False, sets))
+
+
+@pytest.mark.parametrize("out", ["out=mine.h5", "sets.folder.store=mine.h5"])
+def test_a_store_that_is_there_is_replaced_only_where_that_is_asked_for(root, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.h5").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"^out: mine\.h5 exists already; give another out, or overwrite=true$"):
+        prepare(settings("data=folder", "data.root=nowhere", out))
+    assert Path("mine.h5").is_symlink()
+    prepare(settings("data=folder", f"data.root={root}", out, "overwrite=true"))
+    assert len(FixationStore("mine.h5")) == 4
 
 
 def test_an_unknown_reader_is_named(root, tmp_path):
@@ -314,14 +325,26 @@ def test_an_unknown_reader_is_named(root, tmp_path):
     [
         (["data=osie", "data.root=."], 1, "gaze.prepare: data.root=.: expected OSIE's stimuli/*.jpg"),
         (["data=osie"], 2, "gaze.prepare: data.root: a value is required"),
+        (["data=folder", "data.root=semicolons"], 1, "gaze.prepare: semicolons/fixations.csv: separated by semicolons"),
     ],
 )
 def test_the_command_says_one_line_and_an_exit_code(tmp_path, arguments, code, message):
+    picture(tmp_path / "semicolons" / "a.jpg")
+    (tmp_path / "semicolons" / "fixations.csv").write_text("image;x;y\na.jpg;1;2\n")
     command = [sys.executable, "-m", "gaze.prepare", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
+
+
+def test_the_command_tells_of_images_that_are_not_there_and_of_its_progress_in_lines(root, tmp_path):
+    with (root / "fixations.csv").open("a") as file:
+        file.write("gone.png,0,0,5,5,1\n")
+    command = [sys.executable, "-m", "gaze.prepare", "data=folder", f"data.root={root}", f"out={tmp_path / 'a.h5'}"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    told = f"{root}/fixations.csv: 1 of 5 images that it names are not there, the first gone.png"
+    assert done.stderr.splitlines() == [told, *(f"folder: {count} of 4 images" for count in range(1, 5))]
 
 
 def test_the_command_writes_the_store_and_nothing_else(root, tmp_path):

@@ -62,6 +62,14 @@ def test_a_photograph_that_is_not_varied_stays_as_it_is(run, small_store):
     assert np.abs(seen.astype(float) - scaled).mean() < 5  # JPEG
 
 
+def test_a_store_that_is_there_is_replaced_only_where_that_is_asked_for(run, tmp_path):
+    (tmp_path / "taught.h5").write_text("mine")
+    with pytest.raises(ConfigError, match=r"^out: \S*taught\.h5 exists already; give another out, or overwrite=true$"):
+        run("network=nobody")
+    assert (tmp_path / "taught.h5").read_text() == "mine"
+    assert len(run("overwrite=true", "views=1")) == 4
+
+
 def test_wrong_settings_are_one_line_and_nothing_is_written(run, tmp_path):
     for override, message in (("views=0", "views: expected at least 1"), ("network=nobody", "nobody")):
         with pytest.raises(ConfigError, match=message) as caught:

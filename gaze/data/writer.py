@@ -16,7 +16,9 @@ from gaze.files import replacing
 from gaze.fixations import FIELDS, SPLITS, Stimulus
 
 
-def write_store(path: str | Path, attributes: StoreAttributes, stimuli: Iterable[Stimulus]) -> int:
+def write_store(
+    path: str | Path, attributes: StoreAttributes, stimuli: Iterable[Stimulus], overwrite: bool = True
+) -> int:
     """Writes a store, holding one stimulus at a time; `path` appears, or is replaced, when all is written.
 
     Returns:
@@ -24,10 +26,10 @@ def write_store(path: str | Path, attributes: StoreAttributes, stimuli: Iterable
 
     Raises:
         DataError: there was none, or a name came twice.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is there already and `overwrite` is False.
     """
     path = Path(path)
-    with replacing(path) as scratch, h5py.File(scratch.name, "w") as file:
+    with replacing(path, overwrite) as scratch, h5py.File(scratch.name, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs.update({key: value for key, value in asdict(attributes).items() if value is not None})
         count = _write_stimuli(file, stimuli)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from gaze.errors import DataError
 from gaze.evaluation.bench import CENTER_BIAS, GOLD, MODEL, Bench
 from gaze.evaluation.scores import LOWER_IS_BETTER, METRICS, Scores
 from gaze.evaluation.sources import Source
 from gaze.metrics import bootstrap_interval
+from gaze.progress import track
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def score_split(bench: Bench, source: Source, split: str, batch: int) -> SetScor
     indices = store.indices(split)
     if len(indices) == 0:
         raise DataError(f"{store.path}: no image in the split {split}")
-    rows = list(tqdm(_score(bench, source, indices, batch), store.attributes.name, len(indices), unit="image"))
+    scored = _score(bench, source, indices, batch)
+    rows = list(track(scored, store.attributes.name, len(indices), unit="image"))
     values = {row: {m: np.array([r[row][m] for r in rows]) for m in METRICS} for row in rows[0]}
     return SetScores(
         split=split,

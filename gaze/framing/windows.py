@@ -3,10 +3,10 @@
 A density is a map of h x w cells that divide the image evenly, each of them evenly filled. While no side of a window
 crosses an edge between cells, the share that it holds is bilinear in its place, and a bilinear function is greatest at
 a corner. So the best place has, on each axis, a side of the window on such an edge, and trying those, to the whole
-pixel below and above, is exact. How many there are depends on the map, not on the pixels of the image. What the windows
-of one size hold is a product of three matrices, for a window counts a share of each row times a share of each column: a
-summed-area table (Crow 1984) would have to be read between its cells. What lies near the sides is a window a little
-larger less one a little smaller, so the same holds of it.
+pixel below and above, is exact. How many there are depends on the map, not on the pixels of the image. What a window
+holds is found axis by axis: sums up to each edge between cells, as in a summed-area table (Crow 1984), and between two
+edges a part of the cell, for it is evenly filled. What lies near the sides is a window a little larger less one a
+little smaller, so the same holds of it.
 """
 
 from dataclasses import dataclass, replace
@@ -94,16 +94,34 @@ def search(
     rows = _axis(size.height, window.height, density.shape[0], margin, near)
     columns = _axis(size.width, window.width, density.shape[1], margin, near)
 
-    def held(cells: NDArray, row: NDArray, column: NDArray) -> NDArray[np.float64]:
-        return row @ cells @ column.T
-
-    shares = held(density, rows.inside, columns.inside)
+    shares = _held(density, rows.inside, columns.inside)
     cuts = np.zeros_like(shares)
     if near:
         above = np.maximum(density - density.mean(), 0)
-        cuts = held(above, rows.outer, columns.outer) - held(above, rows.inner, columns.inner)
-    worth = held(density, rows.padded, columns.padded) if margin else shares
+        cuts = _held(above, rows.outer, columns.outer) - _held(above, rows.inner, columns.inner)
+    worth = shares
+    if margin:
+        spans = [(row, column) for row in (rows.inside, rows.inset) for column in (columns.inside, columns.inset)]
+        worth = np.mean([_held(density, *each) for each in spans], axis=0)
     return Windows(size, window, rows.starts, columns.starts, shares, cuts, worth - price * cuts)
+
+
+def _held(cells: NDArray, rows: NDArray | None, columns: NDArray | None) -> NDArray[np.float64]:
+    """What spans of rows times spans of columns hold; first the axis with fewer of them."""
+    if columns is None or (rows is not None and rows.shape[1] > columns.shape[1]):
+        return _along(_along(cells.T, columns).T, rows)
+    return _along(_along(cells, rows).T, columns).T
+
+
+def _along(cells: NDArray, spans: NDArray | None) -> NDArray[np.float64]:
+    """Sums over rows, of all or from the first to the second of `spans`, 2 x places, counted in rows and parts."""
+    if spans is None:
+        return cells.sum(axis=0, keepdims=True)
+    upto = np.zeros((len(cells) + 1, cells.shape[1]))
+    np.cumsum(cells, axis=0, out=upto[1:])
+    row = np.minimum(spans.astype(np.intp), len(cells) - 1)
+    start, stop = upto[row] + (spans - row)[..., None] * cells[row]
+    return stop - start
 
 
 def central_window(size: Size, window: Size) -> Box:
@@ -114,43 +132,35 @@ def central_window(size: Size, window: Size) -> Box:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where a window is tried along one axis, and how much of each cell it holds there.
+    """Where a window is tried along one axis, and from where to where it goes there.
 
     Attributes:
-        starts: float64, places.
-        inside: float64, places x cells, 0 to 1.
-        padded: likewise, where what lies within the margin counts half.
+        starts: float64, places in pixels.
+        inside: float64, 2 x places, the ends of the window, in cells; None where it is as long as the image.
+        inset: likewise, less its margins.
         outer, inner: likewise, with ends that lie `near` further out or in where they are not the image's own.
     """
 
     starts: NDArray[np.float64]
-    inside: NDArray[np.float64]
-    padded: NDArray[np.float64]
-    outer: NDArray[np.float64]
-    inner: NDArray[np.float64]
+    inside: NDArray[np.float64] | None = None
+    inset: NDArray[np.float64] | None = None
+    outer: NDArray[np.float64] | None = None
+    inner: NDArray[np.float64] | None = None
 
 
 def _axis(length: int, window: int, cells: int, margin: float, near: float) -> _Axis:
-    reach = length - window
-    inset = margin * window if reach else 0.0
+    reach, inset = length - window, margin * window
+    if not reach:
+        return _Axis(np.zeros(1))
     # where a side, the end of a margin or that of what is near lies on an edge between cells
-    lines = np.unique(
-        [0.0, inset, window - inset, window, *(side + by for side in (0, window) for by in (-near, near))]
-    )
-    turns = (np.arange(cells + 1) * (length / cells) - lines[:, None]).ravel()
+    lines = {0.0, inset, window - inset, window, *(side + by for side in (0, window) for by in (-near, near))}
+    turns = (np.arange(cells + 1) * (length / cells) - np.array([*lines])[:, None]).ravel()
     # at the image's own sides nothing is near, so the places beside them are turns as well
     tried = np.concatenate([np.floor(turns), np.ceil(turns), [0, 1, reach // 2, reach - 1, reach]])
     starts = np.unique(tried[(tried >= 0) & (tried <= reach)])
-    stops = starts + window
-
-    def of_cells(start: NDArray, stop: NDArray) -> NDArray[np.float64]:
-        passed = np.stack([start, stop])[:, :, None] * (cells / length) - np.arange(cells)
-        before, after = np.minimum(np.maximum(passed, 0), 1)
-        return np.maximum(after - before, 0)
-
-    inside = of_cells(starts, stops)
-    padded = (inside + of_cells(starts + inset, stops - inset)) / 2 if inset else inside
-    before, after = near * (starts > 0), near * (stops < length)
-    return _Axis(
-        starts, inside, padded, of_cells(starts - before, stops + after), of_cells(starts + before, stops - after)
-    )
+    ends = np.stack([starts, starts + window])
+    inwards = np.array([[1.0], [-1.0]])
+    by = near * inwards * ((ends > 0) & (ends < length))
+    spans = np.stack([ends, ends + inset * inwards, ends - by, ends + by])
+    spans[:, 1] = np.maximum(spans[:, 0], spans[:, 1])
+    return _Axis(starts, *np.minimum(np.maximum(spans, 0), length) * (cells / length))

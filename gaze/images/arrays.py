@@ -12,8 +12,7 @@ from gaze.geometry import Size
 from gaze.images.color import opaque, simplify
 from gaze.images.cutting import LARGE
 from gaze.images.decoding import Source, open_photo
-from gaze.images.frames import turn
-from gaze.images.metadata import orientation_of
+from gaze.images.orientation import orientation_of, turn
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
 """A path, the bytes of an encoded file, a PIL image or an H x W x 3 uint8 RGB array."""

@@ -1,4 +1,4 @@
-"""Image files in: limits before decoding, reduced decoding, orientation, colour, what is kept of the metadata."""
+"""Image files in: limits before decoding, reduced decoding, what is kept of the metadata."""
 
 import io
 import os
@@ -15,8 +15,9 @@ from gaze.images.bounds import check_gif_frames, check_ppm
 from gaze.images.boxes import colors_of
 from gaze.images.damage import load
 from gaze.images.formats import HEAD, check_no_raw, identify, register_heif
-from gaze.images.frames import Frame, plays, read_frames, sideways, turn
-from gaze.images.metadata import exif_of, kept_xmp, orientation_of, profile_of, take_xmp
+from gaze.images.frames import Frame, plays, read_frames
+from gaze.images.metadata import exif_of, kept_xmp, profile_of, take_xmp
+from gaze.images.orientation import orientation_of, sideways, turn
 from gaze.images.png import PngNotes, picture_of
 from gaze.images.profiles import named_profile
 

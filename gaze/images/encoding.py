@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from gaze.images.frames import Frame
 _QUALITY = {"JPEG": 90, "WEBP": 90, "AVIF": 80}
 _XMP_IN_TIFF = 700
 _SEGMENT = 65_500
+_LONGEST = 655_350
+"""Milliseconds that a frame of a GIF can show."""
 
 
 def output_suffix(photo: Photo, suffix: str, encoding: Encoding = Encoding()) -> str:
@@ -92,6 +95,7 @@ def _metadata(kind: str, photo: Photo) -> dict[str, Any]:
 def _animation(kind: str, images: list[Image.Image], milliseconds: list[int], plays: int) -> dict[str, Any]:
     options: dict[str, Any] = {"save_all": True, "append_images": images[1:], "duration": milliseconds, "loop": plays}
     if kind == "GIF":
+        options["duration"] = _within_gif(images, milliseconds)
         if images[0].mode == "P":
             options["palette"] = bytes(images[0].getpalette() or [])  # once, and not with every frame
         del options["loop"]
@@ -100,6 +104,18 @@ def _animation(kind: str, images: list[Image.Image], milliseconds: list[int], pl
         if any("transparency" in image.info for image in images):
             options["disposal"] = 2
     return options
+
+
+def _within_gif(images: list[Image.Image], milliseconds: list[int]) -> list[int]:
+    """How long frames show, at most what a GIF can say; Pillow makes one frame of equal ones that follow each other."""
+    if sum(milliseconds) <= _LONGEST:
+        return milliseconds
+    shown, run = milliseconds[:1], min(milliseconds[0], _LONGEST)
+    for (before, image), duration in zip(pairwise(images), milliseconds[1:], strict=True):
+        run = run if image.tobytes() == before.tobytes() else 0
+        shown.append(min(duration, _LONGEST - run))
+        run += shown[-1]
+    return [min(duration, _LONGEST) for duration in shown]
 
 
 def _of_one_mode(images: list[Image.Image]) -> list[Image.Image]:
@@ -153,8 +169,7 @@ def _palettes(images: list[Image.Image]) -> list[Image.Image]:
     if len(images) == 1 and images[0].width * images[0].height <= LARGE:
         palettes = [images[0].convert("RGB").quantize(255 if clear else 256)]
     else:
-        colors = _common_colors(images)
-        palettes = [_in_colors(image.convert("RGB"), colors) for image in images]
+        palettes = _in_colors([image.convert("RGB") for image in images], _common_colors(images))
     return [_cleared(*pair) for pair in zip(palettes, images, strict=True)] if clear else palettes
 
 
@@ -172,18 +187,25 @@ def _common_colors(images: list[Image.Image]) -> list[tuple[int, ...]]:
     return list(dict.fromkeys(zip(*[iter(values[: 3 * 255])] * 3, strict=True)))
 
 
-def _in_colors(image: Image.Image, colors: list[tuple[int, ...]]) -> Image.Image:
-    """An RGB image in the nearest of these colours, not dithered."""
-    count = len(colors)
+def _in_colors(images: list[Image.Image], colors: list[tuple[int, ...]]) -> list[Image.Image]:
+    """RGB images in the nearest of these colours, not dithered; beyond them, the palette has others that nobody uses.
+
+    Those differ, as Pillow's encoder looks long for a place for each colour that is there twice.
+    """
+    known, count = set(colors), len(colors)
+    spare = [color for blue in (0, 1) for value in range(256) if (color := (value, 255 - value, blue)) not in known]
+    first, last = (_flat([*colors, *more][:256]) for more in (colors[:1] * 256, spare))
     palette = Image.new("P", (1, 1))
-    palette.putpalette(bytes(value for color in colors + colors[:1] * (256 - count) for value in color))
-    nearest = image.quantize(palette=palette, dither=Image.Dither.NONE)
-    nearest = nearest.point([index if index < count else 0 for index in range(256)])
-    # those beyond differ from all, as Pillow's encoder looks long for a place for each that does not
-    more = [color for color in ((value, 0, 255 - value) for value in range(256)) if color not in colors]
-    others = [color for color in ((value, 255 - value, 0) for value in range(256)) if color not in colors + more]
-    nearest.putpalette(bytes(value for color in [*colors, *more, *others][:256] for value in color))
+    palette.putpalette(first)
+    place = [index if index < count else 0 for index in range(256)]
+    nearest = [image.quantize(palette=palette, dither=Image.Dither.NONE).point(place) for image in images]
+    for image in nearest:
+        image.putpalette(last)
     return nearest
+
+
+def _flat(colors: list[tuple[int, ...]]) -> bytes:
+    return bytes(value for color in colors for value in color)
 
 
 def _cleared(colours: Image.Image, image: Image.Image) -> Image.Image:

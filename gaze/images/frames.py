@@ -1,4 +1,4 @@
-"""The pictures in an opened file: composited, in simple colours, upright."""
+"""The pictures in an opened file: composited, in simple colours, not yet turned."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +9,6 @@ from gaze.errors import ImageError
 from gaze.images.bounds import MAX_FRAMES
 from gaze.images.color import simplify
 from gaze.images.formats import ANIMATED
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what makes the image upright."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +64,3 @@ def plays(file: Image.Image, kind: str) -> int:
     if kind == "GIF":  # which counts repetitions, and says nothing where there is none
         return 1 if loop is None else loop and loop + 1
     return loop or 0
-
-
-def sideways(orientation: int) -> bool:
-    """Whether making the image upright exchanges width and height."""
-    return orientation in (5, 6, 7, 8)
-
-
-def turn(image: Image.Image, orientation: int) -> Image.Image:
-    """The image upright, without metadata."""
-    upright = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-    upright.info = {}
-    return upright

@@ -7,7 +7,7 @@ reads another to its end before it makes the first row. Source: ITU-T T.81, anne
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from PIL import ImageFile
 
@@ -70,24 +70,35 @@ class WatchedJpeg:
         return next(filter(None, self._pieces), b"")
 
     def _watched(self) -> Iterator[bytes]:
-        yield self._take(2)
-        while True:
+        segment = yield from self._head()
+        if self._scans and self._coding not in (*_SEQUENTIAL, _PROGRESSIVE):
+            yield from self._rest()  # arithmetic coding, which libjpeg does not take in pieces
+            return
+        while segment and segment[1] != _EOI:
             yield from self._data()
             segment = self._segment()
-            if not segment or segment[1] == _EOI:
-                break
-            yield segment
-            if segment[1] == _SOS and self._coding not in (*_SEQUENTIAL, _PROGRESSIVE):
-                yield from self._rest()  # arithmetic coding, which libjpeg does not take in pieces
-                return
+            yield segment if segment[1:] != bytes([_EOI]) else b""
         if not segment:
             self._damage = _CUT
         yield self._filling() + bytes([0xFF, _EOI])
 
+    def _head(self) -> Generator[bytes, None, bytes]:
+        """Up to the first scan, in few pieces; returns the last segment, empty where the file ended."""
+        head = self._take(2)
+        while True:
+            for piece in self._until(range(256)):
+                head += piece
+                if len(head) > _BLOCK:
+                    yield head
+                    head = b""
+            segment = self._segment()
+            if not segment or segment[1] in (_EOI, _SOS):
+                yield head + (segment if self._scans else b"")
+                return segment
+            head += segment
+
     def _data(self) -> Iterator[bytes]:
-        """What comes before the next segment: the data of a scan, or nothing."""
-        if not self._scans:
-            return self._until(range(256))
+        """The data of a scan."""
         if self._coding in _SEQUENTIAL and self._components == 0:
             return self._only_scan()
         return self._until({_EOI, *_TABLES})

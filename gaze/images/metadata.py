@@ -1,11 +1,12 @@
-"""What a file says about its picture: orientation, EXIF, XMP, colour profile."""
+"""What a file says about its picture, kept for its thumbnails: EXIF, XMP, colour profile."""
 
 import io
 import re
 
 from PIL import Image, ImageCms
 
-_ORIENTATION = 0x0112
+from gaze.images.orientation import ORIENTATION
+
 _EXIF, _GPS = 0x8769, 0x8825
 
 _KEPT = frozenset({0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x8298, *range(0x9C9B, 0x9CA0)})
@@ -30,21 +31,6 @@ _TURNED = re.compile(
 _THUMBNAILS = re.compile(rb"<(/?)(?:xmp|xap):Thumbnails\b[^<>]{0,999}?(/?)>")
 
 
-def orientation_of(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1 where there is none, or one that means nothing. XMP's does not count."""
-    try:
-        exif = image.getexif()
-        if stored := image.info.get("exif"):  # as Pillow may have looked into XMP when it opened the file
-            exif = Image.Exif()
-            exif.load(stored)
-        orientation = int(exif.get(_ORIENTATION, 1))
-    except Warning:  # which the caller wants as an error
-        raise
-    except Exception:  # damaged metadata is no reason to refuse the pixels
-        return 1
-    return orientation if orientation in range(1, 9) else 1
-
-
 def exif_of(image: Image.Image) -> bytes | None:
     """EXIF for a picture made from `image`: upright, without the embedded thumbnail; None where it is damaged."""
     try:
@@ -56,7 +42,7 @@ def exif_of(image: Image.Image) -> bytes | None:
                 kept[directory] = entries
         if not kept:
             return None
-        kept[_ORIENTATION] = 1
+        kept[ORIENTATION] = 1
         return kept.tobytes()
     except Warning:
         raise

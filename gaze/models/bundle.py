@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gaze.card import InputRule, ModelCard
 from gaze.errors import ConfigError, DataError, check_settings
-from gaze.files import write_atomic
+from gaze.files import check_free, write_atomic
 from gaze.images import SUFFIXES, decode
 from gaze.models.checkpoints import Trained, load_checkpoint
 from gaze.models.config import CardConfig, ExportConfig, resized
@@ -30,10 +30,12 @@ def write_bundle(config: ExportConfig) -> str:
         One line: the file, its size and how far it is from torch.
 
     Raises:
-        ConfigError: `out` is no .onnx file, or there are no photos.
+        ConfigError: `out` is no .onnx file or is there already, or there are no photos.
         ModelError: the checkpoint cannot be loaded, or the export differs from torch.
     """
     check_settings(config)
+    card_path = config.out.with_suffix(".json")
+    check_free([config.out, card_path], config.overwrite)
     trained = load_checkpoint(config.checkpoint)
     if config.longer_side is not None:
         trained.network.config = resized(trained.network.config, config.longer_side)
@@ -44,8 +46,8 @@ def write_bundle(config: ExportConfig) -> str:
         difference = parity(network, path, _photos(config.photos))
         content = path.read_bytes()
     card = make_card(config.card, config.out.stem, trained, content)
-    write_atomic(config.out.with_suffix(".json"), card.dumps().encode(), overwrite=True)
-    write_atomic(config.out, content, overwrite=True)
+    write_atomic(card_path, card.dumps().encode(), config.overwrite)
+    write_atomic(config.out, content, config.overwrite)
     return f"{config.out}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of torch in log density"
 
 

@@ -168,6 +168,7 @@ class ExportConfig:
     Attributes:
         checkpoint: of `gaze.train`.
         out: the .onnx file; its card is written beside it as .json.
+        overwrite: whether a file or a card that is there already is replaced.
         photos: a photograph or a folder of them, on which the export is compared with torch.
         longer_side: pixels of the longer side of the images that the network is to see; null keeps the checkpoint's.
         half: store convolution weights as float16 (half the size; the weights are rounded to that).
@@ -176,6 +177,7 @@ class ExportConfig:
 
     checkpoint: Path
     out: Path
+    overwrite: bool
     photos: Path
     longer_side: int | None
     half: bool

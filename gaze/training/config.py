@@ -27,7 +27,7 @@ class RunConfig:
         precision: Lightning's, or `auto`: bf16-mixed or 16-mixed on a GPU that has it, else 32-true.
         accelerator: `auto`, `cpu`, `gpu` or one kind of that.
         threads: of the CPU; null leaves torch's default.
-        progress: show a progress bar.
+        progress: tell how far it is: a bar on a terminal, elsewhere a line an epoch.
     """
 
     ema_decay: float

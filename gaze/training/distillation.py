@@ -6,12 +6,12 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from gaze.card import InputRule
 from gaze.data.dataset import GazeDataset
 from gaze.data.taught import Taught
 from gaze.models.network import GazeNetwork
+from gaze.progress import track
 
 
 class Teacher(pl.Callback):
@@ -25,7 +25,7 @@ class Teacher(pl.Callback):
     Args:
         network: the teacher.
         weight: 0 to 1, share of the teacher's density.
-        progress: show a bar.
+        progress: tell how far it is.
     """
 
     def __init__(self, network: GazeNetwork, weight: float, progress: bool) -> None:
@@ -47,7 +47,7 @@ class Teacher(pl.Callback):
         """
         rule = InputRule(self.network.config.input.longer_side, self.network.config.input.multiple)
         seen: list[NDArray[np.float16] | None] = []
-        for index in tqdm(range(len(dataset)), "teacher", unit="image", disable=not progress):
+        for index in track(range(len(dataset)), "teacher", unit="image", shown=progress):
             if dataset.stores[dataset.entries[index][0]].attributes.teacher is not None:
                 seen.append(None)
                 continue

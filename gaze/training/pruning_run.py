@@ -12,7 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from gaze.card import InputRule
@@ -37,6 +37,7 @@ from gaze.pruning.structure.groups import find_pinned
 from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
+from gaze.training.progress import make_progress_bar
 from gaze.training.run import LAST, make_teachers, trainer_on
 
 PRUNED = "pruned.ckpt"
@@ -179,7 +180,7 @@ def _make_trainer(config: PruneConfig, others: Sequence[pl.Callback]) -> pl.Trai
         LearningRateMonitor("step"),
     ]
     if settings.progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=1))
+        callbacks.append(make_progress_bar(refresh_rate=1))
     return trainer_on(
         settings,
         max_epochs=-1,  # the pruning ends the training

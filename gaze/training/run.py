@@ -13,7 +13,6 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
-    TQDMProgressBar,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -30,6 +29,7 @@ from gaze.training.config import DistillConfig, RunConfig, TrainConfig, TrainerC
 from gaze.training.distillation import Teacher
 from gaze.training.lightning_module import MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
+from gaze.training.progress import make_progress_bar
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -72,7 +72,7 @@ def fit(config: TrainConfig) -> Path:
 
 
 def make_teachers(config: DistillConfig, progress: bool) -> list[Teacher]:
-    """The teacher that `config` names, if it names one; `progress` shows a bar while it looks at the photographs.
+    """The teacher that `config` names, if it names one; `progress` tells how far it is with the photographs.
 
     Raises:
         ModelError: its checkpoint is missing or damaged.
@@ -101,7 +101,7 @@ def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule, others:
         LearningRateMonitor("step"),
     ]
     if config.progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=5))
+        callbacks.append(make_progress_bar(refresh_rate=5))
     return trainer_on(
         config,
         max_epochs=config.max_epochs,

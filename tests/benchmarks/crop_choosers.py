@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from crop_measures import Head, read_heads
 from numpy.typing import NDArray
 
 from gaze.data.densities import fixation_density, fixation_map
@@ -22,7 +23,7 @@ from gaze.geometry import AspectRatio, Box, Size
 from gaze.images import decode
 from gaze.predictor import Predictor
 
-PLAIN = Framing(padding=0, threshold=0)
+PLAIN = Framing(padding=0, threshold=0, cut_weight=0)
 """The window that holds most, and nothing else."""
 
 NODE = Path(__file__).parent / "node"
@@ -41,7 +42,7 @@ class Window:
 
     def framed(self, framing: Framing) -> Framing:
         """`framing` with this zoom."""
-        return Framing((self.zoom, self.zoom), framing.padding, 1, framing.threshold)
+        return replace(framing, zoom=(self.zoom, self.zoom))
 
     def size(self, photo: Size) -> Size:
         """In pixels of a photo."""
@@ -52,6 +53,7 @@ class Window:
 WINDOWS = (
     Window("1:1", AspectRatio(1, 1)),
     Window("9:16", AspectRatio(9, 16)),
+    Window("4:5", AspectRatio(4, 5)),
     Window("16:9", AspectRatio(16, 9)),
     Window("half 1:1", AspectRatio(1, 1), zoom=2),  # 300x300 of 800x600
 )
@@ -59,7 +61,10 @@ WINDOWS = (
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph and the fixations inside it; `sigma` in pixels blurs them as its set does."""
+    """A photograph and the fixations inside it; `sigma` in pixels blurs them as its set does.
+
+    `heads` are those that count, of a set where they are labelled.
+    """
 
     source: str
     file: Path
@@ -67,6 +72,7 @@ class Photo:
     size: Size
     fixations: Fixations
     sigma: float
+    heads: tuple[Head, ...] | None = None
 
 
 Chooser = Callable[[Photo, Window], Box]
@@ -75,13 +81,15 @@ Chooser = Callable[[Photo, Window], Box]
 def read_photos(stores: Path, data: Path, sources: tuple[str, ...], split: str) -> Iterator[Photo]:
     """The photographs of a split, one after the other."""
     for source in sources:
-        store = FixationStore(stores / f"{source}.h5")
+        store, table = FixationStore(stores / f"{source}.h5"), data / source / "faces.csv"
+        heads = read_heads(table) if table.exists() else None
         for index in store.indices(split):
             image, fixations = decode(store[index].image), store.fixations(index)
             size = Size(image.shape[1], image.shape[0])
             inside = fixations.select(fixations.inside(size.width, size.height))
-            file = data / source / "stimuli" / store.names[index]
-            yield Photo(source, file, image, size, inside, store.attributes.sigma_pixels)
+            name, sigma = store.names[index], store.attributes.sigma_pixels
+            own = None if heads is None else heads.get(name, ())
+            yield Photo(source, data / source / "stimuli" / name, image, size, inside, sigma, own)
 
 
 def by_center(photo: Photo, window: Window) -> Box:

@@ -1,17 +1,17 @@
-"""How much of what people looked at do crops keep?
+"""What do crops keep of what people looked at, and what do their sides run through?
 
     python tests/benchmarks/crop_quality.py DATA STORES PEERS OUT [--split val|test] [--models fast quality PATH ...]
 
-DATA holds `osie`, `eyecrowd` and `scene500` as released, STORES what `model_table.py` made of them, PEERS `peers.py`
-(see `peers_table.py`). Run `npm install` in `tests/benchmarks/node` first. OUT receives `crops.md`, `crops.json` and
-contact sheets.
+DATA holds `osie`, `eyecrowd` (with the authors' `faces.csv`) and `scene500` as released, STORES what `gaze.prepare` or
+`model_table.py` made of them, PEERS `peers.py` (see `peers_table.py`). Run `npm install` in `tests/benchmarks/node`
+first. OUT receives `crops.md`, `crops.json` and contact sheets.
 
-The measure: the share of a photograph's fixations that lie inside the crop, the mean over photographs, with the 95%
-bootstrap interval over photographs. First fixations are left out, as the stores do. A crop is the largest window of a
-ratio; `half 1:1` has half the sides of the largest square, 300x300 of 800x600. Of the people, half the observers'
-blurred fixations choose and the other half's are counted, both ways, over `SPLITS` splits; the oracle is the window
-that holds most of the very fixations that are counted. `over the center` is the difference to the central crop of the
-same photograph, the mean of all windows. A crop of the whole photograph counts too: 3 in 5 of scene500 are square.
+`crop_measures.py` says what is measured: kept gaze, gaze at the cut, and photographs with a cut head; each as the mean
+over photographs with the 95% bootstrap interval over them. A crop is the largest window of a ratio; `half 1:1` has half
+the sides of the largest square, 300x300 of 800x600. Of the people, half the observers' blurred fixations choose and the
+other half's are counted, both ways, over `SPLITS` splits; the oracle is the window that holds most of the very
+fixations that are counted. `over the center` is the difference to the central crop of the same photograph, the mean of
+all windows. A crop of the whole photograph counts too: 3 in 5 of scene500 are square, so its others have tables.
 """
 
 import argparse
@@ -35,27 +35,26 @@ from crop_choosers import (
     by_node,
     read_photos,
 )
+from crop_measures import MEASURES, measured
 from crop_sheet import Sheet
 from numpy.typing import NDArray
 from peers_table import load_peers
 
 from gaze.framing.choice import choose
-from gaze.geometry import Box
 
 SETS = ("osie", "eyecrowd", "scene500")
 SPLITS = 5
-GAIN = "over the center"
+NOT_SQUARE = "scene500, not square"
+MEAN, GAIN = "mean", "over the center"
 CENTER, PEOPLE, ORACLE = "center", "half the observers", "oracle"
 
 
-def share(photo: Photo, box: Box, counted: NDArray[np.bool_] | slice = slice(None)) -> float:
-    """Of the fixations `counted`, how many lie on a pixel of the box."""
-    x, y = photo.fixations.x[counted] + 0.5, photo.fixations.y[counted] + 0.5
-    return float(np.mean((x >= box.left) & (x < box.right) & (y >= box.top) & (y < box.bottom)))
+Found = dict[str, dict[str, list[NDArray[np.float64]]]]
+"""Of each set and way to choose, windows x `MEASURES` for each photograph."""
 
 
-def shares_of_people(photo: Photo) -> list[float]:
-    """For each window, what half the observers' crop keeps of the other half's fixations."""
+def measures_of_people(photo: Photo) -> NDArray[np.float64]:
+    """For each window, the `MEASURES` of half the observers' crop by the other half's fixations."""
     random = np.random.default_rng(0)
     observers, found = np.unique(photo.fixations.subject), []
     for _ in range(SPLITS):
@@ -63,8 +62,8 @@ def shares_of_people(photo: Photo) -> list[float]:
         for chosen in (half, ~half):
             density = blurred(photo, chosen)
             boxes = [choose(density, photo.size, w.ratio, w.framed(PLAIN))[0].box for w in WINDOWS]
-            found.append([share(photo, box, ~chosen) for box in boxes])
-    return np.mean(found, axis=0).tolist()
+            found.append([measured(photo, box, ~chosen) for box in boxes])
+    return np.mean(found, axis=0)
 
 
 def interval(values: NDArray[np.float64], rounds: int = 4000) -> tuple[float, float, float]:
@@ -74,39 +73,45 @@ def interval(values: NDArray[np.float64], rounds: int = 4000) -> tuple[float, fl
     return float(values.mean()), float(low), float(high)
 
 
-def measure(photos: Iterable[Photo], choosers: dict[str, Chooser], sheet: Sheet) -> dict[str, dict[str, list]]:
-    """For each set and way to choose, a list of what each window keeps for each photograph."""
-    found: dict[str, dict[str, list]] = {source: {} for source in SETS}
+def measure(photos: Iterable[Photo], choosers: dict[str, Chooser], sheet: Sheet) -> Found:
+    """The `MEASURES` of each window of each photograph."""
+    found: Found = {source: {} for source in (*SETS, NOT_SQUARE)}
     for photo in photos:
         boxes = {name: [chooser(photo, window) for window in WINDOWS] for name, chooser in choosers.items()}
         sheet.add(photo, boxes)
-        rows = {name: [share(photo, box) for box in chosen] for name, chosen in boxes.items()}
-        rows[PEOPLE] = shares_of_people(photo)
-        rows[ORACLE] = [share(photo, by_its_own_fixations(photo, window)) for window in WINDOWS]
+        rows = {name: np.array([measured(photo, box) for box in chosen]) for name, chosen in boxes.items()}
+        rows[PEOPLE] = measures_of_people(photo)
+        rows[ORACLE] = np.array([measured(photo, by_its_own_fixations(photo, window)) for window in WINDOWS])
         for name, row in rows.items():
             found[photo.source].setdefault(name, []).append(row)
+            if photo.source == "scene500" and photo.size.width != photo.size.height:
+                found[NOT_SQUARE].setdefault(name, []).append(row)
     return found
 
 
-def summary(found: dict[str, dict[str, list]]) -> list[dict[str, Any]]:
-    """A row for each set (and all of them) and way to choose: mean, low and high of each window and of the gain."""
+def summary(found: Found) -> list[dict[str, Any]]:
+    """A row for each set (and all of them), way to choose and measure: mean, low and high of each window and of all."""
     joined = {name: [row for source in SETS for row in found[source][name]] for name in found[SETS[0]]}
     rows = []
     for source, ways in (found | {"all": joined}).items():
-        for name, kept in ways.items():
-            row: dict[str, Any] = {"set": source, "photos": len(kept), "name": name}
-            row |= {w.name: interval(column) for w, column in zip(WINDOWS, np.array(kept).T, strict=True)}
-            rows.append(row | {GAIN: interval((np.array(kept) - np.array(ways[CENTER])).mean(axis=1))})
+        for name, values in ways.items():
+            for k, measure in enumerate(MEASURES):
+                own, center = np.array(values)[..., k], np.array(ways[CENTER])[..., k]
+                if (labelled := ~np.isnan(own[:, 0])).any():
+                    row: dict[str, Any] = {"set": source, "photos": int(labelled.sum()), "name": name}
+                    row |= {"measure": measure, MEAN: interval(own[labelled].mean(axis=1))}
+                    row |= {w.name: interval(column) for w, column in zip(WINDOWS, own[labelled].T, strict=True)}
+                    rows.append(row | {GAIN: interval((own - center)[labelled].mean(axis=1))})
     return rows
 
 
 def markdown(rows: list[dict[str, Any]], split: str) -> str:
-    """A table for each set, and one for all."""
+    """A table for each set, and for all, and measure."""
     lines = []
-    for source in dict.fromkeys(row["set"] for row in rows):
-        own = [row for row in rows if row["set"] == source]
-        lines += [f"{source}, {split}: {own[0]['photos']} photographs", ""]
-        columns = [*(window.name for window in WINDOWS), GAIN]
+    for source, measure in dict.fromkeys((row["set"], row["measure"]) for row in rows):
+        own = [row for row in rows if (row["set"], row["measure"]) == (source, measure)]
+        lines += [f"{measure}: {source}, {split}, {own[0]['photos']} photographs", ""]
+        columns = [*(window.name for window in WINDOWS), MEAN, GAIN]
         lines += [f"| crop | {' | '.join(columns)} |", "|---" + "|---:" * len(columns) + "|"]
         for row in own:
             cells = [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, low, high in (row[name] for name in columns)]

@@ -327,12 +327,30 @@ class TestFolder:
             ("image,x\na.jpg,1\n", "no column y;"),
             ("image,x,y\na.jpg,1,2\na.jpg,one,2\n", "line 3: not a fixation"),
             ("image,x,y\na.jpg,1\n", "line 2: not a fixation"),
+            ("image;x;y\na.jpg;1;2\n", "separated by semicolons; expected commas: image,subject,order"),
+            ('"image";"x";"y"\n"a.jpg";"1,5";"2"\n', "separated by semicolons; expected commas"),
+            ("image\tx\ty\na.jpg\t1\t2\n", "separated by tabs; expected commas"),
+            ("image|x|y\na.jpg|1|2\n", "separated by bars; expected commas"),
         ],
     )
     def test_a_table_of_another_form_names_the_line(self, tmp_path, draw, text, message):
         draw(tmp_path / "a.jpg")
         (tmp_path / "fixations.csv").write_text(text)
         with pytest.raises(DataError, match=message):
+            READERS["folder"](tmp_path)
+
+    def test_images_that_the_table_names_and_are_not_there_are_one_line(self, tmp_path, draw, caplog):
+        draw(tmp_path / "images" / "a.jpg")
+        (tmp_path / "fixations.csv").write_text("image,x,y\na.jpg,1,2\nz.jpg,1,2\nA.jpg,3,4\nz.jpg,3,4\n")
+        assert list(by_name(READERS["folder"](tmp_path))) == ["a.jpg"]
+        (record,) = caplog.records
+        table = tmp_path / "fixations.csv"
+        assert record.getMessage() == f"{table}: 2 of 3 images that it names are not there, the first A.jpg"
+
+    def test_a_table_that_cannot_be_opened(self, tmp_path, draw):
+        draw(tmp_path / "a.jpg")
+        (tmp_path / "fixations.csv").mkdir()
+        with pytest.raises(DataError, match=r"fixations\.csv: cannot be read \(Is a directory\)$"):
             READERS["folder"](tmp_path)
 
     def test_a_table_that_is_no_text(self, tmp_path, draw):

@@ -222,3 +222,12 @@ def test_frames_of_a_damaged_gif_are_counted_without_an_error(cut: int):
     file = moving("GIF")
     for content in (file[:cut], file[:cut] + b"\xff" + file[cut + 1 :], file[:cut] + b"," * 99):
         check_gif_frames(BytesIO(content))
+
+
+@pytest.mark.parametrize(("milliseconds", "shown"), [([500_000] * 4, [655_350]), ([10**9, 50], [655_350])])
+def test_frames_show_no_longer_than_a_gif_can_say(milliseconds: list[int], shown: list[int]):
+    still = [Frame(corners(), each) for each in milliseconds]
+    again = open_photo(encode(still, "GIF"), frames=None).frames
+    assert sum(frame.milliseconds for frame in again) == sum(shown)
+    moving = [Frame(Image.new("RGB", (9, 9), shade), 600_000) for shade in SHADES]
+    assert [f.milliseconds for f in open_photo(encode(moving, "GIF"), frames=None).frames] == [600_000] * 4

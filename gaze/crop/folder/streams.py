@@ -33,10 +33,10 @@ def _nowhere(mode: str) -> Any:
     return Path(os.devnull).open(mode, encoding="utf-8")
 
 
-def _as_named(error: UnicodeError) -> tuple[bytes, int]:
+def _as_named(error: UnicodeError) -> tuple[str | bytes, int]:
     """What an encoding lacks, as the file system has it: a path is then printed as it is, whatever its bytes."""
     if not isinstance(error, UnicodeEncodeError):
-        raise error
+        return codecs.lookup_error("surrogateescape")(error)
     return os.fsencode(error.object[error.start : error.end]), error.end
 
 

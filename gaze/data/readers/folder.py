@@ -1,13 +1,17 @@
 """Any folder of images with a table of fixations or a folder of grey maps; EyeCrowd and Scene-500 come so."""
 
+import logging
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 
 from gaze.data.readers.entry import READERS, Entry, Gaze, is_image, require
 from gaze.data.readers.maps import read_grey
 from gaze.data.readers.table import Columns, read_table, table_fixations
-from gaze.errors import DataError
+from gaze.errors import DataError, one_line
 from gaze.geometry import Size
+
+_log = logging.getLogger(__name__)
 
 LAYOUT = (
     "images in images/, in stimuli/ or in the folder itself, and fixations.csv"
@@ -20,7 +24,7 @@ def read(root: Path) -> list[Entry]:
     """Lists the images, at any depth, with their rows of `fixations.csv` or, where they have none, their map.
 
     An image is named by its path below the folder of images. Its map has the same path below `maps/`, of
-    any suffix.
+    any suffix. Images that the table names and that are not there are told of in the log.
 
     Raises:
         DataError: there are no images or no gaze, or the table is not one of fixations.
@@ -41,7 +45,18 @@ def read_folder(root: Path, layout: str) -> list[Entry]:
         name = path.relative_to(folder)
         gaze = partial(_gaze, rows, name.as_posix(), drawn.get(name.with_suffix("")))
         entries.append(Entry(name.as_posix(), path, gaze))
+    _tell_missing(table, rows, entries)
     return entries
+
+
+def _tell_missing(table: Path, rows: Collection[str], entries: Iterable[Entry]) -> None:
+    """Says in one line which images a table names that are not there."""
+    missing = sorted(set(rows) - {entry.name for entry in entries})
+    if missing:
+        _log.warning(
+            "%s: %d of %d images that it names are not there, the first %s",
+            table, len(missing), len(rows), one_line(missing[0]),
+        )  # fmt: skip
 
 
 def _gaze(rows: dict[str, Columns], name: str, drawn: Path | None, size: Size) -> Gaze:

@@ -3,15 +3,19 @@
 import csv
 from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
-from gaze.errors import DataError
+from gaze.errors import DataError, one_line
 from gaze.fixations import UNKNOWN, Fixations
 
 REQUIRED = ("image", "x", "y")
 EXPECTED = "image,subject,order,x,y,duration_ms"
+OTHERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What else tables are separated by."""
 Columns = tuple[array, ...]
 
 
@@ -23,24 +27,38 @@ def read_table(path: Path) -> dict[str, Columns]:
     rows of one image and subject.
 
     Raises:
-        DataError: a column is missing or a row is not a fixation; the message names the line.
+        DataError: it cannot be read, a column is missing or a row is not a fixation; the message names the line.
     """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return _read_rows(file, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
+
+
+def _read_rows(file: TextIO, path: Path) -> dict[str, Columns]:
     rows: dict[str, Columns] = {}
     subjects: dict[str, int] = {}
     counts: dict[tuple[str, str], int] = defaultdict(int)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        try:
-            missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path}: no column {', '.join(missing)}; expected {EXPECTED}")
-            for row in reader:
-                columns = rows.setdefault(row["image"], tuple(array(code) for code in "ffiif"))
-                for column, value in zip(columns, _numbers(row, subjects, counts), strict=True):
-                    column.append(value)
-        except (TypeError, ValueError, OverflowError, csv.Error) as error:
-            raise DataError(f"{path}, line {reader.line_num}: not a fixation ({error})") from error
+    reader = csv.DictReader(file)
+    try:
+        _check_columns(reader.fieldnames or (), path)
+        for row in reader:
+            columns = rows.setdefault(row["image"], tuple(array(code) for code in "ffiif"))
+            for column, value in zip(columns, _numbers(row, subjects, counts), strict=True):
+                column.append(value)
+    except (TypeError, ValueError, OverflowError, csv.Error) as error:
+        raise DataError(f"{path}, line {reader.line_num}: not a fixation ({one_line(error)})") from error
     return rows
+
+
+def _check_columns(names: Sequence[str], path: Path) -> None:
+    for separator, words in OTHERS.items():
+        if len(names) == 1 and separator in names[0]:
+            raise DataError(f"{path}: separated by {words}; expected commas: {EXPECTED}")
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(missing)}; expected {EXPECTED}")
 
 
 def _numbers(row: dict, subjects: dict[str, int], counts: dict[tuple[str, str], int]) -> tuple:

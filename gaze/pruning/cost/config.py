@@ -27,6 +27,7 @@ class LatencyConfig:
         rounds: how often each of them runs.
         seed: of the random widths.
         out: folder of the results.
+        overwrite: whether results that are there already are replaced; a table that fits is never measured again.
     """
 
     network: str | None
@@ -39,6 +40,7 @@ class LatencyConfig:
     rounds: int
     seed: int
     out: Path
+    overwrite: bool
 
     def check(self) -> None:
         """Raises ConfigError where a value is out of range; what the network asks of `size` is not known here."""

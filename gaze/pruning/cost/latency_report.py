@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from gaze.errors import ConfigError
-from gaze.files import make_folder, write_atomic
+from gaze.files import check_free, make_folder, write_atomic
 from gaze.models import GazeNetwork, build_network, load_network
 from gaze.pruning.cost.config import LatencyConfig
 from gaze.pruning.cost.engines import ENGINES
@@ -15,6 +15,8 @@ from gaze.pruning.cost.models import COSTS, Cost
 from gaze.pruning.cost.prediction_error import PredictionErrors, draw_errors, measure_errors
 from gaze.pruning.structure.groups import find_groups
 
+ERRORS = ("validation.md", "validation.json", "predicted.png")
+"""Of how far predictions are off: as text, as numbers, as a picture."""
 COMPARED = ("table", "quadratic", "macs")
 ROWS = 12
 """Kinds of operators that the table of shares names."""
@@ -27,19 +29,22 @@ class LatencyReport:
         config: what is measured, on what, and where the results go.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong, or `out` holds results already.
         ModelError: the network cannot be loaded.
     """
 
     def __init__(self, config: LatencyConfig) -> None:
         config.check()
+        self.paths = [config.out / name for name in ERRORS]
+        check_free(self.paths if config.networks else [], config.overwrite)
         self.config, self.engine = config, ENGINES[config.engine](config.threads)
         self.network = _network(config)
         self.size = config.timed_size(self.network.config.input.multiple)
         operators = find_operators(self.network, self.size)
         self.maps = {group.name: group.maps for group in find_groups(self.network)}
         make_folder(config.out)
-        self.table = load_or_measure(config.out / "latency.json", operators, self.maps, self.engine, self.size)
+        path, named = config.out / "latency.json", None if config.overwrite else "out"
+        self.table = load_or_measure(path, operators, self.maps, self.engine, self.size, named=named)
         self.costs = {name: COSTS[name](operators, self.table) for name in COMPARED}
 
     def shares(self) -> str:
@@ -64,15 +69,15 @@ class LatencyReport:
 
     def compare(self) -> str:
         """Times randomly pruned networks, writes how far the cost models are off, and says so in Markdown."""
-        config = self.config
+        config, (words, numbers, picture) = self.config, self.paths
         timed, drawn = (self.engine, self.size), (config.networks, config.multiple, config.rounds, config.seed)
         errors = measure_errors(self.network, self.costs, *timed, *drawn)
         text = f"{self._heading(errors)}\n\n{errors.table()}\n"
-        write_atomic(config.out / "validation.md", text.encode(), overwrite=True)
+        write_atomic(words, text.encode(), config.overwrite)
         content = {"facts": self.table.facts, "multiple": config.multiple, "seed": config.seed, **asdict(errors)}
-        write_atomic(config.out / "validation.json", (json.dumps(content, indent=1) + "\n").encode(), overwrite=True)
+        write_atomic(numbers, (json.dumps(content, indent=1) + "\n").encode(), config.overwrite)
         title = f"{self.network.config.name} on {config.engine}, {config.threads} thread(s)"
-        draw_errors(errors, title, config.out / "predicted.png")
+        draw_errors(errors, title, picture)
         return text
 
     def _heading(self, errors: PredictionErrors) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from gaze.errors import ConfigError
 from gaze.files import write_atomic
 from gaze.geometry import Size
+from gaze.progress import track
 from gaze.pruning.cost.channel_block import alignment, filled, measure_block
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.engines.timing import Timing, noise_floor
@@ -148,7 +148,7 @@ def load_or_measure(
     engine: Engine,
     size: Size,
     progress: bool = True,
-    named: bool = False,
+    named: str | None = None,
 ) -> LatencyTable:
     """The table stored at `path` if it is of this machine, engine and network; else a new one, stored there.
 
@@ -158,8 +158,8 @@ def load_or_measure(
         maps: of each group then.
         engine: that is timed.
         size: of the image.
-        progress: show a bar.
-        named: the user asked for this file: one that cannot be used is an error, and stays.
+        progress: tell how far it is.
+        named: the setting by which the user asked for this file: one that cannot be used is an error, and stays.
 
     Raises:
         ConfigError: the file at `path` was `named` and is something else, or of another machine, engine or network.
@@ -168,9 +168,9 @@ def load_or_measure(
         found = _stored(path, operators, maps, facts(engine, size))
         if isinstance(found, LatencyTable):
             return found
-        if named:
+        if named is not None:
             raise ConfigError(
-                f"latency={path}: {found}; expected a table of this network, engine and machine, or no file"
+                f"{named}={path}: {found}; expected a table of this network, engine and machine, or no file"
             )
         print(f"{path}: {found}; measuring again")
     table = measure_table(operators, maps, engine, size, progress)
@@ -210,12 +210,10 @@ def measure_table(
         module, inputs = builders[kind].build(reads, writes or reads)
         return engine.operator_time(module, inputs, MILLISECONDS, ROUNDS)
 
-    bar = tqdm(total=PASSES * len(todo), desc="latency table", unit="layer", disable=not progress)
     passes: list[dict[Point, Timing]] = [{} for _ in range(PASSES)]
-    with bar:
-        for found, point in product(passes, todo):
-            found[point] = timed(*point)
-            bar.update()
+    turns = list(product(passes, todo))
+    for found, point in track(turns, "latency table", unit="layer", shown=progress):
+        found[point] = timed(*point)
     middle = {
         point: sorted((found[point] for found in passes), key=lambda timing: timing.low)[PASSES // 2] for point in todo
     }

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from gaze.files import write_atomic
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
+from gaze.progress import track
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.engines.timing import measure
 from gaze.pruning.cost.models import Cost
@@ -105,14 +105,14 @@ def measure_errors(
         multiple: see `random_widths`.
         rounds: each network runs so often.
         seed: of the random numbers.
-        progress: show a bar.
+        progress: tell how far it is.
     """
     full = {group.name: group.maps for group in find_groups(network)}
     generator = np.random.default_rng(seed)
     widths = [random_widths(full, multiple, generator) for _ in range(networks)]
     whole, ratios = engine.load_network(network, size), []
     wholes = []
-    for maps in tqdm(widths, desc="pruned networks", disable=not progress):
+    for maps in track(widths, "pruned networks", unit="network", shown=progress):
         pruned = engine.load_network(narrowed(network, maps), size)
         times = measure({"whole": whole, "pruned": pruned}, rounds, clock=engine.clock)
         wholes.append(times["whole"].low)

@@ -36,7 +36,7 @@ class Job:
         latency: file of the latency table; written where there is none.
         latency_named: the user asked for that file: one that does not fit is an error.
         removals: file of the removal log.
-        progress: show bars.
+        progress: tell how far it is.
     """
 
     unpruned: GazeNetwork
@@ -67,9 +67,8 @@ class Job:
         """
         operators = find_operators(self.unpruned, self.size)
         maps = {group.name: group.maps for group in find_groups(self.unpruned)}
-        table = load_or_measure(
-            self.latency, operators, maps, self._engine(), self.size, self.progress, self.latency_named
-        )
+        named = "latency" if self.latency_named else None
+        table = load_or_measure(self.latency, operators, maps, self._engine(), self.size, self.progress, named)
         make_cost, make_clock = COSTS.get(self.cost, "pruner.cost"), COSTS.get("table")
         clock = make_clock(operators, table)
         return (clock if make_cost is make_clock else make_cost(operators, table)), clock

@@ -143,11 +143,11 @@ def test_a_table_that_lacks_something_is_refused_or_measured_anew(change, messag
     replace(whole, grids={kind: found for kind, found in grids.items() if found}).save(path)
     before = path.read_bytes()
     with pytest.raises(ConfigError, match=rf"latency=.*latency\.json: {LAYER}: .*{message}"):
-        load(named=True)
+        load(named="latency")
     assert path.read_bytes() == before
     assert load() == whole
     assert LAYER in capsys.readouterr().out
-    assert load(named=True) == whole
+    assert load(named="latency") == whole
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_another_file_under_that_name_is_refused_or_replaced(content, message, m
     _, path, load = measured("vgg_bn")
     path.write_text(content)
     with pytest.raises(ConfigError, match=rf"latency=.*: {message}"):
-        load(named=True)
+        load(named="latency")
     assert path.read_text() == content
     load()
     assert message in capsys.readouterr().out
-    assert load(named=True).block == 8
+    assert load(named="latency").block == 8
 
 
 def test_times_are_one_for_each_pair_of_widths():
