@@ -29,7 +29,7 @@ class History:
         self.done: dict[str, Stamp] = {}
         """The photos that are done as wanted, whose thumbnails are all there, and their stamps as they were."""
         self.outdated: set[str] = set()
-        """Those among them that another model, or other defaults, did."""
+        """Those among them that another model, or another default policy, did."""
         self._wanted, self._lines, self._find, self._exists = wanted, lines, find, exists
         self._places: dict[str, tuple[int, ...]] = {}
         self._owners: dict[int, int] | None = None
@@ -71,7 +71,7 @@ class History:
         self._places[name] = (*self._places.get(name, ()), number)
         if fits and all(self._exists(picture.path) for picture in record.photo.pictures):
             self.done[name] = record.stamp
-            (self.outdated.discard if record.request == self._wanted.request else self.outdated.add)(name)
+            (self.outdated.discard if self._wanted.are_of(record) else self.outdated.add)(name)
         elif fits or (name in self.done and self._replaced(name, record)):
             self._forget(name)
 

@@ -97,7 +97,7 @@ class Ledger:
                 discard(ended.parts if isinstance(ended, Finished) else ())
             self.manifest.close()
         if self._outdated:
-            what = "done before with another model or other defaults; --overwrite does them again"
+            what = "done before with another model or default policy; --overwrite does them again"
             self.console.note(f"{self._outdated} photos were {what}")
 
     def _skips(self, task: Task) -> bool:

@@ -6,8 +6,7 @@ that joins later is added at the end, and only where it is not its default, so t
 """
 
 import hashlib
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 from gaze.crop.photo.record import CroppedRecord, FailedRecord
 from gaze.crop.photo.request import Request
@@ -21,12 +20,12 @@ from gaze.weights import DEFAULT, SHIPPED
 class Fingerprints:
     """By what a photo counts as done.
 
-    A newer shipped model or another default does nothing again: who wants that says `--overwrite`.
+    A newer shipped model or another default policy alone does nothing again: who wants that says `--overwrite`.
 
     Attributes:
         request: of all that decides how the thumbnails look.
-        asked: of what the user asked for: a value that he left alone and a shipped model count whatever they are.
-        before: `request` as it was with the defaults and models of the manifests that lack `asked`.
+        asked: the policy, a dot, and the fingerprint of what the user asked for: a shipped model counts by its name.
+        before: `request` with the models that were shipped when records had no `asked`.
     """
 
     request: str
@@ -36,38 +35,29 @@ class Fingerprints:
     @classmethod
     def of(cls, request: Request, model: str) -> "Fingerprints":
         """See `fingerprint`."""
-        return cls(fingerprint(request, model), _asked(request, model), _before(request, model))
+        name = request.model or "default"
+        asked = fingerprint(request, name if name in (*SHIPPED, "default") else model)
+        before = fingerprint(request, MODELS_BEFORE.get(request.model or DEFAULT, model))
+        return cls(fingerprint(request, model), f"{POLICY}.{asked}", before)
 
     def fit(self, record: CroppedRecord | FailedRecord) -> bool:
         """Whether a record is of such a request."""
-        asked = getattr(record, "asked", None)
-        return record.request in (self.request, self.before) or asked == self.asked
+        asked = (getattr(record, "asked", None) or "").partition(".")[2]
+        return record.request in (self.request, self.before) or asked == self.asked.partition(".")[2] != ""
+
+    def are_of(self, record: CroppedRecord) -> bool:
+        """Whether it would come out the same today, with this model and these defaults."""
+        return (record.request, record.asked) == (self.request, self.asked)
 
 
-BEFORE: dict[str, Any] = {"padding": 0.02, "threshold": 0.0025}
-"""Defaults of `Framing` when records had no `asked`; those of before that are still the same need not stand here."""
+POLICY = 2
+"""Counts the default policies: another number whenever a photo comes out otherwise though no option changed."""
 
 MODELS_BEFORE = {
     "fast": "33f587e011783d9f16d56731da32f11ecbffb8a8db5e22fdb584e9774f715b78",
     "quality": "4961b1ef549a393ffa3c0828b837b9312b1775499a556b459c1d8cbfd849db1b",
 }
-"""Likewise the shipped models."""
-
-
-def _asked(request: Request, model: str) -> str:
-    framing = {each.name: getattr(request.framing, each.name) for each in fields(Framing)}
-    chosen = {name: value for name, value in framing.items() if value != getattr(Framing, name)}
-    neutral = Framing(zoom=(1.0, 1.0), padding=0.0, candidates=1, threshold=0.0, keep=0.0)
-    named = request.model or "default"
-    text = canonical_text(replace(request, framing=neutral), named if named in (*SHIPPED, "default") else model)
-    return _digest(f"{text}, {sorted(chosen.items())!r}")
-
-
-def _before(request: Request, model: str) -> str:
-    framing = request.framing
-    left = {name: value for name, value in BEFORE.items() if getattr(framing, name) == getattr(Framing, name)}
-    named = request.model or DEFAULT
-    return fingerprint(replace(request, framing=replace(framing, **left)), MODELS_BEFORE.get(named, model))
+"""The models that were shipped when records had no `asked`, under the first policy."""
 
 
 def fingerprint(request: Request, model: str) -> str:
@@ -77,11 +67,7 @@ def fingerprint(request: Request, model: str) -> str:
         request: what is wanted of every photo; `overwrite` and `preview`, which change no thumbnail, do not count.
         model: the sha256 of the network, which counts for its name or path.
     """
-    return _digest(canonical_text(request, model))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical_text(request, model).encode()).hexdigest()[:16]
 
 
 def canonical_text(request: Request, model: str) -> str:

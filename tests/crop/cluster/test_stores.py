@@ -1,5 +1,6 @@
 """Folders that fsspec reaches, on its store in memory."""
 
+import hashlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from gaze.crop.cluster.ray_engine import _check, _place
 from gaze.crop.cluster.stores import Far, FarManifest, FarWorker
 from gaze.crop.folder.listing import Selection, Shard, Tally, Task, walk
 from gaze.crop.folder.manifest import line_of
+from gaze.crop.folder.publishing import TakenError
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.fingerprint import Fingerprints
 from gaze.crop.photo.record import CroppedRecord, CropRecord, ModelRecord, PhotoRecord, PictureRecord, Stamp
@@ -46,7 +48,7 @@ def record(name: str) -> CroppedRecord:
 
 
 def done(store: Far, request: str = "same") -> dict[str, Stamp]:
-    return FarManifest(store, Shard()).history(Fingerprints(request, "asked", "before")).done
+    return FarManifest(store, Shard()).history(Fingerprints(request, "2.asked", "before")).done
 
 
 @pytest.fixture
@@ -194,3 +196,24 @@ def test_urls_need_the_engine(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         main(["s3://bucket/photos"])
     assert "s3://bucket/photos: expected a path; --engine ray takes URLs" in capsys.readouterr().err
+
+
+def test_picture_that_is_as_it_was_recorded_is_replaced(store: Far):
+    store.put("a.jpg", b"old", False)
+    store.put("b.jpg", b"", False)
+    before = [PictureRecord(name, 4, 4, 3, hashlib.sha256(b"old").hexdigest()) for name in ("a.jpg", "b.jpg")]
+    for name in ("a.jpg", "b.jpg"):
+        store.put(name, b"new", False, before)
+        assert store.read(name) == b"new"
+    with pytest.raises(TakenError, match=r"a\.jpg: exists already"):
+        store.put("a.jpg", b"newer", False, before)
+
+
+def test_empty_thumbnail_is_not_done(store: Far):
+    manifest = FarManifest(store, Shard())
+    for name in "ab":
+        store.put(f"sub/{name}.out", b"x" * (name == "a"), False)
+        manifest.append(record(name))
+    manifest.close()
+    assert done(store).keys() == {"a"}
+    assert FarManifest(store, Shard()).history(Fingerprints("same", "2.asked", "before")).owner("sub/b.out") == "b"

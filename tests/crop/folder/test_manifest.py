@@ -16,7 +16,7 @@ from gaze.crop.photo.record import (
 from gaze.errors import ConfigError
 from gaze.geometry import Box
 
-WANTED = Fingerprints("same", "asked", "before")
+WANTED = Fingerprints("same", "2.asked", "before")
 
 
 def record(name: str, request: str = "same") -> CroppedRecord:

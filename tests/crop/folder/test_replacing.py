@@ -287,7 +287,7 @@ def test_another_model_or_default_alone_redoes_nothing(
     capsys.readouterr()
     assert crop(photos, out) == 0
     err = capsys.readouterr().err
-    assert "2 photos were done before with another model or other defaults; --overwrite does them again" in err
+    assert "2 photos were done before with another model or default policy; --overwrite does them again" in err
     assert "2 photos: 0 cropped, 2 done before" in err
     assert crop(photos, out, "--padding", "10%") == 0
     assert "2 photos: 2 cropped" in capsys.readouterr().err

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gaze.crop.photo.fingerprint import canonical_text, fingerprint
+from gaze.crop.photo.fingerprint import MODELS_BEFORE, Fingerprints, canonical_text, fingerprint
+from gaze.crop.photo.record import CroppedRecord, FailedRecord, ModelRecord, PhotoRecord, Stamp
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape, shapes
 from gaze.framing.choice import Framing
@@ -14,6 +15,7 @@ from gaze.geometry import AspectRatio, Bounds
 from gaze.images import Encoding, Keep, Limits
 
 MODEL = "0" * 64
+PHOTO = PhotoRecord(4, 4, "PNG", ModelRecord("fast", "1"), (), None, {})
 SQUARE = Request(shapes([], []))
 WIDE = Request(
     shapes([AspectRatio.parse("16:9"), AspectRatio.parse("1.5")], [Bounds(80, 80), Bounds(9, 9)]),
@@ -128,3 +130,37 @@ def test_every_value_of_a_shape_counts():
     shape = Shape(AspectRatio(1, 1), Bounds(80, 80), "1x1")
     changed = [shape, *(changed for _, changed in variants(shape))]
     assert len({before, *(fingerprint(replace(SQUARE, shapes=(each,)), MODEL) for each in changed)}) == 7
+
+
+def test_another_shipped_model_or_policy_is_nothing_that_was_asked_for(monkeypatch: pytest.MonkeyPatch):
+    old, new = Fingerprints.of(SQUARE, MODELS_BEFORE["fast"]), Fingerprints.of(SQUARE, "1" * 64)
+    assert new.request != old.request
+    assert (new.asked, new.before) == (old.asked, old.request)
+    assert new.fit(FailedRecord("a", "no", Stamp(1, 2), old.request))
+    assert not new.fit(FailedRecord("a", "no", Stamp(1, 2), "other"))
+    monkeypatch.setattr("gaze.crop.photo.fingerprint.POLICY", 99)
+    later = Fingerprints.of(SQUARE, "1" * 64)
+    done = CroppedRecord("a", Stamp(1, 2), new.request, PHOTO, new.asked)
+    assert (later.fit(done), later.are_of(done), new.are_of(done)) == (True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("request_", "model"),
+    [
+        (replace(SQUARE, framing=Framing(threshold=0.01)), MODEL),
+        (replace(SQUARE, upscale=True), MODEL),
+        (replace(SQUARE, model="quality"), MODEL),
+        (replace(SQUARE, model="./fast.onnx"), MODEL),
+    ],
+)
+def test_another_wish_is_asked_for(request_: Request, model: str):
+    known, other = Fingerprints.of(SQUARE, MODEL), Fingerprints.of(request_, model)
+    assert known.asked != other.asked
+    assert known.before != other.before
+
+
+def test_model_of_a_path_counts_by_its_content():
+    mine = replace(SQUARE, model="./mine.onnx")
+    assert Fingerprints.of(mine, MODEL).asked != Fingerprints.of(mine, "1" * 64).asked
+    assert Fingerprints.of(mine, MODEL).asked == Fingerprints.of(replace(mine, model="moved.onnx"), MODEL).asked
+    assert Fingerprints.of(mine, MODEL).before == fingerprint(mine, MODEL)

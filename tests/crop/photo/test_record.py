@@ -60,3 +60,30 @@ def test_what_a_later_version_adds_is_passed_over():
 )
 def test_what_is_no_whole_record_is_none(line: str):
     assert parse_record(line) is None
+
+
+def test_what_later_versions_told_of_thumbnails_is_read_and_written_as_it_was():
+    digest = '"height": 112, "bytes": 5120, "sha256": "' + "ab" * 32 + '"'
+    line = (
+        LINES[1]
+        .replace('"height": 112', digest)
+        .replace('"width": 320', '"asked": "0123456789abcdef", "width": 320', 1)
+    )
+    record = parse_record(line)
+    assert isinstance(record, CroppedRecord)
+    assert json.dumps(record.to_json()) == line
+    assert (record.asked, record.photo.pictures[0].bytes) == ("0123456789abcdef", 5120)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        START.replace('"a/b.jpg"', "5", 1) + '"error": "x"}',
+        START.replace("a/b.jpg", "a\\u0000b", 1) + '"error": "x"}',
+        LINES[1].replace('"a/b_16x9.jpg"', "7"),
+        LINES[1].replace('"a/b_16x9.jpg"', "null"),
+    ],
+)
+def test_what_no_version_wrote_is_none(line: str):
+    assert parse_record(line) is None
