@@ -153,3 +153,18 @@ def test_command_line_says_in_one_line_what_is_wrong(tmp_path, monkeypatch, caps
     assert printed.err.startswith(message)
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_or_store_is_one_line_and_exit_code_1(tmp_path, bright_model, monkeypatch, capsys):
+    for name in ("broken.ckpt", "broken.h5"):
+        (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99))
+    for network in (tmp_path / "broken.ckpt", bright_model):
+        given = ["data=osie", f"sets.osie.store={tmp_path / 'broken.h5'}", f"network={network}", f"out={tmp_path}"]
+        monkeypatch.setattr(sys, "argv", ["gaze.evaluate", *given])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code == 1
+        printed = capsys.readouterr()
+        broken = "broken.h5" if network == bright_model else "broken.ckpt"
+        assert printed.err.startswith(f"gaze.evaluate: {tmp_path / broken}: not a ")
+        assert (printed.out, printed.err.count("\n")) == ("", 1)

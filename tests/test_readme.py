@@ -38,6 +38,9 @@ command_not_found_handle() { :; }
 """For bash: what is typed is written down, an argument after the other, and nothing is run."""
 
 
+WRITING = ("prepare", "teach", "evaluate", "export", "latency")
+"""Verbs that refuse to replace what is there."""
+
 MADE = ("docs/dog_1x1.jpg",)
 """What the examples write."""
 
@@ -217,6 +220,14 @@ def test_the_counts_of_maps_are_those_of_the_shipped_models():
 def test_every_command_is_understood(page, tmp_path):
     wrong = [understood(verb, arguments) for verb, *arguments in typed(commands(page), tmp_path)]
     assert not list(filter(None, wrong))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_examples_that_would_not_replace_each_other_s_results_name_an_out_of_their_own(page, tmp_path):
+    calls = [call for call in typed(commands(page), tmp_path) if call[0] in WRITING and "--help" not in call]
+    places = [[word for word in call if word.startswith("out=")] for call in calls]
+    assert [call for call, place in zip(calls, places, strict=True) if len(place) != 1] == []
+    assert len({place for (place,) in places}) == len(places), places
 
 
 def test_the_check_of_commands_sees_all_and_what_is_wrong(tmp_path):

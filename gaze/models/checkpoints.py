@@ -2,15 +2,15 @@
 
 import io
 import pickle
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from gaze.errors import ModelError
+from gaze.errors import ModelError, one_line
 from gaze.files import write_atomic
 from gaze.models.config import ModelConfig
 from gaze.models.network import GazeNetwork, build_network
@@ -55,24 +55,48 @@ def load_checkpoint(path: str | Path) -> Trained:
     Only tensors and plain values are unpickled (`weights_only=True`), so a file from elsewhere cannot run code.
 
     Raises:
-        ModelError: the file is missing, damaged or not a checkpoint of gaze.
+        ModelError: the file is missing, damaged or not a checkpoint of gaze; the message names it.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path}: no such checkpoint")
     try:
+        return _build(_read(path))
+    except Exception as error:  # torch, timm and OmegaConf have dozens of classes for what a damaged file may be
+        raise ModelError(f"{path}: not a checkpoint of gaze, or a damaged one ({_reason(error)})") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not zipfile.is_zipfile(path):  # torch would take it for a bare pickle, and advise to let it run its code
+        raise ValueError("expected an archive of torch.save, got something else, or one that is cut off")
+    try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        schema = OmegaConf.structured(ModelConfig)
-        config: Any = OmegaConf.to_object(OmegaConf.merge(schema, LATER, _plain(checkpoint["model"])))
-        state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
-        network = build_network(config, load_weights=False)
-        set_widths(network, checkpoint.get("widths", {}))
-        network.load_state_dict(state)
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError,
-            pickle.UnpicklingError, OmegaConfBaseException) as error:  # fmt: skip
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not a checkpoint of gaze, or a damaged one ({reason})") from error
+    except pickle.UnpicklingError as error:
+        raise ValueError("expected tensors and plain values alone; what else a pickle holds could run code") from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"expected model and state_dict by name, got {type(checkpoint).__name__}")
+    return checkpoint
+
+
+def _build(checkpoint: dict[str, Any]) -> Trained:
+    schema = OmegaConf.structured(ModelConfig)
+    config: Any = OmegaConf.to_object(OmegaConf.merge(schema, LATER, _plain(checkpoint["model"])))
+    state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
+    network = build_network(config, load_weights=False)
+    set_widths(network, checkpoint.get("widths", {}))
+    network.load_state_dict(state)
+    for name, value in network.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{name}: expected finite weights, got NaN or infinity")
     return Trained(network.eval(), list(checkpoint.get("trained_on", [])), int(checkpoint.get("seed", 0)))
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says, in one line: torch begins with a heading and lists what is wrong below it."""
+    if type(error) is KeyError:
+        return f"it lacks {error}"
+    lines = [one_line(line.strip()) for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) or type(error).__name__
 
 
 def _plain(values: Any) -> Any:

@@ -200,4 +200,7 @@ def _check(config: PruneConfig) -> Path | None:
         raise ConfigError(
             f"out={config.out}: holds a run already; continue it with resume=true or choose another folder"
         )
-    return last if config.resume else None
+    if not config.resume:
+        return None
+    load_network(last)  # one line where it is damaged; Lightning has none
+    return last

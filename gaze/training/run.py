@@ -53,7 +53,7 @@ def fit(config: TrainConfig) -> Path:
     Raises:
         ConfigError: a value makes no sense, `out` holds a run that would be lost, or none where one is to be resumed.
         DataError: a store is missing or damaged.
-        ModelError: the backbone or its weights are missing.
+        ModelError: the backbone or its weights are missing, or the checkpoint to go on from is damaged.
     """
     check_settings(config)
     last = _check_folder(config.out, config.resume)
@@ -172,4 +172,7 @@ def _check_folder(out: Path, resume: bool) -> Path | None:
         raise ConfigError(f"resume=true: no run to continue in out={out} (expected {LAST})")
     if not resume and last.exists():
         raise ConfigError(f"out={out}: holds a run already; continue it with resume=true or choose another folder")
-    return last if resume else None
+    if not resume:
+        return None
+    load_network(last)  # one line where it is damaged; Lightning has none
+    return last

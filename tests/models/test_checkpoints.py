@@ -70,20 +70,107 @@ def test_what_is_left_out_stays_out_when_a_checkpoint_is_loaded(tmp_path):
     assert torch.equal(loaded(images), thin(images))
 
 
-def test_files_that_are_no_checkpoint_are_one_line(network, tmp_path):
-    (tmp_path / "text.ckpt").write_text("hello")
-    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    save(network, tmp_path / "net.ckpt")
-    (tmp_path / "cut.ckpt").write_bytes((tmp_path / "net.ckpt").read_bytes()[:5000])
-    for name, message in {
-        "nowhere.ckpt": "no such checkpoint",
-        "text.ckpt": "not a checkpoint of gaze",
-        "other.ckpt": "not a checkpoint of gaze",
-        "cut.ckpt": "not a checkpoint of gaze",
-    }.items():
-        with pytest.raises(ModelError, match=message) as caught:
-            load_checkpoint(tmp_path / name)
-        assert "\n" not in str(caught.value)
+class Code:
+    """Says that it ran, where it is unpickled."""
+
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+LAYER = f"{PREFIX}readout.layers.0.weight"
+ARCHIVE = "expected an archive of torch.save"
+FILES = {
+    "empty": (lambda whole: b"", ARCHIVE),
+    "text": (lambda whole: b"a letter\n" * 99, ARCHIVE),
+    "zeros": (lambda whole: bytes(9999), ARCHIVE),
+    "another format": (lambda whole: b"\x89PNG\r\n\x1a\n" + whole[8:2000], ARCHIVE),
+    "a tar": (lambda whole: b"a" * 257 + b"ustar\x0000" + bytes(3000), ARCHIVE),
+    "a bare pickle": (lambda whole: pickle.dumps(Code(), protocol=2), ARCHIVE),
+    "cut in the middle": (lambda whole: whole[: len(whole) // 2], ARCHIVE),
+    "cut at the end": (lambda whole: whole[:-9], ARCHIVE),
+    "an empty archive": (lambda whole: b"PK\x05\x06" + bytes(18), "expected tensors and plain values alone"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), FILES.values(), ids=FILES)
+def test_a_file_that_is_no_checkpoint_is_one_line_that_names_it(network, tmp_path, damage, message):
+    path = tmp_path / "net.ckpt"
+    save(network, path)
+    path.write_bytes(damage(path.read_bytes()))
+    assert_refused(path, message)
+
+
+def assert_refused(path, message):
+    with pytest.raises(ModelError, match=message) as caught:
+        load_checkpoint(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: not a checkpoint of gaze, or a damaged one (")
+    assert "\n" not in said
+    assert "weights_only" not in said, "nobody is told to run a file's code"
+
+
+CONTENTS = {
+    "no mapping": (lambda content: [content], "expected model and state_dict by name, got list"),
+    "a tensor": (lambda content: torch.zeros(3), "expected model and state_dict by name, got Tensor"),
+    "nothing": (lambda content: {}, "it lacks 'model'"),
+    "no weights": (lambda content: {"model": content["model"]}, "it lacks 'state_dict'"),
+    "code": (lambda content: {**content, "more": Code()}, "expected tensors and plain values alone"),
+    "a model of another kind": (lambda content: {**content, "model": "quality"}, "Invalid input"),
+    "an unknown key": (lambda content: {**content, "model": {**content["model"], "depth": 3}}, "Key 'depth' not in"),
+    "a value out of range": (
+        lambda content: changed(content, ["model", "input", "multiple"], 0),
+        "expected at least 1",
+    ),
+    "an unknown backbone": (lambda content: changed(content, ["model", "backbone", "name"], "rock"), "no such model"),
+    "taps that are not there": (lambda content: changed(content, ["model", "backbone", "taps"], [99]), "tapped"),
+    "no weights by name": (lambda content: {**content, "state_dict": [1]}, "'list' object"),
+    "weights by number": (lambda content: {**content, "state_dict": {1: torch.zeros(1)}}, "'int' object"),
+    "weights that are words": (
+        lambda content: changed(content, ["state_dict", LAYER], "heavy"),
+        "readout.layers.0.weight",
+    ),
+    "weights too few": (lambda content: {**content, "state_dict": {}}, "Error.* Missing key"),
+    "weights of another shape": (
+        lambda content: changed(content, ["state_dict", LAYER], torch.zeros(3, 5)),
+        "size mismatch for readout.layers.0.weight",
+    ),
+    "NaN": (
+        lambda content: changed(content, ["state_dict", LAYER], content["state_dict"][LAYER] * float("nan")),
+        "readout.layers.0.weight: expected finite weights, got NaN or infinity",
+    ),
+    "infinity": (
+        lambda content: changed(content, ["state_dict", LAYER], content["state_dict"][LAYER] + float("inf")),
+        "readout.layers.0.weight: expected finite weights, got NaN or infinity",
+    ),
+    "widths of another kind": (lambda content: {**content, "widths": [1]}, "'list' object"),
+    "widths too wide": (lambda content: changed(content, ["widths", "readout.layers.0"], [10**9, 10**9]), "at most"),
+    "widths of a layer that is none": (lambda content: changed(content, ["widths", "backbone"], [1]), "'Backbone'"),
+    "widths of no layer": (lambda content: changed(content, ["widths", "stairs"], [1]), "no layer stairs"),
+    "widths unlike the weights": (lambda content: changed(content, ["widths", "readout.layers.0"], [1, 1]), "mismatch"),
+    "a seed that is none": (lambda content: {**content, "seed": "x"}, "invalid literal"),
+    "data sets that are none": (lambda content: {**content, "trained_on": 5}, "'int' object"),
+}
+
+
+def changed(content, keys, value):
+    """The content with another value at nested keys."""
+    key, *rest = keys
+    return {**content, key: changed(content[key], rest, value) if rest else value}
+
+
+@pytest.mark.parametrize(("damage", "message"), CONTENTS.values(), ids=CONTENTS)
+def test_content_that_is_no_checkpoint_s_is_one_line_that_names_the_file(network, tmp_path, capsys, damage, message):
+    path = tmp_path / "net.ckpt"
+    save(network, path)
+    torch.save(damage(torch.load(path, weights_only=True)), path)
+    assert_refused(path, message)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_checkpoint_that_is_not_there_or_a_folder(tmp_path):
+    for path in (tmp_path / "nowhere.ckpt", tmp_path):
+        with pytest.raises(ModelError, match="no such checkpoint"):
+            load_checkpoint(path)
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):

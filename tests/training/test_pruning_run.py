@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_module
 from gaze.card import InputRule
 from gaze.config import validate
 from gaze.data.dataset import GazeDataset
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, ModelError
 from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
@@ -28,7 +28,7 @@ from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import Pinned, find_groups
 from gaze.training.config import PruneConfig
 from gaze.training.pruning_run import PRUNED, prune, timed_size
-from gaze.training.run import fit
+from gaze.training.run import LAST, fit
 from tests.models.conftest import small_config
 from tests.training.conftest import QUIET, train_config  # noqa: F401
 
@@ -236,3 +236,10 @@ def test_the_timed_size_is_what_the_network_sees():
     assert timed_size([128, 96], network) == Size(128, 96)
     with pytest.raises(ConfigError, match=r"size: expected \[width, height\], multiples of 16, got \[100, 96\]"):
         timed_size([100, 96], network)
+
+
+def test_a_damaged_checkpoint_to_go_on_from_is_one_line_that_names_it(prune_config, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LAST).write_bytes(b"PK\x03\x04" + bytes(999))
+    with pytest.raises(ModelError, match=r"^\S*last\.ckpt: not a checkpoint of gaze, or a damaged one \([^\n]*\)$"):
+        prune(prune_config("budget=0.5", "resume=true"))

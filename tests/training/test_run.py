@@ -15,7 +15,7 @@ import torch
 import gaze
 import gaze.training.run as fit_module
 from gaze.data.store import FixationStore, write_store
-from gaze.errors import ConfigError, DataError
+from gaze.errors import ConfigError, DataError, ModelError
 from gaze.evaluation.bench import Bench
 from gaze.evaluation.run import score_split
 from gaze.evaluation.sources import open_source
@@ -272,3 +272,10 @@ def test_precision_follows_the_device(monkeypatch):
 def test_small_store_has_every_split(small_store):
     store = FixationStore(small_store)
     assert [len(store.indices(split)) for split in ("train", "val", "test")] == [4, 3, 4]
+
+
+def test_a_damaged_checkpoint_to_go_on_from_is_one_line_that_names_it(train_config, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LAST).write_bytes(b"PK\x03\x04" + bytes(999))
+    with pytest.raises(ModelError, match=r"^\S*last\.ckpt: not a checkpoint of gaze, or a damaged one \([^\n]*\)$"):
+        fit(train_config("resume=true"))
