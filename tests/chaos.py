@@ -46,12 +46,13 @@ class Run:
         process: the parent.
         out: the output folder.
         err: the file of standard error.
+        stopped: processes that were made to stand still.
     """
 
     process: "subprocess.Popen[bytes]"
     out: Path
     err: Path
-    started: float = field(default_factory=time.monotonic)
+    stopped: set[int] = field(default_factory=set)
 
     def children(self) -> list[int]:
         """The processes that crop."""
@@ -63,8 +64,24 @@ class Run:
 
     def send(self, process: int, number: int) -> None:
         """A signal, to whom is still there."""
+        if process == self.process.pid:
+            self.process.send_signal(number)  # which knows whether the number is still its own
+            return
         with contextlib.suppress(OSError):
             os.kill(process, number)
+
+    def send_to_group(self, number: int) -> None:
+        """The same to all that the parent started, but for those that have a session of their own."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+
+def is_ours(worker: int) -> bool:
+    """Whether this is still the number of a process that crops."""
+    try:
+        return b"folder/child.py" in Path(f"/proc/{worker}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 Harm = Callable[[Run, random.Random], None]
@@ -73,7 +90,9 @@ Harm = Callable[[Run, random.Random], None]
 def kill_a_worker(run: Run, draw: random.Random) -> None:
     """One process at some moment."""
     if workers := run.children():
-        run.send(draw.choice(workers), draw.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP]))
+        worker, number = draw.choice(workers), draw.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+        run.send(worker, number)
+        run.stopped |= {worker} if number == signal.SIGSTOP else set()
 
 
 def kill_all_workers(run: Run, draw: random.Random) -> None:
@@ -94,8 +113,7 @@ def end_everyone(run: Run, draw: random.Random) -> None:
     draw.shuffle(everyone)
     for process in everyone:
         run.send(process, number)
-    with contextlib.suppress(OSError):
-        os.killpg(run.process.pid, number)
+    run.send_to_group(number)
 
 
 def remove_output(run: Run, draw: random.Random) -> None:
@@ -211,12 +229,12 @@ class Chaos:
             time.sleep(0.003)
 
     def _finish(self, run: Run, name: str) -> str:
-        workers = run.children()
+        workers = {*run.children(), *run.stopped}
         try:
             code = run.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._found(f"{name}: a run hangs")
-            os.killpg(run.process.pid, signal.SIGKILL)
+            run.send_to_group(signal.SIGKILL)
             code = run.process.wait()
         said = run.err.read_text(errors="replace")
         self.counts["runs"] += 1
@@ -228,10 +246,11 @@ class Chaos:
             self._found(f"{name}: exit code {code}: {said[-300:]}")
         if "Traceback" in said and "KeyboardInterrupt" not in said:
             self._found(f"{name}: {said[-600:]}")
-        for worker in workers:
-            run.send(worker, signal.SIGCONT)  # one that stands still and has lost its parent can only then go
+        for worker in run.stopped:  # one that stands still and has lost its parent can only now go
+            if is_ours(worker):
+                run.send(worker, signal.SIGCONT)
         end = time.monotonic() + PATIENCE
-        while any(Path(f"/proc/{worker}/exe").exists() for worker in workers) and time.monotonic() < end:
+        while any(map(is_ours, workers)) and time.monotonic() < end:
             time.sleep(0.01)
         if time.monotonic() >= end:
             self._found(f"{name}: processes live on")
