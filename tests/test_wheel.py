@@ -49,7 +49,7 @@ def test_holds_the_package_its_configuration_and_the_model(site):
     assert expected <= {path.relative_to(site / "gaze") for path in (site / "gaze").rglob("*.yaml")}
     assert (site / "gaze/data/splits.json").read_bytes() == (ROOT / "gaze/data/splits.json").read_bytes()
     assert (site / "gaze/py.typed").is_file()
-    weights = {path.name for path in (site / "gaze/weights").iterdir()} - {"__init__.py"}
+    weights = {path.name for path in (site / "gaze/weights").iterdir() if path.suffix != ".py"}
     assert weights == {path.name for suffix in ("onnx", "json") for path in (ROOT / "gaze/weights").glob(f"*.{suffix}")}
     assert {f"{DEFAULT}.onnx", f"{DEFAULT}.json"} <= weights
 

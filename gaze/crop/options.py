@@ -32,7 +32,7 @@ to standard output, all else to standard error. What is read is never replaced.
 EPILOG = """
 exit codes: 0 all done, 1 some photos failed (each is named), none was found,
 the disk is full, or the model cannot be used, 2 the command was wrong,
-130 interrupted, 143 terminated
+129 hung up, 130 interrupted, 143 terminated
 """
 
 DAILY = {
