@@ -46,10 +46,9 @@ def make_folder(path: Path) -> None:
 
 def _make_folders(path: Path) -> None:
     """As `mkdir(parents=True)`, which calls itself for each folder and does not get a thousand folders deep."""
-    missing = []
-    while not path.is_dir():
-        missing.append(path)
-        path = path.parent
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
 

@@ -65,7 +65,7 @@ def test_measures_prints_and_writes_table_errors_and_picture(tmp_path, capsys, m
 
 def test_a_folder_that_cannot_be_made_is_one_line_before_anything_is_measured(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"file/out: cannot be written \(File exists\)$"):
+    with pytest.raises(OutputError, match=r"file/out: cannot be written \(Not a directory\)$"):
         latency(config(tmp_path / "file" / "out"))
 
 
