@@ -197,3 +197,27 @@ def test_threads_get_what_one_gets(draw: Callable[..., Path], predictor: Predict
     expected = [cropped(photo) for photo in photos]
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(cropped, photos * 4)) == expected * 4
+
+
+@pytest.mark.parametrize("size", [(100, 100), (90, 160), (160, 90), (37, 53)])
+@pytest.mark.parametrize("photo", [(640, 480), (301, 517), (1000, 333), (100, 100)])
+def test_centering_has_pillow_cut_out_our_box(predictor: Predictor, size: tuple[int, int], photo: tuple[int, int]):
+    width, height = photo
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[height // 5 : height // 3, width * 3 // 4 : width * 5 // 6] = 255
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    places = Image.merge("RGB", [Image.fromarray(pixels[..., 0])] * 3), Image.fromarray(x), Image.fromarray(y)
+    box, center = gaze.crop(pixels, size, predictor).box, gaze.centering(places[0], size, predictor)
+    columns, rows = (
+        np.asarray(ImageOps.fit(place, size, Image.Resampling.NEAREST, centering=center)) for place in places[1:]
+    )
+    step = max(box.width / size[0], box.height / size[1])  # the nearest pixel of a cell of the thumbnail
+    assert abs(columns[0, 0] - box.left) <= step / 2 + 1
+    assert abs(columns[0, -1] - (box.left + box.width - 1)) <= step / 2 + 1
+    assert abs(rows[0, 0] - box.top) <= step / 2 + 1
+    assert abs(rows[-1, 0] - (box.top + box.height - 1)) <= step / 2 + 1
+
+
+def test_centering_needs_both_sides(predictor: Predictor):
+    with pytest.raises(gaze.ConfigError, match=r"size: expected a width and a height in pixels.*got \(400, None\)"):
+        gaze.centering(Image.new("RGB", (60, 40)), (400, None), predictor)  # type: ignore[arg-type]
