@@ -252,7 +252,7 @@ def _rows(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Iterator[
         if is_dataclass(kind) and value is not None:
             yield from _rows(kind, {} if value == MISSING else value, f"{prefix}{name}.")
         elif get_origin(kind) is dict and is_dataclass(get_args(kind)[1]):
-            for key, inner in ({"NAME": {}} if value == MISSING else value).items():
+            for key, inner in ({"NAME": {}} if value in (MISSING, {}) else value).items():
                 yield from _rows(get_args(kind)[1], inner, f"{prefix}{name}.{key}.")
         else:
             came = value if isinstance(value, str) else shown(value)
