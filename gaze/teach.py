@@ -169,9 +169,9 @@ def list_photos(folder: Path) -> list[Task]:
     Raises:
         DataError: there is no such folder, or no photograph in it.
     """
-    if not folder.is_dir():
+    if not folder.expanduser().is_dir():
         raise DataError(f"photos={one_line(folder)}: no such folder")
-    folder, tally = folder.absolute(), Tally()
+    folder, tally = folder.expanduser().absolute(), Tally()
     tasks = list(walk(folder, folder / FOLDER, Selection(), tally))
     for line in tally.unreadable:
         say(f"gaze.teach: {one_line(line)}")

@@ -416,7 +416,11 @@ RECIPES = [
     ("prune", ["data=[osie,taught]", SET, "checkpoint=a.ckpt", "longer_side=256", "budget=0.69", "pruner.multiple=8",
                "rounds=15", "distill.weight=0", "trainer.threads=1", "schedule={updates_per_removal: 10, "
                "maps_per_removal: null, removals: 16, removals_per_surgery: 4, finetune_updates: 20}"]),
+    ("prune", ["data=osie", "checkpoint=a.ckpt", "budget=0.5", "distill=theis2018",
+               "distill.teacher=[b.ckpt,quality]"]),
     ("teach", ["data=[osie,eyecrowd]", "network=quality", "views=11", "seed=2", "out=data/taught2.h5"]),
+    ("teach", ["photos=FOLDER", "license=CC BY 4.0", "network=[quality,runs/dense/best.ckpt]", "out=data/photos.h5"]),
+    ("evaluate", ["network=[quality,a.ckpt]", "data=osie", "out=evaluation_mean"]),
     ("prepare", ["data=osie", "data.root=a", "data.splits=b.json", "out=c.h5"]),
     ("latency", ["model=densegaze169", "multiple=8", "engine=torch-cpu", "threads=2"]),
 ]  # fmt: skip

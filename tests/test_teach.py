@@ -109,8 +109,11 @@ def test_wrong_settings_are_one_line_and_nothing_is_written(run, tmp_path):
 OF_PHOTOS = ["license=CC BY 4.0", "network=fast", "views=2"]
 
 
-def test_any_photographs_can_be_varied(photos, tmp_path):
-    taught = run_teach(tmp_path / "taught.h5", f"photos={photos}", *OF_PHOTOS)
+@pytest.mark.parametrize("folder", ["'~/holidays'", "holidays"])
+def test_any_photographs_can_be_varied(photos, tmp_path, monkeypatch, folder):
+    monkeypatch.setenv("HOME", str(photos.parent))
+    monkeypatch.chdir(photos.parent)
+    taught = run_teach(tmp_path / "taught.h5", f"photos={folder}", *OF_PHOTOS)
     assert taught.names == [
         f"photos/{name}/{view}" for name in ("a.png", "b.jpg", "deep/down/c.JPG") for view in (0, 1)
     ]
