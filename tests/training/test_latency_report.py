@@ -8,10 +8,11 @@ from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.models.macs import MacCost
 from gaze.training.latency_report import shares
 from gaze.training.photograph import photograph
+from tests.pruning.conftest import build_small
 
 
-def test_the_kinds_that_cost_most_come_first(small_kind):
-    network, example = small_kind("vgg_bn"), photograph(Size(48, 32))
+def test_the_kinds_that_cost_most_come_first():
+    network, example = build_small("vgg_bn"), photograph(Size(48, 32))
     cost, full = (
         MacCost(find_operators(network, example)),
         {g.name: g.maps for g in find_groups(network)},
