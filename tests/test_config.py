@@ -25,9 +25,9 @@ from gaze.evaluate import EvaluateConfig
 from gaze.images import decode
 from gaze.models.config import ExportConfig
 from gaze.prepare import PrepareConfig
-from gaze.pruning.cost.config import LatencyConfig
 from gaze.teach import TeachConfig
 from gaze.training.config import PruneConfig, TrainConfig
+from gaze.training.latency_config import LatencyConfig
 
 VERBS: dict[str, tuple[Any, type, list[str]]] = {
     "prepare": (prepare, PrepareConfig, ["data=osie", "data.root=somewhere"]),

@@ -37,6 +37,7 @@ from gaze.pruning.structure.groups import find_pinned
 from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
+from gaze.training.photograph import photograph
 from gaze.training.progress import make_progress_bar
 from gaze.training.run import LAST, make_distillation, trainer_on
 
@@ -105,7 +106,7 @@ def _job(config: PruneConfig, unpruned: GazeNetwork) -> Job:
         rules=Rules(pruner.beta, tuple(pruner.exclude), pruner.multiple),
         engine=config.engine,
         threads=config.threads,
-        size=timed_size(config.size, unpruned),
+        example=photograph(timed_size(config.size, unpruned)),
         rounds=config.rounds,
         latency=config.latency or config.out / "latency.json",
         latency_named=config.latency is not None,
