@@ -2,7 +2,7 @@
 
 What may live here:
 
-- `lightning_module` and `losses`: a step;
+- `lightning_module` and `losses`: a step; `penalty`: what is added to its loss that is not data;
 - `distillation`, `averaging` and `panel`: callbacks;
 - `teachers`: whom a student learns from; `teacher_maps`: what they say of a store, kept beside it;
 - `run` and `pruning_run`: what wires stores, network, callbacks and Trainer of a training and of a pruning;

@@ -16,6 +16,7 @@ from gaze.models.network import GazeNetwork
 from gaze.models.widths import set_widths
 from gaze.training.config import OptimConfig, RatesConfig
 from gaze.training.losses import information_gain
+from gaze.training.penalty import total_penalty
 
 MONITOR = "val/information_gain"
 """What checkpoints and early stopping go by: bits per fixation over the centre bias, mean over the sets."""
@@ -64,8 +65,12 @@ class GazeModule(pl.LightningModule):
         """Narrows the network to the checkpoint's, for its weights to be loaded."""
         set_widths(self.network, checkpoint.get("widths", {}))
 
-    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch: negative bits per fixation over the uniform density."""
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor | dict[str, Tensor]:
+        """Loss of one batch: negative bits per fixation over the uniform density.
+
+        Where a callback of the trainer is a `Penalty`, its term is added to the loss, told as `train/penalty` and
+        handed on as `penalty`, for the loss on the data to be known.
+        """
         gain = information_gain(self.network(batch["image"]), batch["target"]).mean()
         self.log(
             "train/bits_over_uniform",
@@ -76,7 +81,11 @@ class GazeModule(pl.LightningModule):
             sync_dist=True,
             batch_size=len(batch["image"]),
         )
-        return -gain
+        penalty = total_penalty(self)
+        if penalty is None:
+            return -gain
+        self.log("train/penalty", penalty, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch["image"]))
+        return {"loss": penalty - gain, "penalty": penalty.detach()}
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the figures of the last validation."""
