@@ -91,6 +91,11 @@ class GazeDataset(Dataset):
             "counted": torch.tensor(draw.counted),
         }
 
+    def fixations(self, index: int) -> int:
+        """How many fixations there are on the photograph of an entry; 1 where there is a density alone."""
+        store, position = self.entries[index]
+        return max(1, len(self.stores[store].fixations(position)))
+
     def _varied(self, index: int, stimulus: Stimulus, cells: Size, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         box = random_box(Size(stimulus.width, stimulus.height), self.augment, rng)
         if target_map(stimulus, box, cells) is None:  # nobody looked there

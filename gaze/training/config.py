@@ -137,6 +137,28 @@ class DistillConfig:
 
 
 @dataclass
+class NormConfig:
+    """When the Fisher-Rao norm is measured.
+
+    Attributes:
+        every: updates between two measurements; null measures none.
+        photographs: of the training sets that a measurement looks at; null looks at all.
+    """
+
+    every: int | None
+    photographs: int | None
+
+    def check(self) -> None:
+        """Raises ConfigError where a number makes no sense."""
+        expect_number("norm.every", self.every, least=1)
+        expect_number("norm.photographs", self.photographs, least=1)
+
+    def idle(self) -> dict[str, str]:
+        """Keys that do nothing, and why."""
+        return {} if self.every is not None else {"norm.photographs": "norm.every is null"}
+
+
+@dataclass
 class TrainConfig:
     """All of `gaze/conf/train.yaml`.
 
@@ -145,6 +167,7 @@ class TrainConfig:
         model: the network.
         checkpoint: of a network to train on, pruned or not, in place of a pretrained backbone; null starts afresh.
         distill: what is learnt from a teacher beside people.
+        norm: when the Fisher-Rao norm is measured.
         loader: how examples are drawn.
         augment: how they are varied.
         optim: rates and schedule.
@@ -158,6 +181,7 @@ class TrainConfig:
     model: ModelConfig
     checkpoint: Path | None
     distill: DistillConfig
+    norm: NormConfig
     loader: LoaderConfig
     augment: AugmentConfig
     optim: OptimConfig
@@ -173,7 +197,7 @@ class TrainConfig:
 
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
-        idle = {**PREPARED, **self.augment.idle()}
+        idle = {**PREPARED, **self.augment.idle(), **self.norm.idle()}
         if self.checkpoint is not None:
             idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
         if self.distill.teacher is None:
@@ -203,6 +227,7 @@ class PruneConfig:
         pruner: what decides which maps leave.
         schedule: when they leave.
         distill: what is learnt from a teacher meanwhile; without one named it is the unpruned network.
+        norm: when the Fisher-Rao norm is measured.
         loader: how examples are drawn.
         augment: how they are varied.
         optim: rates; the schedule says how they rise and fall.
@@ -225,6 +250,7 @@ class PruneConfig:
     pruner: PrunerConfig
     schedule: ScheduleConfig
     distill: DistillConfig
+    norm: NormConfig
     loader: LoaderConfig
     augment: AugmentConfig
     optim: RatesConfig
@@ -263,7 +289,7 @@ class PruneConfig:
         """Keys (glob patterns) that do nothing, and why."""
         from gaze.pruning.methods.base import METHODS  # torch takes seconds to import, a mistyped key should not
 
-        idle = {**PREPARED, **self.augment.idle(), **METHODS[self.pruner.method].IDLE}
+        idle = {**PREPARED, **self.augment.idle(), **self.norm.idle(), **METHODS[self.pruner.method].IDLE}
         if self.schedule.maps_per_removal is not None:
             idle["schedule.removals"] = "schedule.maps_per_removal says how fast it goes"
         if self.engine == "torch-cuda":

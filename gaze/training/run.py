@@ -25,8 +25,9 @@ from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_ne
 from gaze.models.backbone import build_backbone, leave_out, set_activation
 from gaze.models.config import RANDOM
 from gaze.training.averaging import Averaging
-from gaze.training.config import DistillConfig, RunConfig, TrainConfig, TrainerConfig
+from gaze.training.config import DistillConfig, NormConfig, RunConfig, TrainConfig, TrainerConfig
 from gaze.training.distillation import Distillation
+from gaze.training.fisher_rao_norm import FisherRaoNorm
 from gaze.training.lightning_module import MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 from gaze.training.progress import make_progress_bar
@@ -65,7 +66,8 @@ def fit(config: TrainConfig) -> Path:
     module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
     if config.checkpoint is None:
         module.start_from_center_bias()
-    trainer = make_trainer(config.trainer, config.out, data, distillation)
+    watchers = make_watchers(config.norm, data, config.seed, config.out)
+    trainer = make_trainer(config.trainer, config.out, data, [*distillation, *watchers])
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
@@ -83,6 +85,13 @@ def make_distillation(config: DistillConfig, progress: bool) -> list[Distillatio
         return []
     teachers = [open_teacher("distill.teacher", name) for name in config.teachers]
     return [Distillation(teachers, config.weight, progress)]
+
+
+def make_watchers(config: NormConfig, data: GazeDataModule, seed: int, out: Path) -> list[pl.Callback]:
+    """What measures the Fisher-Rao norm, if `config` says when."""
+    if config.every is None:
+        return []
+    return [FisherRaoNorm(data.train_set, config.every, config.photographs, seed, out)]
 
 
 def make_data(config: TrainConfig) -> GazeDataModule:
