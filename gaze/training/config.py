@@ -13,6 +13,8 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+UNIFORM = "uniform"
+FISHERS = ("model", "empirical", UNIFORM)
 LARGEST_SEED = 2**32 - 1  # that Lightning and NumPy take
 
 
@@ -159,6 +161,41 @@ class NormConfig:
 
 
 @dataclass
+class EwcConfig:
+    """Elastic weight consolidation: what holds a network at its checkpoint while it learns another set.
+
+    Attributes:
+        weight: of the penalty; 1 weighs what was learnt first as much as what is trained on now, 0 adds none.
+        sets: what was learnt first, names of data sets or paths of stores; null takes what the checkpoint was trained
+            on.
+        fisher: which information says how firmly each parameter is held: model, empirical, or uniform, which is 1 for
+            every parameter: L2 to the start.
+        photographs: of the first sets' train splits that the information is estimated on; null takes all.
+    """
+
+    weight: float
+    sets: list[str] | None
+    fisher: str
+    photographs: int | None
+
+    def check(self) -> None:
+        """Raises ConfigError where a value is none."""
+        expect_number("ewc.weight", self.weight, least=0)
+        good = self.sets is None or (bool(self.sets) and all(self.sets))
+        expect(good, "ewc.sets", "one name of a data set or path of a store at least, or null", self.sets)
+        expect_one_of("ewc.fisher", self.fisher, FISHERS)
+        expect_number("ewc.photographs", self.photographs, least=1)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        if not self.weight:
+            return dict.fromkeys(("ewc.sets", "ewc.fisher", "ewc.photographs"), "ewc.weight is 0")
+        if self.fisher == UNIFORM:
+            return dict.fromkeys(("ewc.sets", "ewc.photographs"), "ewc.fisher=uniform looks at no photograph")
+        return {}
+
+
+@dataclass
 class TrainConfig:
     """All of `gaze/conf/train.yaml`.
 
@@ -167,6 +204,7 @@ class TrainConfig:
         model: the network.
         checkpoint: of a network to train on, pruned or not, in place of a pretrained backbone; null starts afresh.
         distill: what is learnt from a teacher beside people.
+        ewc: what holds it at the checkpoint while it trains on another set.
         norm: when the Fisher-Rao norm is measured.
         loader: how examples are drawn.
         augment: how they are varied.
@@ -181,6 +219,7 @@ class TrainConfig:
     model: ModelConfig
     checkpoint: Path | None
     distill: DistillConfig
+    ewc: EwcConfig
     norm: NormConfig
     loader: LoaderConfig
     augment: AugmentConfig
@@ -193,11 +232,15 @@ class TrainConfig:
     def check(self) -> None:
         """Raises ConfigError where the whole makes no sense."""
         check_sets(self.sets, self.loader)
+        if self.ewc.weight and self.checkpoint is None:
+            raise ConfigError(
+                f"ewc.weight={self.ewc.weight:g}: expected checkpoint=PATH of the network to hold, got none"
+            )
         expect_number("seed", self.seed, least=0, most=LARGEST_SEED)
 
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
-        idle = {**PREPARED, **self.augment.idle(), **self.norm.idle()}
+        idle = {**PREPARED, **self.augment.idle(), **self.ewc.idle(), **self.norm.idle()}
         if self.checkpoint is not None:
             idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
         if self.distill.teacher is None:

@@ -23,9 +23,11 @@ from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, check_settings, expect, one_line, shown
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
 from gaze.models.backbone import build_backbone, leave_out, set_activation
+from gaze.models.checkpoints import load_checkpoint
 from gaze.models.config import RANDOM
 from gaze.training.averaging import Averaging
 from gaze.training.config import DistillConfig, NormConfig, RunConfig, TrainConfig, TrainerConfig
+from gaze.training.consolidation import consolidation
 from gaze.training.distillation import Distillation
 from gaze.training.fisher_rao_norm import FisherRaoNorm
 from gaze.training.lightning_module import MONITOR, GazeModule
@@ -63,11 +65,13 @@ def fit(config: TrainConfig) -> Path:
     data = make_data(config)
     distillation = make_distillation(config.distill, config.trainer.progress)
     network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
-    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
+    holding = consolidation(config, network)
+    trained_on = _trained_on(config.checkpoint, data)
+    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, trained_on)
     if config.checkpoint is None:
         module.start_from_center_bias()
     watchers = make_watchers(config.norm, data, config.seed, config.out)
-    trainer = make_trainer(config.trainer, config.out, data, [*distillation, *watchers])
+    trainer = make_trainer(config.trainer, config.out, data, [*distillation, *holding, *watchers])
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
@@ -176,6 +180,11 @@ def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
         build_backbone(replace(backbone, weights=RANDOM))  # unpruned, as it will be when the checkpoint is loaded
     network.config = replace(network.config, name=model.name, input=model.input, backbone=backbone)
     return network.train()
+
+
+def _trained_on(checkpoint: Path | None, data: GazeDataModule) -> list[str]:
+    """What the network has seen people's gaze of: the sets, and before them those that it learnt first."""
+    return data.people if checkpoint is None else sorted({*load_checkpoint(checkpoint).trained_on, *data.people})
 
 
 def _check_folder(out: Path, resume: bool) -> Path | None:
