@@ -138,7 +138,7 @@ def draw_norms(runs: Mapping[str, NormCurves], path: Path) -> None:
         bottom.set_xlabel("updates", color=INK, fontsize=9)
     panes[0, 0].set_yscale("log")
     panes[0, 0].set_ylabel("half the squared norm (bits/fixation)", color=INK, fontsize=9)
-    panes[1, 0].set_ylabel("information gain, validation (bits/fixation)", color=INK, fontsize=9)
+    panes[1, 0].set_ylabel("information gain (bits/fixation)", color=INK, fontsize=9)
     panes[0, -1].legend(frameon=False, fontsize=7.5, ncols=2)
     _headline(figure, "Fisher-Rao norm and information gain")
     _save(figure, path)
