@@ -152,7 +152,7 @@ def information_of(
         raise ConfigError(f"ewc.sets: {error}") from error
     count = min(len(dataset), config.photographs or len(dataset))
     sample = list(photographs(dataset, count, SEED))
-    shown_ = track(sample, "Fisher information", unit="batch", shown=progress)
+    shown_ = track(sample, "Fisher information", unit="step", shown=progress)
     information = fisher_information(network, shown_, config.fisher, SEED)
     information = {name: value.cpu() for name, value in information.items()}
     _write(path, key, information)
