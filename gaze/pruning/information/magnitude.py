@@ -16,6 +16,8 @@ class Magnitude(Signal):
     The criterion "minimum weight" of Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
     """
 
+    IDLE = {"pruner.decay": "pruner.signal=magnitude reads no updates"}
+
     def __init__(self, network: nn.Module, groups: Iterable[Group]) -> None:
         super().__init__(groups)
         self.network = network

@@ -13,6 +13,8 @@ from gaze.pruning.structure.groups import Group
 class Random(Signal):
     """Uniform draws, one a map, made once: what every other signal must beat."""
 
+    IDLE = {"pruner.decay": "pruner.signal=random reads no updates"}
+
     def __init__(self, groups: Iterable[Group], seed: int) -> None:
         super().__init__(groups)
         generator = torch.Generator().manual_seed(seed)
