@@ -1,6 +1,6 @@
 """Chance as a signal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from gaze.pruning.structure.groups import Group
 class Random(Signal):
     """Uniform draws, one a map, made once: what every other signal must beat."""
 
-    IDLE = {"pruner.decay": "pruner.signal=random reads no updates"}
+    IDLE: Mapping[str, str] = {"pruner.decay": "pruner.signal=random reads no updates"}
 
     def __init__(self, groups: Iterable[Group], seed: int) -> None:
         super().__init__(groups)
