@@ -4,10 +4,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gaze.crop.folder.streams import drop, prepare_streams, print_note
 from gaze.crop.options import check, parse, parser, request, settings
 from gaze.crop.paths import read_paths
 from gaze.errors import ConfigError, GazeError
+from gaze.streams import drop, prepare_streams, print_note
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
