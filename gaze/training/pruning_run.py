@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome, Outcome
 from gaze.pruning.methods.removal_log import REMOVALS, read
 from gaze.pruning.structure.groups import find_pinned
+from gaze.streams import print_note
 from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
@@ -72,7 +72,7 @@ def prune(config: PruneConfig) -> Outcome:
     method.check(job)
     if pinned := find_pinned(unpruned):
         kept = ", ".join(map(str, pinned))
-        print(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}", file=sys.stderr)
+        print_note(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}")
     data = _make_data(config, unpruned)
     distill = replace(config.distill, teacher=config.distill.teacher or str(config.checkpoint))
     distillation = make_distillation(distill, config.trainer.progress)
