@@ -70,5 +70,6 @@ def scaled_samples(image: ImageFile.ImageFile, file: BinaryIO) -> ScaledSamples 
     grey = image.mode in ("L", "I")
     white = 65535 if image.mode == "I" else 255
     header = b"P%d %d %d %d\n" % (5 if grey else 6, *image.size, white)
-    _, most = arguments
+    assert isinstance(arguments, tuple)  # its mode and its largest value
+    most = arguments[-1]
     return ScaledSamples(file, offset, header, int(most), white)
