@@ -197,9 +197,7 @@ def test_settings_reach_the_choice(draw: Callable[..., Path], predictor: Predict
     ],
 )
 def test_a_thumbnail_has_no_more_pixels_than_a_photo_may_have(predictor: Predictor, wanted: dict[str, Any]):
-    with pytest.raises(
-        gaze.ConfigError, match=r"^size: expected a thumbnail of at most 178956970 pixels, got 99999x"
-    ):
+    with pytest.raises(gaze.ConfigError, match=r"^size: expected a thumbnail of at most 178956970 pixels, got 99999x"):
         gaze.thumbnail(np.zeros((40, 60, 3), np.uint8), predictor=predictor, **wanted)
 
 
