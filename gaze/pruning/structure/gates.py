@@ -1,8 +1,9 @@
-"""Gates: binary masks on feature maps, where closing one and removing the map give the same output."""
+"""Gates: multipliers on feature maps, where a zero and the removal of the map give the same output."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gaze.errors import ModelError
@@ -65,3 +66,47 @@ class Gates:
             return None if mask is None else (entering[0] * mask.to(entering[0]),)
 
         return gate
+
+
+class Multipliers:
+    """Multiplies feature maps by any numbers, at the same places as `Gates`; gradients flow into the numbers.
+
+    Args:
+        network: gets the hooks.
+        groups: that are multiplied; of the others nothing is.
+        places: of each map of each group, by the group's name: which of the `values` is its own.
+        values: is asked in the forward pass of each layer that reads maps: examples x numbers, or 1 x numbers where all
+            examples have the same.
+    """
+
+    def __init__(
+        self, network: nn.Module, groups: Iterable[Group], places: Mapping[str, Tensor], values: Callable[[], Tensor]
+    ) -> None:
+        self.network, self.values, groups = network, values, list(groups)
+        self.reset(groups, places)
+        self.hooks = [network.get_submodule(name).register_forward_pre_hook(self._hook(name)) for name in self.sources]
+
+    def reset(self, groups: Iterable[Group], places: Mapping[str, Tensor]) -> None:
+        """After surgery: the groups that the network has then, and the places of their maps."""
+        self.sources: dict[str, Tensor] = {}
+        for group in groups:
+            for member in group.consumers:
+                weight = convolution(self.network, member.layer).weight
+                own = torch.full((weight.shape[1],), -1, device=weight.device)  # the 1 behind the last number
+                source = self.sources.setdefault(member.layer, own)
+                source[member.offset : member.offset + group.maps] = places[group.name].to(source)
+
+    def detach(self) -> None:
+        """Takes the multipliers out of the network."""
+        for hook in self.hooks:
+            hook.remove()
+
+    def _hook(self, name: str) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor] | None]:
+        def multiply(_: nn.Module, entering: tuple[Tensor]) -> tuple[Tensor] | None:
+            source = self.sources.get(name)
+            if source is None:
+                return None
+            values = F.pad(self.values(), (0, 1), value=1.0)
+            return (entering[0] * values[:, source, None, None].to(entering[0]),)
+
+        return multiply
