@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gaze.errors import expect, expect_number
+from gaze.pruning.methods.l0_config import L0Config
 
 GRANULARITIES = {"map": "greedy", "parameter": "weights"}
 
@@ -12,8 +13,9 @@ class PrunerConfig:
     """What decides which maps leave.
 
     Attributes:
-        method: `greedy`, maps one after the other; or `weights`, single weights set to zero in place of removing maps:
-            the budget is then a share of the weights, and of what follows only `decay` is used.
+        method: `greedy`, maps one after the other; `l0`, those whose learnt gates close; or `weights`, single weights
+            set to zero in place of removing maps: the budget is then a share of the weights, and of what follows only
+            `decay` is used.
         granularity: what earlier versions called the method: `map` or `parameter`; null leaves it to `method`.
         signal: what a map is worth: `fisher`, or for comparison `taylor`, `magnitude`, `random`.
         decay: weight that an update keeps in the signal with each later update; 1 reads afresh after every removal.
@@ -21,6 +23,7 @@ class PrunerConfig:
         beta: price of a unit of cost in units of the loss, as in Theis et al. 2018; null takes loss per cost saved.
         exclude: groups whose name begins with one of these keep all maps.
         multiple: widths are brought to multiples of this.
+        l0: of `method: l0`, which learns gates on the maps; null for the others.
     """
 
     method: str
@@ -31,6 +34,7 @@ class PrunerConfig:
     beta: float | None
     exclude: list[str]
     multiple: int
+    l0: L0Config | None
 
     def __post_init__(self) -> None:
         if self.granularity in GRANULARITIES:
@@ -45,6 +49,7 @@ class PrunerConfig:
 
         expect(self.granularity is None, "pruner.granularity", f"{', '.join(GRANULARITIES)} or null", self.granularity)
         METHODS.get(self.method, "pruner.method")
+        expect(self.method != "l0" or self.l0 is not None, "pruner.l0", "settings for pruner.method=l0", self.l0)
         SIGNALS.get(self.signal, "pruner.signal")
         COSTS.get(self.cost, "pruner.cost")
         expect_number("pruner.decay", self.decay, above=0, most=1)

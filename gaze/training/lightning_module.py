@@ -65,13 +65,17 @@ class GazeModule(pl.LightningModule):
         """Narrows the network to the checkpoint's, for its weights to be loaded."""
         set_widths(self.network, checkpoint.get("widths", {}))
 
+    def losses(self, batch: dict[str, Tensor]) -> Tensor:
+        """Loss of each photograph of a batch: negative bits per fixation over the uniform density, one a photograph."""
+        return -information_gain(self.network(batch["image"]), batch["target"])
+
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor | dict[str, Tensor]:
         """Loss of one batch: negative bits per fixation over the uniform density.
 
         Where a callback of the trainer is a `Penalty`, its term is added to the loss, told as `train/penalty` and
         handed on as `penalty`, for the loss on the data to be known.
         """
-        gain = information_gain(self.network(batch["image"]), batch["target"]).mean()
+        gain = -self.losses(batch).mean()
         self.log(
             "train/bits_over_uniform",
             gain,

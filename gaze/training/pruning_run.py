@@ -50,10 +50,10 @@ class PruningModule(GazeModule):
     """A `GazeModule` whose learning rate follows the trainer's pruning callback: see `PacedPruning.rate`."""
 
     def configure_optimizers(self) -> Any:
-        """AdamW over the groups of a `GazeModule`."""
-        optimizer = torch.optim.AdamW(parameter_groups(self.network, self.optim))
+        """AdamW over the groups of a `GazeModule` and those of the pruning."""
         # not an attribute of the module: the averaging copies modules with all that they hold
         pruning = next(c for c in self.trainer.callbacks if isinstance(c, PacedPruning))  # type: ignore[attr-defined]
+        optimizer = torch.optim.AdamW(parameter_groups(self.network, self.optim) + pruning.parameter_groups())
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, pruning.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -84,6 +84,7 @@ def prune(config: PruneConfig) -> Outcome:
     module = PruningModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
     config.out.mkdir(parents=True, exist_ok=True)
     pruning = method.make(job)
+    pruning.attach(module)
     watchers = make_watchers(config.norm, data, config.seed, config.out)
     trainer = _make_trainer(config, [*distillation, pruning, *watchers])
     if last is not None:
@@ -119,6 +120,7 @@ def _job(config: PruneConfig, unpruned: GazeNetwork) -> Job:
         latency_named=config.latency is not None,
         removals=config.out / REMOVALS,
         progress=config.trainer.progress,
+        l0=pruner.l0,
     )
 
 

@@ -213,7 +213,7 @@ def test_single_weights_leave_and_what_is_pinned_is_told_once(prune_config, tmp_
         (["budget_ms=-1"], "budget_ms: expected above 0, got -1"),
         (["budget=0.5", "pruner.signal=hunch"], "pruner.signal: expected one of fisher, .*got 'hunch'"),
         (["budget=0.5", "pruner.cost=gut"], "pruner.cost: expected one of macs, none, quadratic, table.*got 'gut'"),
-        (["budget=0.5", "pruner.method=hunch"], "pruner.method: expected one of greedy, weights, got 'hunch'"),
+        (["budget=0.5", "pruner.method=hunch"], "pruner.method: expected one of greedy, l0, weights, got 'hunch'"),
         (["budget=0.5", "pruner.granularity=atom"], "pruner.granularity: expected map, parameter or null, got 'atom'"),
         (["budget=0.5", "pruner.beta=-1"], "pruner.beta: expected at least 0, got -1"),
         (["budget=0.5", "pruner.exclude=[readuot]"], r"pruner.exclude: .* begins: readout.*; got 'readuot'"),

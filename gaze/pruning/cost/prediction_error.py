@@ -80,6 +80,26 @@ def narrowed(network: nn.Module, maps: Mapping[str, int]) -> nn.Module:
     return network
 
 
+def disagreement(
+    cost: Cost, other: Cost, full: Mapping[str, int], multiple: int, networks: int = 200, seed: int = 0
+) -> float:
+    """How far one cost model is from another on randomly pruned networks: the median of |ratio - 1|, nothing is timed.
+
+    Both count as scaled to the unpruned network.
+
+    Args:
+        cost, other: the cost models.
+        full: maps of each group of the unpruned network.
+        multiple: see `random_widths`.
+        networks: how many are pruned.
+        seed: of the random widths.
+    """
+    generator = np.random.default_rng(seed)
+    widths = [random_widths(full, multiple, generator) for _ in range(networks)]
+    ratios = [cost.total(maps) / cost.total(full) * other.total(full) / other.total(maps) for maps in widths]
+    return float(np.median(np.abs(np.array(ratios) - 1)))
+
+
 def measure_errors(
     network: nn.Module,
     costs: Mapping[str, Cost],

@@ -53,6 +53,13 @@ class PacedPruning(pl.Callback, ABC):
     def make(cls, job: Job) -> "PacedPruning":
         """The callback for a job; may measure the engine first."""
 
+    def attach(self, module: pl.LightningModule) -> None:
+        """Gives the module what the method trains beside the network; before anything copies the module."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The optimiser's groups for that."""
+        return []
+
     @abstractmethod
     def read(self, divisor: float) -> None:
         """Takes in a backward pass; `divisor` is as in `Signal.update`."""
@@ -116,9 +123,12 @@ class PacedPruning(pl.Callback, ABC):
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reads the signal, free of what mixed precision scaled the loss by."""
         if self.finished is None:
-            scaler: Any = getattr(trainer.precision_plugin, "scaler", None)
-            scale = scaler.get_scale() if scaler else 1.0
-            self.read(self.examples * trainer.accumulate_grad_batches / scale)
+            self.read(self.examples * trainer.accumulate_grad_batches / self.loss_scale(trainer))
+
+    def loss_scale(self, trainer: pl.Trainer) -> float:
+        """What mixed precision multiplies the loss by."""
+        scaler: Any = getattr(trainer.precision_plugin, "scaler", None)
+        return float(scaler.get_scale()) if scaler else 1.0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -74,7 +74,11 @@ class TimedPruning(PacedPruning):
     def remember(self) -> None:
         """Keeps the network, should it turn out to be the fastest: before maps of it are masked."""
         if self.earlier is None:
-            self.earlier = {"snapshot": Snapshot.of(self.network).state_dict(), **self.notes()}
+            self.earlier = {"snapshot": Snapshot.of(self.kept()).state_dict(), **self.notes()}
+
+    def kept(self) -> Any:
+        """What `remember` keeps: the network as it is without what hooks into it while it trains."""
+        return self.network
 
     def end_where_done(self, trainer: pl.Trainer, more: bool) -> None:
         """The pruning is over when a measurement fits the budget, or when nothing is left to remove."""

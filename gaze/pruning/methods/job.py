@@ -7,12 +7,13 @@ from torch import nn
 
 from gaze.pruning.cost.engines import ENGINES, Engine
 from gaze.pruning.cost.example_input import ExampleInput
-from gaze.pruning.cost.fused_operators import find_operators
-from gaze.pruning.cost.latency_table import load_or_measure
+from gaze.pruning.cost.fused_operators import FusedOperator, find_operators
+from gaze.pruning.cost.latency_table import LatencyTable, load_or_measure
 from gaze.pruning.cost.models import COSTS, Cost
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.information.signal import SIGNALS, Signal, SignalOptions
 from gaze.pruning.methods.candidates import Rules
+from gaze.pruning.methods.l0_config import L0Config
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure.groups import Group, find_groups
 
@@ -38,6 +39,7 @@ class Job:
         latency_named: the user asked for that file: one that does not fit is an error.
         removals: file of the removal log.
         progress: tell how far it is.
+        l0: of gates that are learnt; None where none are.
     """
 
     unpruned: nn.Module
@@ -56,6 +58,7 @@ class Job:
     latency_named: bool
     removals: Path
     progress: bool
+    l0: L0Config | None = None
 
     def make_signal(self, network: nn.Module, groups: list[Group]) -> Signal:
         """The signal of a network and its groups; it may hook into the network."""
@@ -66,13 +69,19 @@ class Job:
 
         Measures the latency table where there is none that fits.
         """
-        operators = find_operators(self.unpruned, self.example)
-        maps = {group.name: group.maps for group in find_groups(self.unpruned)}
-        named = "latency" if self.latency_named else None
-        table = load_or_measure(self.latency, operators, maps, self._engine(), self.example, self.progress, named)
+        operators, table = self.measure_table()
         make_cost, make_clock = COSTS.get(self.cost, "pruner.cost"), COSTS.get("table")
         clock = make_clock(operators, table)
         return (clock if make_cost is make_clock else make_cost(operators, table)), clock
+
+    def measure_table(self) -> tuple[list[FusedOperator], LatencyTable]:
+        """The network's operators, and their latency table, which is measured where there is none that fits."""
+        operators = find_operators(self.unpruned, self.example)
+        maps = {group.name: group.maps for group in find_groups(self.unpruned)}
+        named = "latency" if self.latency_named else None
+        return operators, load_or_measure(
+            self.latency, operators, maps, self._engine(), self.example, self.progress, named
+        )
 
     def make_stopwatch(self) -> tuple[Stopwatch, float]:
         """What measures networks, and the budget in its milliseconds."""

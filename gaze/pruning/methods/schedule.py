@@ -31,6 +31,6 @@ class ScheduleConfig:
             expect_number(f"schedule.{name}", getattr(self, name), least=1)
         expect_number("schedule.finetune_updates", self.finetune_updates, least=0)
 
-    def goal(self, number: int, start: float, budget: float) -> float:
+    def goal(self, number: float, start: float, budget: float) -> float:
         """Predicted time to be reached by removal `number`, from 1, on the way from `start` to `budget`."""
         return start * (min(start, budget) / start) ** min(1.0, number / self.removals)
