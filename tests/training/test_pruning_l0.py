@@ -1,6 +1,7 @@
 """`gaze.prune pruner=l0` from a checkpoint to a smaller one, on times that are known."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -32,8 +33,8 @@ GATES = [
 
 
 def plane(time) -> dict[int, Grid]:
-    """Times at nine pairs of widths."""
-    at = [1, 8, 64]
+    """Times over widths."""
+    at = [1, 8, 64, 256]
     values = [[time(i, o) for o in at] for i in at]
     return {0: Grid(at, at, values, values, values)}
 
@@ -130,6 +131,12 @@ def test_wrong_settings_are_told_before_anything_is_written(prune_config, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+def test_a_number_of_maps_a_removal_is_refused(prune_config, tmp_path):  # noqa: F811
+    with pytest.raises(ConfigError, match=r"^schedule.maps_per_removal: expected null, as .*closed, got 2$"):
+        prune(prune_config(*GATES, "budget=0.5", "schedule.maps_per_removal=2"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_method_asks_for_its_settings_and_knows_what_it_leaves_idle(prune_config):  # noqa: F811
     with pytest.raises(ConfigError, match=r"^pruner.l0: expected settings for pruner.method=l0, got null$"):
         prune_config("pruner.method=l0", "budget=0.5")
@@ -153,13 +160,24 @@ def test_a_budget_below_one_map_a_group_is_told(prune_config, tmp_path, monkeypa
     assert not any((tmp_path / "run").iterdir())
 
 
-def test_a_poor_fit_is_told_with_how_poor_it_is(prune_config, tmp_path, monkeypatch):  # noqa: F811
-    known_times(monkeypatch, lambda i, o: 5.0 if i > 8 else 0.1)
-    said = r"^pruner.l0.penalty=time: expected a quadratic fit within 25% .*, got \d\d+%; take [^\n]*$"
+def test_a_poor_fit_is_told_with_how_poor_it_is(prune_config, tmp_path, monkeypatch, capsys):  # noqa: F811
+    known_times(monkeypatch, lambda i, o: 50.0 if i > 64 else 0.1)
+    prune(prune_config(*GATES, "budget=0.9"))
+    said = [line for line in capsys.readouterr().err.splitlines() if "poor" in line]
+    assert len(said) == 1
+    assert re.match(
+        r"gaze.prune: pruner.l0.penalty=time: a poor quadratic fit, (2[6-9]|3\d)% from the latency", said[0]
+    )
+
+
+def test_a_fit_that_says_nothing_is_refused(prune_config, tmp_path, monkeypatch):  # noqa: F811
+    known_times(monkeypatch)
+    monkeypatch.setattr("gaze.pruning.methods.l0.disagreement", lambda *_: 1.37)
+    said = r"^pruner.l0.penalty=time: expected a quadratic fit within 100%, got one 137% from .*; take [^\n]*$"
     with pytest.raises(GazeError, match=said):
-        prune(prune_config(*GATES, "budget=0.5"))
+        prune(prune_config(*GATES, "budget=0.9"))
     assert not any((tmp_path / "run").iterdir())
-    assert prune(prune_config(*GATES, "budget=0.5", "pruner.l0.penalty=maps")).met
+    assert prune(prune_config(*GATES, "budget=0.9", "pruner.l0.penalty=maps")).met
 
 
 def test_runs_under_bfloat16_with_a_teacher(prune_config, tmp_path, monkeypatch):  # noqa: F811

@@ -1,6 +1,7 @@
 """The Lightning callback that learns which feature maps a network does without: L0 regularisation."""
 
 import copy
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
-from gaze.errors import ConfigError, GazeError
+from gaze.errors import ConfigError, GazeError, expect
 from gaze.models.checkpoints import LEARNT
 from gaze.pruning.cost.expectations import EXPECTATIONS, Expectation
 from gaze.pruning.cost.models import COSTS, Cost
@@ -32,8 +33,8 @@ from gaze.pruning.structure.gates import Multipliers
 from gaze.pruning.structure.groups import Group, find_groups
 from gaze.pruning.structure.hard_concrete import HardConcrete
 
-POOR = 0.25
-"""Median error of a quadratic fit, against the latency table, that no expected time is taken from."""
+POOR, HOPELESS = 0.25, 1.0
+"""Median errors of a quadratic fit against the latency table: what is told, and what is refused."""
 
 
 @METHODS.register("l0")
@@ -62,12 +63,9 @@ class L0Pruning(TimedPruning):
         seed: of the draws.
     """
 
-    IDLE: Mapping[str, str] = {
-        **dict.fromkeys(
-            ("pruner.signal", "pruner.decay", "pruner.cost", "pruner.beta"), "pruner.method=l0 learns which maps leave"
-        ),
-        "schedule.maps_per_removal": "pruner.method=l0 removes the maps that have closed",
-    }
+    IDLE = dict.fromkeys(
+        ("pruner.signal", "pruner.decay", "pruner.cost", "pruner.beta"), "pruner.method=l0 learns which maps leave"
+    )
 
     def __init__(
         self, config: L0Config, time: Expectation, penalised: Expectation, clock: Cost,
@@ -88,7 +86,11 @@ class L0Pruning(TimedPruning):
 
     @classmethod
     def check(cls, job: Job) -> None:
-        """Refuses names to be left alone that no group's name begins with."""
+        """Refuses a number of maps a removal, and names to be left alone that no group's name begins with."""
+        expected = "null, as pruner.method=l0 removes the maps that have closed"
+        expect(
+            job.schedule.maps_per_removal is None, "schedule.maps_per_removal", expected, job.schedule.maps_per_removal
+        )
         check_exclude(job.rules.exclude, [group.name for group in find_groups(job.unpruned)])
 
     @classmethod
@@ -97,7 +99,7 @@ class L0Pruning(TimedPruning):
 
         Raises:
             ConfigError: the budget is less than what a single map a group takes.
-            GazeError: the expected time is penalised, and its fit to the measured times is poor.
+            GazeError: the expected time is penalised, and says nothing of the measured ones.
         """
         config = job.l0
         assert config is not None, "PrunerConfig.check asks for it"
@@ -105,7 +107,7 @@ class L0Pruning(TimedPruning):
         maps = {group.name: group.maps for group in find_groups(job.unpruned)}
         clock = COSTS["table"](operators, table)
         if config.penalty == "time":
-            refuse_poor_fit(COSTS["quadratic"](operators, table), clock, maps, job.rules.multiple)
+            judge_fit(COSTS["quadratic"](operators, table), clock, maps, job.rules.multiple)
         stopwatch, budget = job.make_stopwatch()
         clock.calibrate(maps, stopwatch.base)
         least = least_maps(maps, job.rules.exclude, job.rules.multiple)
@@ -409,15 +411,22 @@ def refuse_small_budget(clock: Cost, least: Mapping[str, int], budget: float, ba
     raise ConfigError(f"{key}: expected at least {least_budget}, got {budget / whole:.3g}")
 
 
-def refuse_poor_fit(quadratic: Cost, clock: Cost, maps: Mapping[str, int], multiple: int) -> None:
-    """Refuses an expected time that says little of the measured one.
+def judge_fit(quadratic: Cost, clock: Cost, maps: Mapping[str, int], multiple: int) -> None:
+    """Says on standard error where expected times are poor, and how poor; refuses what says nothing of the time.
 
     Raises:
-        GazeError: saying how poor the fit is.
+        GazeError: the quadratic fit is wrong by more than the time itself.
     """
     error = disagreement(quadratic, clock, maps, multiple)
-    if error > POOR:
+    found = f"{error:.0%} from the latency table, the median over randomly pruned networks"
+    if error > HOPELESS:
         raise GazeError(
-            f"pruner.l0.penalty=time: expected a quadratic fit within {POOR:.0%} of the latency table (median over "
-            f"randomly pruned networks), got {error:.0%}; take pruner.l0.penalty=maps or parameters, or another engine"
+            f"pruner.l0.penalty=time: expected a quadratic fit within {HOPELESS:.0%}, got one {found}; "
+            "take pruner.l0.penalty=maps or parameters, a pruner.multiple that fills blocks, or another engine"
+        )
+    if error > POOR:
+        print(
+            f"gaze.prune: pruner.l0.penalty=time: a poor quadratic fit, {found}; measurements correct it, "
+            "a pruner.multiple that fills blocks (8) may fit better",
+            file=sys.stderr,
         )
