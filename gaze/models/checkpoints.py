@@ -20,8 +20,6 @@ from gaze.models.network import GazeNetwork, build_network
 from gaze.models.widths import set_widths, widths
 
 PREFIX = "network."
-LEARNT = "log_alpha"
-"""What a module holds beside its network while gates are learnt; a network that is loaded has none."""
 LATER: dict[str, Any] = {"backbone": {"activation": None, "skip": []}}
 """What checkpoints from before a field mean by its absence."""
 
@@ -97,8 +95,8 @@ def _build(checkpoint: dict[str, Any]) -> Trained:
         raise ValueError(f"model: expected at most {_VALUES} values, got {values}")
     schema = OmegaConf.structured(ModelConfig)
     config: Any = OmegaConf.to_object(OmegaConf.merge(schema, LATER, _plain(checkpoint["model"])))
-    # what a training had beside its network, as gates that were being learnt, is left out
-    state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items() if key != LEARNT}
+    # what a training had beside its network, as gates that it was learning, stays behind
+    state = {key.removeprefix(PREFIX): v for key, v in checkpoint["state_dict"].items() if key.startswith(PREFIX)}
     _check_extent(config, state)
     network = _filled(config, checkpoint.get("widths", {}), state)
     for name, value in network.state_dict().items():

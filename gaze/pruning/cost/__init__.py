@@ -5,7 +5,8 @@ What may live here:
 - `engines/`: what runs networks, one file each, and what times such runs;
 - `fused_operators` and `operator_builder`: what an engine runs as one, and such an operator built at other widths;
 - `channel_block` and `latency_table`: their times over their widths, measured once on a machine;
-- `models/`: cost models, one file each;
+- `models/`: cost models, one file each, and `expectations/`: what a network costs whose maps come and go, a penalty a
+  file;
 - `example`: what a network is timed on;
 - `stopwatch` and `prediction_error`: whole networks, timed, and how far the models are from that.
 

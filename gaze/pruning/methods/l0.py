@@ -11,7 +11,6 @@ from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
 from gaze.errors import ConfigError, GazeError, expect
-from gaze.models.checkpoints import LEARNT
 from gaze.pruning.cost.expectations import EXPECTATIONS, Expectation
 from gaze.pruning.cost.models import COSTS, Cost
 from gaze.pruning.cost.prediction_error import disagreement
@@ -126,17 +125,22 @@ class L0Pruning(TimedPruning):
         return self.gates
 
     def attach(self, module: pl.LightningModule) -> None:
-        """Gives the module the parameter `log_alpha`; what copies the module or makes its optimiser comes later."""
+        """Gives the module the parameter `log_alpha`; what copies the module or makes its optimiser comes later.
+
+        Raises:
+            ConfigError: the network has no group.
+        """
         if self.gates is not None:
             return
         config, network = self.config, cast(Any, module).network
-        maps = {group.name: group.maps for group in find_groups(network)}
+        if not (maps := {group.name: group.maps for group in find_groups(network)}):
+            raise ConfigError(f"pruning: no feature map of {type(network).__name__} can leave: it has no group")
         gate = HardConcrete(config.beta, config.gamma, config.zeta)
         ungated = {name for name in maps if name.startswith(self.exclude)} if self.exclude else set()
         self.gates = LearntGates(gate, maps, ungated, config.start)
         self.estimator = ESTIMATORS[config.estimator](gate, sum(maps.values()))
         self.full = self.penalised(*self.gates.moments()).detach()
-        module.register_parameter(LEARNT, self.gates.log_alpha)
+        module.register_parameter("log_alpha", self.gates.log_alpha)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See `PacedPruning.parameter_groups`: log alpha, at its own rate and not decayed."""

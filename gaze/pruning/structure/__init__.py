@@ -3,7 +3,8 @@
 What may live here:
 
 - `groups`: which maps leave together, found by tracing, and what is pinned;
-- `gates`: multipliers on maps while they are still there;
+- `gates`: multipliers on maps while they are still there, `hard_concrete`: how such are drawn, and `folding`: what
+  multiplied maps becomes part of the weights;
 - `surgery` and `snapshot`: maps leave for good, and come back;
 - `followers`: what must follow, optimisers and copies.
 
