@@ -21,6 +21,7 @@ from gaze.pruning.structure.groups import find_groups
 from gaze.training.averaging import Averaging
 from gaze.training.penalty import total_penalty
 from tests.pruning.methods.test_fisher_pruning import Count, Interrupt, Module, measured, network, trainer  # noqa: F401
+from tests.pruning.methods.test_mixed_precision import Scaled
 
 QUIET = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*eval mode", "ignore:.*exists and is not empty"
@@ -87,6 +88,28 @@ def test_every_estimator_runs_under_bfloat16(network, tmp_path, name, per_exampl
     assert log_alpha.dtype == torch.float32
     assert (log_alpha != CONFIG.start).float().mean() > 0.9
     assert all(torch.isfinite(parameter).all() for parameter in [log_alpha, *network.parameters()])
+
+
+@pytest.mark.parametrize("name", list(ESTIMATORS))
+def test_what_mixed_precision_and_accumulation_scale_the_loss_by_is_taken_out_again(network, tmp_path, name):  # noqa: F811
+    found = []
+    for settings in ({}, {"plugins": [Scaled()]}, {"accumulate_grad_batches": 2, "plugins": [Scaled()]}):
+        seen, callback = [], gated(tmp_path, network, 0.5, config={"estimator": name})
+        callback.read = lambda divisor, read=callback.read, c=callback, s=seen: (
+            read(divisor),
+            s.append(gradient(c, divisor)),
+        )
+        fit(tmp_path, copy.deepcopy(network), callback, max_steps=1, **settings)
+        found.append(seen)
+    (plain,), (scaled,), (first, _) = found
+    assert plain.any()
+    torch.testing.assert_close(scaled, plain, rtol=1e-3, atol=1e-3 * float(plain.abs().max()))
+    torch.testing.assert_close(first, plain, rtol=1e-3, atol=1e-3 * float(plain.abs().max()))
+
+
+def gradient(callback, divisor) -> torch.Tensor:
+    """Of log alpha, free of what the loss was scaled by."""
+    return callback.learnt.log_alpha.grad * divisor / callback.examples
 
 
 @pytest.mark.parametrize(("name", "end"), [("concrete", -1), *((name, 3) for name in ESTIMATORS)])
