@@ -1,6 +1,6 @@
 """Variance of the estimators that gates learn by, at equal cost: forward and backward passes.
 
-    python tests/benchmarks/benchmark_estimators.py [--estimates 300] [--warm 300]
+    python tests/benchmarks/benchmark_estimators.py [--estimates 100] [--warm 200]
 
 Two problems: four gates and a loss of their sixteen states, where the exact gradient is known; and a gaze network of a
 few hundred maps on random photographs, its head drawn towards a spot. On each, every estimator first learns what it
@@ -38,12 +38,12 @@ def toy() -> tuple[torch.Tensor, Losses]:
 
 
 def tiny(center: float) -> tuple[torch.Tensor, Losses]:
-    """log alpha around `center` and the loss, in bits, of a small random network on eight photographs."""
+    """log alpha around `center` and the loss, in bits, of a small random network on four photographs."""
     torch.manual_seed(0)
     backbone = BackboneConfig("lcnet_035", [2, 3, 4], "none", False, None, [])
     config = ModelConfig("tiny", InputConfig(64, 16), backbone, ReadoutConfig(8, [4, 1]), FinalizerConfig(1.0, [3, 4]))
     network: GazeNetwork = build_network(config).eval().requires_grad_(False)
-    images = torch.randint(0, 256, (8, 64, 64, 3), dtype=torch.uint8)
+    images = torch.randint(0, 256, (4, 64, 64, 3), dtype=torch.uint8)
     fit_corner(network, images)
     maps = {group.name: group.maps for group in find_groups(network)}
     learnt, values = LearntGates(GATE, maps, set(), 0.0), [torch.ones(1, sum(maps.values()))]
@@ -114,8 +114,8 @@ def table(title: str, log_alpha: torch.Tensor, loss: Losses, truth: torch.Tensor
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--estimates", type=int, default=300)
-    parser.add_argument("--warm", type=int, default=300)
+    parser.add_argument("--estimates", type=int, default=100)
+    parser.add_argument("--warm", type=int, default=200)
     args = parser.parse_args()
     log_alpha, loss = toy()
     table("four gates", log_alpha, loss, exact(log_alpha, loss), args)

@@ -35,6 +35,9 @@ from gaze.pruning.structure.hard_concrete import HardConcrete
 POOR, HOPELESS = 0.25, 1.0
 """Median errors of a quadratic fit against the latency table: what is told, and what is refused."""
 
+AIM = 0.98
+"""Share of the budget that the price aims at: the budget itself would be come near to, and not be met."""
+
 
 @METHODS.register("l0")
 class L0Pruning(TimedPruning):
@@ -267,8 +270,8 @@ class L0Pruning(TimedPruning):
         return self.scale * float(self.time(*self.learnt.moments()).detach())
 
     def _goal(self) -> float:
-        """Milliseconds that the schedule expects now."""
-        return self.schedule.goal(self.step / self.schedule.updates_per_removal, self.base, self.budget)
+        """Milliseconds that are aimed at now: a little under what the schedule expects."""
+        return AIM * self.schedule.goal(self.step / self.schedule.updates_per_removal, self.base, self.budget)
 
     def _values(self) -> Tensor:
         return self.learnt.at_test_time() if self.drawn is None else self.drawn
