@@ -54,7 +54,7 @@ def known_times(monkeypatch, time=lambda i, o: 0.1 + 0.01 * i + 0.01 * o + 0.001
     """Times that nothing measures."""
 
     def measure_table(job):
-        operators = find_operators(job.unpruned, job.size)
+        operators = find_operators(job.unpruned, job.example)
         return operators, LatencyTable({}, 1, 0.01, 0.001, {operator.kind: plane(time) for operator in operators})
 
     def make_stopwatch(job):
@@ -163,7 +163,7 @@ def test_a_budget_below_one_map_a_group_is_told(prune_config, tmp_path, monkeypa
 def test_a_poor_fit_is_told_with_how_poor_it_is(prune_config, tmp_path, monkeypatch, capsys):  # noqa: F811
     known_times(monkeypatch, lambda i, o: 50.0 if i > 64 else 0.1)
     prune(prune_config(*GATES, "budget=0.9"))
-    said = [line for line in capsys.readouterr().err.splitlines() if "poor" in line]
+    said = [line for line in capsys.readouterr().err.splitlines() if "poor quadratic" in line]
     assert len(said) == 1
     assert re.match(
         r"gaze.prune: pruner.l0.penalty=time: a poor quadratic fit, (2[6-9]|3\d)% from the latency", said[0]
