@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from gaze.errors import ConfigError, ModelError, expect, one_line, shown
 from gaze.models.checkpoints import load_network
 from gaze.models.widths import set_widths
+from gaze.pruning.methods.base import PacedPruning
 from gaze.training.lightning_module import GazeModule, parameter_groups
 
 SETTINGS = "config.yaml"
@@ -93,7 +94,8 @@ def check_state(last: Path, module: GazeModule, callbacks: Sequence[pl.Callback]
     try:
         if (came := load_network(last).config) != module.network.config:
             raise ValueError(f"the network {came}")
-        _check_tensors(content, module)
+        beside = [group for c in callbacks if isinstance(c, PacedPruning) for group in c.parameter_groups()]
+        _check_tensors(content, module, [group["params"] for group in beside])
     except Exception as error:  # of a file of whatever shape
         raise ModelError(f"{last}: expected the state of this run, got that of another ({_said(error)})") from error
 
@@ -104,14 +106,23 @@ def check_length(last: Path, max_epochs: int) -> None:
     expect(max_epochs >= begun, "trainer.max_epochs", f"at least the {begun} epochs that {last} has begun", max_epochs)
 
 
-def _check_tensors(content: Mapping[str, Any], module: GazeModule) -> None:
-    """Raises ValueError where network or optimiser would not take the tensors of a checkpoint."""
+def _check_tensors(content: Mapping[str, Any], module: GazeModule, beside: Sequence[list[torch.Tensor]]) -> None:
+    """Raises ValueError where network or optimiser would not take the tensors of a checkpoint.
+
+    Args:
+        content: of the checkpoint.
+        module: that is to go on, as it was before the run.
+        beside: what is trained beside the network, by group of the optimiser.
+    """
     network = copy.deepcopy(module.network)
     set_widths(network, content["widths"])
     state = content["current_model_state"]
     for name, value in network.state_dict().items():
         _expect_shape(f"network.{name}", value, state[f"network.{name}"])
-    expected = [group["params"] for group in parameter_groups(network, module.optim)]
+    for name, value in module.state_dict().items():
+        if not name.startswith("network."):  # which surgery leaves as it was
+            _expect_shape(name, value, state[name])
+    expected = [*(group["params"] for group in parameter_groups(network, module.optim)), *beside]
     (optimizer,) = content["optimizer_states"]
     counts = [len(group["params"]) for group in optimizer["param_groups"]]
     if counts != [len(group) for group in expected]:

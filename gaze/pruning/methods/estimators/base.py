@@ -18,7 +18,7 @@ Losses = Callable[[Tensor], Tensor]
 """Gates, samples x maps, to the loss of each sample."""
 
 
-class Estimator(ABC):
+class GateEstimator(ABC):
     """An estimate of d/d log alpha of E[loss(b)] over gates b, 0 or 1, open with pi = P(z != 0) of a hard concrete z.
 
     Args:
@@ -59,7 +59,7 @@ class Estimator(ABC):
         """Goes on from a `state_dict`."""
 
 
-class BinaryEstimator(Estimator):
+class BinaryEstimator(GateEstimator):
     """Draws gates that are 0 or 1: b = 1 where z = log(pi / (1 - pi)) + log u - log(1 - u) is above 0.
 
     Attributes:
@@ -72,7 +72,7 @@ class BinaryEstimator(Estimator):
     baseline: float | None = None
 
     def draw(self, log_alpha: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-        """See `Estimator.draw`; nothing hangs on `log_alpha`."""
+        """See `GateEstimator.draw`; nothing hangs on `log_alpha`."""
         self.logits = self.gate.open_logit(log_alpha.detach()).requires_grad_()
         self.noise = uniform(2, samples, self.logits, generator)
         self.gates = (relaxed(self.logits, self.noise[0]) > 0).to(self.logits).detach()
@@ -92,11 +92,11 @@ class BinaryEstimator(Estimator):
         return losses - before, before
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Estimator.state_dict`."""
+        """See `GateEstimator.state_dict`."""
         return {"baseline": self.baseline}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See `Estimator.load_state_dict`."""
+        """See `GateEstimator.load_state_dict`."""
         self.baseline = state["baseline"]
 
 
@@ -116,5 +116,5 @@ def relaxed_given(logits: Tensor, gates: Tensor, noise: Tensor) -> Tensor:
     return relaxed(logits, gates * ((1 - opened) + noise * opened) + (1 - gates) * noise * (1 - opened))
 
 
-ESTIMATORS: Registry[type[Estimator]] = Registry("gaze.pruning.methods.estimators", "estimator")
+ESTIMATORS: Registry[type[GateEstimator]] = Registry("gaze.pruning.methods.estimators", "estimator")
 """The estimators by their names in `pruner.l0.estimator`."""

@@ -28,7 +28,7 @@ class Rebar(BinaryEstimator):
         self.optimizer = torch.optim.Adam([self.eta], RATE)
 
     def gradient(self, losses: Tensor, evaluate: Losses) -> Tensor:
-        """See `Estimator.gradient`."""
+        """See `GateEstimator.gradient`."""
         u, v = self.noise
         losses, baseline = self.centered(losses)
         _, slope = self._slope(relaxed(self.logits, u), evaluate)
@@ -43,15 +43,15 @@ class Rebar(BinaryEstimator):
         return estimate.detach()
 
     def to(self, device: torch.device) -> None:
-        """See `Estimator.to`."""
+        """See `GateEstimator.to`."""
         self.eta.data = self.eta.data.to(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Estimator.state_dict`."""
+        """See `GateEstimator.state_dict`."""
         return super().state_dict() | {"eta": self.eta.detach().clone(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See `Estimator.load_state_dict`."""
+        """See `GateEstimator.load_state_dict`."""
         super().load_state_dict(state)
         self.eta.data.copy_(state["eta"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -10,5 +10,5 @@ class Reinforce(BinaryEstimator):
     """(loss(b) - baseline) d log P(b) / d log alpha: Williams 1992, equation 4; variational optimisation's gradient."""
 
     def gradient(self, losses: Tensor, evaluate: Losses) -> Tensor:
-        """See `Estimator.gradient`."""
+        """See `GateEstimator.gradient`."""
         return (self.centered(losses)[0][:, None] * self.score).mean(0)

@@ -48,7 +48,7 @@ class Relax(BinaryEstimator):
         self.optimizer = torch.optim.Adam(self.surrogate.parameters(), RATE)
 
     def gradient(self, losses: Tensor, evaluate: Losses) -> Tensor:
-        """See `Estimator.gradient`."""
+        """See `GateEstimator.gradient`."""
         losses, _ = self.centered(losses)
         u, v = self.noise
         free = self.surrogate(relaxed(self.logits, u))
@@ -62,18 +62,18 @@ class Relax(BinaryEstimator):
         return estimate.detach()
 
     def to(self, device: torch.device) -> None:
-        """See `Estimator.to`."""
+        """See `GateEstimator.to`."""
         self.surrogate.to(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Estimator.state_dict`."""
+        """See `GateEstimator.state_dict`."""
         return super().state_dict() | {
             "surrogate": self.surrogate.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See `Estimator.load_state_dict`."""
+        """See `GateEstimator.load_state_dict`."""
         super().load_state_dict(state)
         self.surrogate.load_state_dict(state["surrogate"])
         self.optimizer.load_state_dict(state["optimizer"])
