@@ -32,11 +32,14 @@ TOLERANCE = 0.005
 HEAD_WEIGHT = 0.6
 """Where heads are known, the price of gaze on those partly inside, in parts of `Framing.cut_weight`."""
 
-NEAR_WEIGHT = 0.2
+NEAR_WEIGHT = 0.1
 """Where heads are known, the price of gaze near the sides, likewise: what it stood for is known better now.
 
 Both were chosen on `val`: docs/crop.md has the table, `crop_heads.py` makes it.
 """
+
+HEAD_TIE = 1e-4
+"""Cuts that differ by less are equal where heads are known: hundreds of cells that each see hardly a head add up."""
 
 KEEP = 0.95
 """Automatic zoom keeps this share of the gaze that the loosest window holds.
@@ -219,11 +222,11 @@ def _apart(places: Windows, first: Box, framing: Framing) -> list[Box]:
 def _best(places: Windows, framing: Framing) -> Box:
     """Of the places that are worth nearly most the one that cuts least; of equal ones the most central."""
     tolerance = TOLERANCE if framing.cut_weight else TIE
-    cuts = places.cuts
+    cuts, tie = places.cuts, TIE
     if places.heads is not None:
-        cuts = NEAR_WEIGHT * cuts + HEAD_WEIGHT * places.heads
+        cuts, tie = NEAR_WEIGHT * cuts + HEAD_WEIGHT * places.heads, HEAD_TIE
     nearly = np.where(places.worth >= places.worth.max() - tolerance, cuts, np.inf)
-    return places.most_central(nearly <= nearly.min() + TIE)
+    return places.most_central(nearly <= nearly.min() + tie)
 
 
 def _places(density: NDArray, size: Size, window: Size, framing: Framing, heads: Heads | None) -> Windows:

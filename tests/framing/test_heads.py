@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gaze import AspectRatio, Box, Size
-from gaze.framing.choice import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, TOLERANCE, Framing, choose
+from gaze.framing.choice import HEAD_TIE, HEAD_WEIGHT, NEAR, NEAR_WEIGHT, TOLERANCE, Framing, choose
 from gaze.framing.heads import LEAST, PARTLY, Heads
 from gaze.framing.windows import search
 from gaze.geometry import Point
@@ -121,7 +121,7 @@ def test_the_window_worth_most_is_chosen(framing: Framing, rng: np.random.Genera
     worth = places.shares - framing.cut_weight * bad
     at = places.at(best.box)
     assert worth[at] >= worth.max() - TOLERANCE
-    assert bad[at] == pytest.approx(bad[worth >= worth.max() - TOLERANCE].min(), abs=1e-6)
+    assert bad[at] <= bad[worth >= worth.max() - TOLERANCE].min() + HEAD_TIE
     assert best.cut_heads == pytest.approx(brute_force(heads, size, best.box), abs=1e-9)
     assert best.confidence >= 0
 
