@@ -13,6 +13,7 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+HEADS = "heads"
 LARGEST_SEED = 2**32 - 1  # that Lightning and NumPy take
 
 
@@ -135,6 +136,7 @@ class TrainConfig:
         sets: the prepared data sets to train on, by name.
         model: the network.
         checkpoint: of a network to train on, pruned or not, in place of a pretrained backbone; null starts afresh.
+        only: `heads` trains what says where heads are and leaves the rest as the checkpoint has it; null trains all.
         distill: what is learnt from a teacher beside people.
         loader: how examples are drawn.
         augment: how they are varied.
@@ -148,6 +150,7 @@ class TrainConfig:
     sets: dict[str, DataSetConfig]
     model: ModelConfig
     checkpoint: Path | None
+    only: str | None
     distill: DistillConfig
     loader: LoaderConfig
     augment: AugmentConfig
@@ -161,10 +164,18 @@ class TrainConfig:
         """Raises ConfigError where the whole makes no sense."""
         check_sets(self.sets, self.loader)
         expect_number("seed", self.seed, least=0, most=LARGEST_SEED)
+        expect(self.only in (HEADS, None), "only", f"{HEADS} or null", self.only)
+        if self.only == HEADS:
+            expect(
+                self.checkpoint is not None, "checkpoint", "a network to be left as it is, as only=heads is given", None
+            )
 
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
         idle = {**PREPARED, **self.augment.idle()}
+        if self.only == HEADS:
+            alone = dict.fromkeys(["distill.*", "optim.backbone_lr", "model.heads.weight"], "only=heads learns no gaze")
+            return idle | alone
         if self.checkpoint is not None:
             idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
         if self.distill.teacher is None:

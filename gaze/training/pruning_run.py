@@ -38,7 +38,7 @@ from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
 from gaze.training.progress import make_progress_bar
-from gaze.training.run import LAST, make_teachers, trainer_on
+from gaze.training.run import LAST, check_labelled, make_teachers, trainer_on
 
 PRUNED = "pruned.ckpt"
 SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
@@ -73,6 +73,7 @@ def prune(config: PruneConfig) -> Outcome:
         kept = ", ".join(map(str, pinned))
         print(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}", file=sys.stderr)
     data = _make_data(config, unpruned)
+    check_labelled(unpruned, data)
     distill = replace(config.distill, teacher=config.distill.teacher or config.checkpoint)
     teachers = make_teachers(distill, config.trainer.progress)
     network = copy.deepcopy(unpruned).train()

@@ -21,13 +21,14 @@ from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, check_settings, expect, one_line, shown
-from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
+from gaze.models import STRIDE, GazeNetwork, build_network, load_network
 from gaze.models.backbone import build_backbone, leave_out, set_activation
-from gaze.models.config import RANDOM
+from gaze.models.checkpoints import load_checkpoint
+from gaze.models.config import RANDOM, HeadsConfig
 from gaze.training.averaging import Averaging
-from gaze.training.config import DistillConfig, RunConfig, TrainConfig, TrainerConfig
+from gaze.training.config import HEADS, DistillConfig, RunConfig, TrainConfig, TrainerConfig
 from gaze.training.distillation import Teacher
-from gaze.training.lightning_module import MONITOR, GazeModule
+from gaze.training.lightning_module import HEADS_MONITOR, MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 from gaze.training.progress import make_progress_bar
 
@@ -48,7 +49,7 @@ def fit(config: TrainConfig) -> Path:
     """Trains as `config` says.
 
     Returns:
-        The checkpoint with the highest validation information gain.
+        The checkpoint with the highest validation information gain; of heads alone, with the least loss on them.
 
     Raises:
         ConfigError: a value makes no sense, `out` holds a run that would be lost, or none where one is to be resumed.
@@ -60,11 +61,14 @@ def fit(config: TrainConfig) -> Path:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
     teachers = make_teachers(config.distill, config.trainer.progress)
-    network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
-    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
+    network, seen = (build_network(config.model), []) if config.checkpoint is None else _continued(config)
+    check_labelled(network, data, config.only)
+    trained_on = [*seen, *(name for name in data.people if name not in seen)]
+    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, trained_on, config.only)
     if config.checkpoint is None:
         module.start_from_center_bias()
-    trainer = make_trainer(config.trainer, config.out, data, teachers)
+    goal = (HEADS_MONITOR, "min") if config.only == HEADS else (MONITOR, "max")
+    trainer = make_trainer(config.trainer, config.out, data, teachers, goal)
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
@@ -89,15 +93,21 @@ def make_data(config: TrainConfig) -> GazeDataModule:
     return GazeDataModule(stores, rule, STRIDE, config.loader, config.augment, config.seed)
 
 
-def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule, others: Sequence[pl.Callback]) -> pl.Trainer:
-    """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`."""
+def make_trainer(
+    config: TrainerConfig, out: Path, data: GazeDataModule, others: Sequence[pl.Callback], goal: tuple[str, str]
+) -> pl.Trainer:
+    """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`.
+
+    `goal` is the figure that the best has, and whether it is the `max` or the `min`.
+    """
+    monitor, mode = goal
     callbacks: list[pl.Callback] = [
         *others,
         PanelCallback(out, data),  # before the averaging, which takes its weights away when validation ends
         Averaging(decay=config.ema_decay),
-        ModelCheckpoint(out, Path(BEST).stem, monitor=MONITOR, mode="max", enable_version_counter=False),
+        ModelCheckpoint(out, Path(BEST).stem, monitor=monitor, mode=mode, enable_version_counter=False),
         ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
-        EarlyStopping(MONITOR, mode="max", patience=config.patience),
+        EarlyStopping(monitor, mode=mode, patience=config.patience),
         LearningRateMonitor("step"),
     ]
     if config.progress:
@@ -146,9 +156,24 @@ def resolve_precision(precision: str) -> str:
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
-def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
-    """The network of a checkpoint, to be trained on at the input size and with the changes that `model` names."""
-    network = load_network(checkpoint)
+def check_labelled(network: GazeNetwork, data: GazeDataModule, only: str | None = None) -> None:
+    """Raises ConfigError where a network is to learn where heads are and cannot."""
+    if network.heads is None:
+        expect(only != HEADS, "model.heads", "{reduce: 24, channels: [48], weight: 0.5} or alike, as only=heads", None)
+    elif not (data.train_set.labelled and (data.val_set.labelled or only != HEADS)):
+        raise ConfigError(
+            f"data: the network says where heads are, and none are labelled in {', '.join(data.names)}; expected a set "
+            "with faces.csv, as eyecrowd, prepared with it"
+        )
+
+
+def _continued(config: TrainConfig) -> tuple[GazeNetwork, list[str]]:
+    """The network of a checkpoint, to be trained on at the input size and with the changes that the model's
+    configuration names, and the sets that it was trained on."""
+    checkpoint, model = config.checkpoint, config.model
+    assert checkpoint is not None
+    trained = load_checkpoint(checkpoint)
+    network = trained.network
     came, asked = network.config.backbone, model.backbone
     if came.name != asked.name:
         raise ConfigError(
@@ -163,7 +188,21 @@ def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
     if asked.skip:
         build_backbone(replace(backbone, weights=RANDOM))  # unpruned, as it will be when the checkpoint is loaded
     network.config = replace(network.config, name=model.name, input=model.input, backbone=backbone)
-    return network.train()
+    if model.heads is not None:
+        _set_heads(network, model.heads, checkpoint)
+    return network.train(), trained.trained_on
+
+
+def _set_heads(network: GazeNetwork, asked: HeadsConfig, checkpoint: Path) -> None:
+    """Gives a network the heads readout that is asked for, if it has none yet; another one is an error."""
+    came = network.config.heads
+    if came is None:
+        network.add_heads(asked)
+        return
+    for key in ("reduce", "channels"):
+        settled, wanted = getattr(came, key), getattr(asked, key)
+        expect(settled == wanted, f"model.heads.{key}", f"{shown(settled)}, as checkpoint={checkpoint} has it", wanted)
+    network.config = replace(network.config, heads=asked)
 
 
 def _check_folder(out: Path, resume: bool) -> Path | None:
