@@ -174,7 +174,7 @@ class TrainConfig:
         """Keys (glob patterns) that do nothing, and why."""
         idle = {**PREPARED, **self.augment.idle()}
         if self.only == HEADS:
-            alone = dict.fromkeys(["distill.*", "optim.backbone_lr", "model.heads.weight"], "only=heads learns no gaze")
+            alone = dict.fromkeys(["distill.*", "optim.backbone_lr"], "only=heads learns no gaze")
             return idle | alone
         if self.checkpoint is not None:
             idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
