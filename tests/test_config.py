@@ -29,14 +29,15 @@ from gaze.pruning.cost.config import LatencyConfig
 from gaze.teach import TeachConfig
 from gaze.training.config import PruneConfig, TrainConfig
 
+HEADS = "model.heads={reduce: 24, channels: [48], weight: 0.5}"
 VERBS: dict[str, tuple[Any, type, list[str]]] = {
     "prepare": (prepare, PrepareConfig, ["data=osie", "data.root=somewhere"]),
-    "train": (train, TrainConfig, ["data=osie"]),
+    "train": (train, TrainConfig, ["data=osie", HEADS]),
     "prune": (prune, PruneConfig, ["data=osie", "checkpoint=a.ckpt", "budget=0.5"]),
     "teach": (teach, TeachConfig, ["data=osie"]),
     "evaluate": (evaluate, EvaluateConfig, ["data=osie"]),
     "export": (export, ExportConfig, ["checkpoint=a.ckpt", "out=a.onnx", "photos=folder"]),
-    "latency": (latency, LatencyConfig, ["model=mobilegaze"]),
+    "latency": (latency, LatencyConfig, ["model=mobilegaze", HEADS]),
 }
 OF_DATA = [verb for verb, (_, schema, _) in VERBS.items() if "sets" in get_type_hints(schema)]
 
@@ -197,7 +198,11 @@ BAD: dict[str, list[str]] = {
     "model.readout.channels": ["[]", "[16, 2]", "[0, 1]", "16", "[a]"],
     "model.finalizer.sigma": [*NUMBER, "0", "-1"],
     "model.finalizer.center_bias": ["[]", "[12]", "[12, 0]", "12", "[1, 2, 3]"],
+    "model.heads.reduce": WHOLE,
+    "model.heads.channels": ["[0]", "[48, -1]", "48", "[a]"],
+    "model.heads.weight": [*NUMBER, "0", "-1"],
     "checkpoint": OPTIONAL,
+    "only": ["tails", "''", "[1]"],
     "distill.teacher": OPTIONAL,
     "distill.weight": SHARE,
     "loader.batch_size": WHOLE,
@@ -353,7 +358,8 @@ def test_help_shows_every_setting_and_what_can_be_chosen(verb, monkeypatch, caps
     assert (code, err) == (0, "")
     lines = [line.strip().partition("=")[0] for line in out.splitlines()]
     for key in keys(schema):
-        assert {key.replace(".osie.", ".NAME."), key.split(".")[0]} & set(lines), key
+        shown = {key.replace(".osie.", ".NAME."), key.split(".")[0], key.rpartition(".")[0]}  # of what is null, itself
+        assert shown & set(lines), key
     for group in {"data", "model", "pruner", "card", "experiment"} & {override.split(":")[0] for override in lines}:
         assert ", ".join(choices(group)) in out
     assert f"python -m gaze.{verb}" in out
