@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from crop_choosers import WINDOWS, Chooser, Photo, by_center, by_density, by_node, read_photos, remembered
+from crop_choosers import WINDOWS, Chooser, Photo, by_center, by_node, by_prediction, read_photos, remembered
 from crop_measures import AT_CUT, CUT_HEADS, MEASURES, measured
 from crop_quality import CENTER, SETS
 from matplotlib.axes import Axes
@@ -34,8 +34,8 @@ Means = dict[str, NDArray[np.float64]]
 def by_weights(model: str) -> dict[str, Chooser]:
     """The choosers of a model, by `key`."""
     predictor = Predictor(model)
-    density = remembered(lambda photo: predictor.density(photo.image))
-    return {key(model, weight): by_density(density, replace(Framing(), cut_weight=weight)) for weight in WEIGHTS}
+    predicted = remembered(lambda photo: predictor.predict(photo.image))
+    return {key(model, weight): by_prediction(predicted, replace(Framing(), cut_weight=weight)) for weight in WEIGHTS}
 
 
 def key(model: str, weight: float) -> str:
