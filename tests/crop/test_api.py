@@ -197,3 +197,14 @@ def test_threads_get_what_one_gets(draw: Callable[..., Path], predictor: Predict
     expected = [cropped(photo) for photo in photos]
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(cropped, photos * 4)) == expected * 4
+
+
+def test_a_crop_says_what_gaze_is_on_cut_heads_where_the_model_knows(
+    draw: Callable[..., Path], head_model: Path, bright_model: Path
+):
+    photo = draw("a.png")
+    known, unknown = (gaze.crop(photo, "9:16", model=model) for model in (head_model, bright_model))
+    assert 0 <= known.cut_heads <= 1
+    assert 0 <= known.center_cut_heads <= 1
+    assert (unknown.cut_heads, unknown.center_cut_heads) == (None, None)
+    assert gaze.thumbnail(photo, 40, "9:16", model=head_model).size == gaze.thumbnail(photo, 40, "9:16").size
