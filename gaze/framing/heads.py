@@ -44,14 +44,15 @@ class Heads:
             density: h x w, sums to 1: the gaze in cells that divide the same image evenly.
         """
         rows, columns = output.shape[1:]
-        gaze = cv2.resize(density.astype(np.float64), (columns, rows), interpolation=cv2.INTER_AREA)
-        logit, sides = output[0].astype(np.float64), np.exp(np.minimum(output[1:].astype(np.float64), 20))
-        gaze = gaze / gaze.sum() / (1 + np.exp(-np.maximum(logit, -500)))
-        y, x = np.mgrid[:rows, :columns] + 0.5
+        gaze = cv2.resize(density, (columns, rows), interpolation=cv2.INTER_AREA)
+        gaze = gaze / gaze.sum(dtype=np.float64) / (1 + np.exp(-np.maximum(output[0], -80)))
+        row, column = np.nonzero(gaze >= LEAST)
+        sides = np.exp(np.minimum(output[1:, row, column], 20)).astype(np.float64)
+        x, y = column + 0.5, row + 0.5
         corners = [(x - sides[0]) / columns, (y - sides[1]) / rows, (x + sides[2]) / columns, (y + sides[3]) / rows]
-        boxes = np.stack(corners, axis=-1).clip(0, 1)
-        counted = (gaze >= LEAST) & (boxes[..., 2:] > boxes[..., :2]).all(axis=-1)
-        return cls(boxes[counted], gaze[counted])
+        boxes = np.stack(corners, axis=1).clip(0, 1)
+        there = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        return cls(boxes[there], gaze[row[there], column[there]].astype(np.float64))
 
     @classmethod
     def mean(cls, parts: "Sequence[Heads]") -> "Heads":
@@ -76,24 +77,37 @@ class Heads:
         Returns:
             float64, tops x lefts, 0 to 1.
         """
-        rows = _spans(self.boxes[:, 1::2] * size.height, window.height, tops)
-        columns = _spans(self.boxes[:, ::2] * size.width, window.width, lefts)
+        rows = _spans(self.boxes[:, 1::2], size.height, window.height, tops)
+        columns = _spans(self.boxes[:, ::2], size.width, window.width, lefts)
+        if rows is None or columns is None:
+            spans = columns if rows is None else rows
+            sums = np.zeros(1) if spans is None else self._line(spans, max(len(tops), len(lefts)))
+            return sums.reshape(len(tops), len(lefts))
         wide = len(lefts) + 1
-        signs = (1, -1, -1, 1, -1, 1, 1, -1)
-        corners = [row * wide + column for r, c in zip(rows, columns, strict=True) for row in r for column in c]
-        weights = np.multiply.outer(signs, self.gaze)
-        table = np.bincount(np.ravel(corners), weights.ravel(), (len(tops) + 1) * wide)
-        sums = table.reshape(-1, wide).cumsum(axis=0).cumsum(axis=1)[:-1, :-1]
-        return np.clip(sums, 0, 1)
+        corners = rows[:, :, None] * wide + columns[:, None]
+        weights = np.multiply.outer([[[1, -1], [-1, 1]], [[-1, 1], [1, -1]]], self.gaze)
+        table = np.bincount(corners.ravel(), weights.ravel(), (len(tops) + 1) * wide)
+        return table.reshape(-1, wide).cumsum(axis=0).cumsum(axis=1)[:-1, :-1].clip(0, 1)
+
+    def _line(self, spans: NDArray[np.intp], places: int) -> NDArray[np.float64]:
+        """The same of a window that slides along one axis and is as long as the image along the other."""
+        weights = np.multiply.outer([[1, -1], [-1, 1]], self.gaze)
+        return np.bincount(spans.ravel(), weights.ravel(), places + 1).cumsum()[:-1].clip(0, 1)
 
 
-Span = tuple[NDArray[np.intp], NDArray[np.intp]]
+def _spans(ends: NDArray[np.float64], length: int, window: int, starts: NDArray[np.float64]) -> NDArray[np.intp] | None:
+    """Along one axis, the first place and the one behind the last that reach into each head, and that hold it.
 
-
-def _spans(ends: NDArray[np.float64], window: int, starts: NDArray[np.float64]) -> tuple[Span, Span]:
-    """Along one axis, the first place and the one behind the last that reach into each head, and that hold it."""
-    low, high = ends.T
+    Returns:
+        2 x 2 x heads; None where the window is as long as the image, which holds them all.
+    """
+    if window == length:
+        return None
+    low, high = ends.T * length
     slack = PARTLY * (high - low)
-    touched = np.searchsorted(starts, low + slack - window, "right"), np.searchsorted(starts, high - slack, "left")
-    whole = np.searchsorted(starts, high - slack - window, "left"), np.searchsorted(starts, low + slack, "right")
-    return (touched[0], np.maximum(*touched)), (whole[0], np.maximum(*whole))
+    low, high = low + slack, high - slack
+    right = np.searchsorted(starts, np.concatenate([low - window, low]), "right")
+    left = np.searchsorted(starts, np.concatenate([high, high - window]), "left")
+    count = len(low)
+    touched, whole = (right[:count], left[:count]), (left[count:], right[count:])
+    return np.array([(touched[0], np.maximum(*touched)), (whole[0], np.maximum(*whole))])
