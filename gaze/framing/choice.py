@@ -29,10 +29,10 @@ Chosen on `val` together with `Framing.cut_weight`: docs/crop.md has the frontie
 TOLERANCE = 0.005
 """Windows whose worth differs by less are nearly the same: the one that cuts least is taken, then the most central."""
 
-HEAD_WEIGHT = 0.6
+HEAD_WEIGHT = 0.7
 """Where heads are known, the price of gaze on those partly inside, in parts of `Framing.cut_weight`."""
 
-NEAR_WEIGHT = 0.1
+NEAR_WEIGHT = 0.05
 """Where heads are known, the price of gaze near the sides, likewise: what it stood for is known better now.
 
 Both were chosen on `val`: docs/crop.md has the table, `crop_heads.py` makes it.
