@@ -13,7 +13,7 @@ from gaze.geometry import AspectRatio, Box, Point, Size
 
 if TYPE_CHECKING:
     from gaze.card import ModelCard
-    from gaze.crop.api import crop, thumbnail
+    from gaze.crop.api import centering, crop, thumbnail
     from gaze.framing.choice import Crop
     from gaze.predictor import Predictor, saliency
 
@@ -33,6 +33,7 @@ __all__ = [
     "Predictor",
     "Size",
     "__version__",
+    "centering",
     "crop",
     "saliency",
     "thumbnail",
@@ -42,6 +43,7 @@ _LATER = {
     "Crop": "gaze.framing.choice",
     "ModelCard": "gaze.card",
     "Predictor": "gaze.predictor",
+    "centering": "gaze.crop.api",
     "saliency": "gaze.predictor",
     "thumbnail": "gaze.crop.api",
 }

@@ -27,13 +27,14 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gaze.errors import ConfigError, GazeError, check_settings, one_line, shown
+from gaze.errors import ConfigError, GazeError, check_settings, expect_one_of, one_line, shown
 from gaze.images.diagnostics import silence_pillow
 
 Schema = TypeVar("Schema")
 
 CONF = resources.files("gaze.conf")
 HELP = {"-h", "--help"}
+EXPERIMENT = "experiment"
 FILLED_BY = {"sets": "data"}
 """The group that fills a key, where it is not called so."""
 PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
@@ -64,9 +65,17 @@ def validate(config: DictConfig, schema: type[Schema]) -> Schema:
     return result
 
 
-def choices(group: str) -> list[str]:
-    """What a group of `gaze/conf` offers."""
-    return sorted(Path(file.name).stem for file in (CONF / group).iterdir() if file.name.endswith(".yaml"))
+def choices(group: str, name: str | None = None) -> list[str]:
+    """What a group of `gaze/conf` offers.
+
+    Args:
+        group: its name.
+        name: of the verb that it is offered to; an experiment is offered to the one whose command stands at its top.
+    """
+    files = sorted((file for file in (CONF / group).iterdir() if file.name.endswith(".yaml")), key=lambda f: f.name)
+    if group == EXPERIMENT and name is not None:
+        files = [file for file in files if f"python -m gaze.{name} " in file.read_text(encoding="utf-8")]
+    return [Path(file.name).stem for file in files]
 
 
 def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]], Callable[[], None]]:
@@ -110,7 +119,7 @@ def help_text(name: str, schema: type, config: DictConfig) -> str:
     """What `--help` shows: how the verb is called, its groups and what they offer, its settings and what they are."""
     source = (CONF / f"{name}.yaml").read_text(encoding="utf-8")
     usage = [line.removeprefix("# ") for line in source.split("defaults:")[0].splitlines()]
-    offered = [f"  {group}: {', '.join(choices(group))}" for group in _groups(name)]
+    offered = [f"  {group}: {', '.join(choices(group, name))}" for group in _groups(name)]
     values: Any = OmegaConf.to_container(config)
     settings = [f"  {key}{value}" + f"\n      {words}" * bool(words) for key, value, words in _rows(schema, values)]
     several = "" if name == "prepare" else "; several sets: data=[NAME,NAME]"
@@ -135,6 +144,7 @@ def _said(error: GazeError) -> str:
 def _compose(name: str, overrides: Sequence[str], schema: type) -> DictConfig:
     try:
         with hydra.initialize_config_module("gaze.conf", version_base="1.3"):
+            _refuse_others_experiment(name, overrides)
             return hydra.compose(name, list(overrides))
     except HydraException as error:
         cause = error.__cause__
@@ -146,6 +156,15 @@ def _compose(name: str, overrides: Sequence[str], schema: type) -> DictConfig:
         else:
             reason = one_line(error)
         raise ConfigError(reason) from error
+
+
+def _refuse_others_experiment(name: str, overrides: Sequence[str]) -> None:
+    """Raises ConfigError where a verb that takes experiments is told one of another verb, or one that is not there."""
+    if EXPERIMENT not in _groups(name):
+        return
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if override.key_or_group == EXPERIMENT and override.value() is not None:
+            expect_one_of(EXPERIMENT, override.value(), choices(EXPERIMENT, name))
 
 
 def _refuse_idle(settings: object, overrides: Sequence[str]) -> None:
@@ -241,7 +260,7 @@ def _groups(name: str) -> list[str]:
     """The groups among which a verb's configuration chooses."""
     source = OmegaConf.create((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
     named = [str(next(iter(entry))) for entry in source.defaults if isinstance(entry, DictConfig)]
-    return [group for group in named if (CONF / group).is_dir() and len(choices(group)) > 1]
+    return [group for group in named if (CONF / group).is_dir() and len(choices(group, name)) > (group != EXPERIMENT)]
 
 
 def _rows(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str]]:
@@ -252,7 +271,7 @@ def _rows(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Iterator[
         if is_dataclass(kind) and value is not None:
             yield from _rows(kind, {} if value == MISSING else value, f"{prefix}{name}.")
         elif get_origin(kind) is dict and is_dataclass(get_args(kind)[1]):
-            for key, inner in ({"NAME": {}} if value == MISSING else value).items():
+            for key, inner in ({"NAME": {}} if value in (MISSING, {}) else value).items():
                 yield from _rows(get_args(kind)[1], inner, f"{prefix}{name}.{key}.")
         else:
             came = value if isinstance(value, str) else shown(value)

@@ -7,6 +7,7 @@ import errno
 import math
 from collections.abc import Iterable
 from dataclasses import is_dataclass
+from pathlib import PurePath
 from typing import Any
 
 
@@ -89,6 +90,18 @@ def expect_one_of(key: str, value: object, known: Iterable[object]) -> None:
     """Raises ConfigError where a setting is none of those that are known."""
     known = list(known)
     expect(value in known, key, f"one of {', '.join(map(str, known))}", value)
+
+
+def expect_texts(key: str, value: object, expected: str) -> list[str]:
+    """A setting that is one text or several, as a list.
+
+    Raises:
+        ConfigError: it is something else, or an empty one.
+    """
+    several = value if isinstance(value, list) else [value]
+    texts = [str(each) for each in several if isinstance(each, str | PurePath) and str(each)]
+    expect(0 < len(texts) == len(several), key, expected, value)
+    return texts
 
 
 def check_settings(config: Any, *name: str) -> None:

@@ -14,6 +14,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from gaze.config import verb
 from gaze.data.config import PREPARED, DataSetConfig
 from gaze.data.splits import split_otherwise
 from gaze.data.store import FixationStore, photograph
-from gaze.errors import ConfigError, check_settings, expect, expect_number, expect_one_of
+from gaze.errors import ConfigError, check_settings, expect, expect_number, expect_one_of, expect_texts
 from gaze.evaluation import report
 from gaze.evaluation.bench import Bench
 from gaze.evaluation.picture import Example, draw
@@ -39,7 +40,8 @@ class EvaluateConfig:
     Attributes:
         sets: the prepared data sets, by name.
         network: the name of a shipped model, an `.onnx` file with its card or a `.ckpt` of a training run; null is
-            the default model. (Not `model`, which for Hydra is the group of what can be trained.)
+            the default model; a list is an ensemble, of which the mean density is scored. (Not `model`, which for Hydra
+            is the group of what can be trained.)
         maps: in place of a network, a folder of saliency maps, `.npy` or grey `.png`, named as the images of
             the one set.
         split: which images are scored: train, val or test.
@@ -52,7 +54,7 @@ class EvaluateConfig:
     """
 
     sets: dict[str, DataSetConfig]
-    network: str | None
+    network: Any
     maps: str | None
     split: str
     out: Path
@@ -67,6 +69,7 @@ class EvaluateConfig:
         expect(bool(self.sets), "data", "one set at least, for example data=osie", list(self.sets))
         if self.maps is not None and len(self.sets) > 1:
             raise ConfigError("maps: score one set at a time, as sets may name their images alike")
+        _ = self.networks
         expect_one_of("split", self.split, SPLITS)
         expect_one_of("rank_by", self.rank_by, METRICS)
         for key in ("batch", "resamples"):
@@ -76,6 +79,12 @@ class EvaluateConfig:
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
         return PREPARED
+
+    @property
+    def networks(self) -> list[str] | None:
+        """What `network` names."""
+        expected = "a network or a list of networks, or null"
+        return None if self.network is None else expect_texts("network", self.network, expected)
 
     @property
     def picture_paths(self) -> dict[str, Path]:
@@ -98,7 +107,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
     """
     check_settings(config)
     check_free([*config.report_paths, *config.picture_paths.values()], config.overwrite)
-    source = open_source(config.network, config.maps)
+    source = open_source(config.networks, config.maps)
     results = {}
     for name, entry in config.sets.items():
         bench = Bench(FixationStore(entry.store))

@@ -11,7 +11,7 @@ if __name__ == "__main__":  # before anything of the extra is imported
     require_train("gaze.latency")
 
 from gaze.config import verb
-from gaze.pruning.cost.config import LatencyConfig
+from gaze.training.latency_config import LatencyConfig
 
 
 def latency(config: LatencyConfig) -> None:
@@ -21,7 +21,7 @@ def latency(config: LatencyConfig) -> None:
         ConfigError: a setting is wrong, or `out` holds results already.
         ModelError: the network cannot be loaded.
     """
-    from gaze.pruning.cost.latency_report import LatencyReport  # it takes seconds to import, a mistyped key should not
+    from gaze.training.latency_report import LatencyReport  # it takes seconds to import, a mistyped key should not
 
     report = LatencyReport(config)
     print(report.shares())

@@ -32,6 +32,7 @@ PUBLIC = {
     "Predictor",
     "Size",
     "__version__",
+    "centering",
     "crop",
     "saliency",
     "thumbnail",

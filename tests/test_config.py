@@ -25,9 +25,9 @@ from gaze.evaluate import EvaluateConfig
 from gaze.images import decode
 from gaze.models.config import ExportConfig
 from gaze.prepare import PrepareConfig
-from gaze.pruning.cost.config import LatencyConfig
 from gaze.teach import TeachConfig
 from gaze.training.config import PruneConfig, TrainConfig
+from gaze.training.latency_config import LatencyConfig
 
 HEADS = "model.heads={reduce: 24, channels: [48], weight: 0.5}"
 VERBS: dict[str, tuple[Any, type, list[str]]] = {
@@ -258,6 +258,7 @@ BAD: dict[str, list[str]] = {
     "resamples": WHOLE,
     "views": WHOLE,
     "photos": OPTIONAL,
+    "license": OPTIONAL,
     "half": FLAG,
     "card.version": TEXT,
     "card.license": TEXT,
@@ -360,8 +361,8 @@ def test_help_shows_every_setting_and_what_can_be_chosen(verb, monkeypatch, caps
     for key in keys(schema):
         shown = {key.replace(".osie.", ".NAME."), key.split(".")[0], key.rpartition(".")[0]}  # of what is null, itself
         assert shown & set(lines), key
-    for group in {"data", "model", "pruner", "card", "experiment"} & {override.split(":")[0] for override in lines}:
-        assert ", ".join(choices(group)) in out
+    for group in {"data", "model", "pruner", "card", "experiment"} & {line.partition(":")[0] for line in lines}:
+        assert f"  {group}: {', '.join(choices(group, verb))}\n" in out
     assert f"python -m gaze.{verb}" in out
     code, out, _ = command(verb, monkeypatch, capsys, *overrides, "--help")
     assert code == 0
@@ -388,6 +389,7 @@ IDLE = [
     ("train", ["sets.osie.sigma_pixels=30"], "gaze.prepare settled it"),
     ("teach", ["augment.crop=0", "augment.min_scale=0.5"], "augment.crop is 0"),
     ("teach", ["sets.osie.reader=folder"], "gaze.prepare settled it"),
+    ("teach", ["license=CC0"], "no photos are named"),
     ("evaluate", ["sets.osie.drop_first=false"], "gaze.prepare settled it"),
     ("prepare", ["out=a.h5", "sets.osie.store=b.h5"], "out=a.h5 names the store"),
     ("prune", ["pruner=weights", "engine=torch-cpu"], "pruner.method=weights prunes single weights"),
@@ -420,7 +422,11 @@ RECIPES = [
     ("prune", ["data=[osie,taught]", SET, "checkpoint=a.ckpt", "longer_side=256", "budget=0.69", "pruner.multiple=8",
                "rounds=15", "distill.weight=0", "trainer.threads=1", "schedule={updates_per_removal: 10, "
                "maps_per_removal: null, removals: 16, removals_per_surgery: 4, finetune_updates: 20}"]),
+    ("prune", ["data=osie", "checkpoint=a.ckpt", "budget=0.5", "distill=theis2018",
+               "distill.teacher=[b.ckpt,quality]"]),
     ("teach", ["data=[osie,eyecrowd]", "network=quality", "views=11", "seed=2", "out=data/taught2.h5"]),
+    ("teach", ["photos=FOLDER", "license=CC BY 4.0", "network=[quality,runs/dense/best.ckpt]", "out=data/photos.h5"]),
+    ("evaluate", ["network=[quality,a.ckpt]", "data=osie", "out=evaluation_mean"]),
     ("prepare", ["data=osie", "data.root=a", "data.splits=b.json", "out=c.h5"]),
     ("latency", ["model=densegaze169", "multiple=8", "engine=torch-cpu", "threads=2"]),
 ]  # fmt: skip

@@ -44,6 +44,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(small_store, bright_model, tmp
         evaluate(config(small_store, tmp_path / "file", network=str(bright_model)))
 
 
+def test_an_ensemble_is_scored_as_one(small_store, bright_model, tmp_path, capsys):
+    evaluate(config(small_store, tmp_path / "out", network=[str(bright_model), "fast"]))
+    content = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert content["model"]["title"] == "mean of 2 networks"
+    assert [network["name"] for network in content["model"]["networks"]] == ["bright", "fast"]
+    assert "mean of 2 networks" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"^network: expected a network or a list of networks, or null, got \[\]$"):
+        evaluate(config(small_store, tmp_path / "none", network=[]))
+
+
 def test_writes_a_table_json_markdown_and_a_picture_for_each_set(small_store, bright_model, tmp_path, capsys):
     sets = {name: a_set(small_store, name) for name in ("first", "second")}
     evaluate(config(small_store, tmp_path / "out", sets=sets, network=str(bright_model)))

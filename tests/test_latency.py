@@ -9,7 +9,7 @@ from PIL import Image
 from gaze.errors import ConfigError, OutputError
 from gaze.latency import latency, main
 from gaze.models.config import BackboneConfig, FinalizerConfig, InputConfig, ModelConfig, ReadoutConfig
-from gaze.pruning.cost.config import LatencyConfig
+from gaze.training.latency_config import LatencyConfig
 
 MODEL = ModelConfig(
     "small",

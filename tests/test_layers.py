@@ -1,6 +1,7 @@
 """A module imports only from layers below its own, and what crops stays free of what trains."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -147,6 +148,35 @@ def test_no_module_imports_itself_through_others():
 )
 def test_the_rule_sees_what_breaks_it(module: str, source: str, expected: list[str]):
     assert offences(module, source) == expected
+
+
+GAZE_NETWORKS = {"gaze.models", "gaze.models.network", "gaze.models.backbone", "gaze.models.finalizer"}
+"""Where what is special to a network of gaze is imported from."""
+
+
+def special(source: str) -> set[str]:
+    """What a source file imports of gaze's own networks; the name of their class, wherever it stands."""
+    return imports(source) & GAZE_NETWORKS | set(re.findall("GazeNetwork", source))
+
+
+@pytest.mark.parametrize("module", [name for name in PLACED if name.startswith("gaze.pruning")])
+def test_pruning_takes_any_network(module: str):
+    assert special(MODULES[module].read_text(encoding="utf-8")) == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("if TYPE_CHECKING:\n    from gaze.models.network import GazeNetwork", {"gaze.models.network", "GazeNetwork"}),
+        ("def f():\n    from gaze.models import load_network", {"gaze.models"}),
+        ("def f(network: 'gaze.models.GazeNetwork'): ...", {"GazeNetwork"}),
+        ("from gaze.models import finalizer", {"gaze.models.finalizer"}),
+        ("import gaze.models", {"gaze.models"}),
+        ("from gaze.models.widths import select", set()),
+    ],
+)
+def test_it_is_seen_where_pruning_knows_gaze_s_networks(source: str, expected: set[str]):
+    assert special(source) == expected
 
 
 @pytest.mark.parametrize("module", [name for name in PLACED if name.split(".")[1] in CROPPING])

@@ -29,10 +29,11 @@ from gaze.pruning.cost.latency_table import LatencyTable, facts, load_or_measure
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import find_groups
+from gaze.training.photograph import photograph
 
 MAKES_STOPWATCH = "gaze.pruning.methods.job"
 FILES = Path(__file__).parent / "files"
-SIZE, ENGINE = Size(64, 48), TorchCpu(1)
+EXAMPLE, ENGINE = photograph(Size(64, 48)), TorchCpu(1)
 OPTIONS = (
     "--ratio 16:9 --ratio 2.35 --size 40x30 --zoom 1-2 --padding 10% --candidates 2 --min-confidence 5% --format webp"
     " --quality 70 --fill #102030 --keep 50% --template {stem}_{shape}_{rank}{ext} --keep-metadata --heatmap"
@@ -129,13 +130,13 @@ def test_a_training_goes_on(place, monkeypatch):
 def test_a_latency_table_is_used_and_not_measured_again(place, capsys):
     path = place / "latency.json"
     table = json.loads(path.read_text())
-    here = facts(ENGINE, SIZE)
+    here = facts(ENGINE, EXAMPLE)
     assert here.keys() == table["facts"].keys()
     assert here["format"] == table["facts"]["format"]
     path.write_text(json.dumps(table | {"facts": here}))
     network = load_checkpoint(FILES / "trained.ckpt").network
     maps = {group.name: group.maps for group in find_groups(network)}
-    found = load_or_measure(path, find_operators(network, SIZE), maps, ENGINE, SIZE, progress=False)
+    found = load_or_measure(path, find_operators(network, EXAMPLE), maps, ENGINE, EXAMPLE, progress=False)
     assert capsys.readouterr().out == ""
     assert found == LatencyTable.load(path)
     assert found.grids.keys() == table["grids"].keys()
@@ -172,7 +173,7 @@ class Fast(Stopwatch):
 def test_a_pruning_goes_on(place, monkeypatch):
     monkeypatch.setattr(f"{MAKES_STOPWATCH}.Stopwatch", Fast)
     table = json.loads((place / "latency.json").read_text())
-    (place / "latency.json").write_text(json.dumps(table | {"facts": facts(ENGINE, SIZE)}))
+    (place / "latency.json").write_text(json.dumps(table | {"facts": facts(ENGINE, EXAMPLE)}))
     (place / "pruning.ckpt").rename(place / "run" / "last.ckpt")
     (place / "removals.csv").rename(place / "run" / "removals.csv")
     schedule = "updates_per_removal: 1, maps_per_removal: null, removals: 12, removals_per_surgery: 3"

@@ -22,7 +22,7 @@ from gaze.fixations import SPLITS
 from gaze.prepare import DataConfig, PrepareConfig, prepare
 from tests.data.conftest import cells
 
-SETS = ["cat2000", "eyecrowd", "folder", "mit1003", "osie", "salicon", "scene500", "taught"]
+SETS = ["cat2000", "eyecrowd", "folder", "mit1003", "osie", "salicon", "scene500", "taught", "taught2"]
 ROWS = "image,subject,order,x,y,duration_ms\n"
 
 

@@ -1,4 +1,4 @@
-"""What `gaze.crop(image)` and `gaze.thumbnail(image)` call: one image and an aspect ratio -> the box, the picture."""
+"""What `gaze.crop`, `gaze.centering` and `gaze.thumbnail` call: one image -> the box, its place, the picture."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +10,7 @@ from gaze.crop.photo import rendering
 from gaze.crop.photo.focus import Place, as_points
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import as_bounds, as_ratio, shapes
+from gaze.errors import ConfigError
 from gaze.framing.choice import Crop, Framing, choose
 from gaze.geometry import AspectRatio, Size
 from gaze.images import ImageLike, as_rgb, as_upright, overview
@@ -129,7 +130,56 @@ def thumbnail(
     return rendering.thumbnail(photo, full, best, shape, request)
 
 
-thumbnail.__module__ = "gaze"
+def centering(
+    image: ImageLike,
+    size: tuple[int, int] | Size,
+    predictor: Predictor | None = None,
+    model: str | Path | None = None,
+    *,
+    cut_weight: float = Framing.cut_weight,
+    padding: float = Framing.padding,
+    threshold: float = Framing.threshold,
+    focus: Place | Sequence[Place] = (),
+    focus_weight: float = 1.0,
+) -> tuple[float, float]:
+    """What `PIL.ImageOps.fit(image, size, centering=...)` takes to cut out the box of `gaze.crop`, within a pixel.
+
+    Args:
+        image: what is fitted, as `gaze.crop` takes it. A PIL image is taken as it lies, as `fit` does; of a file the
+            upright picture is meant, which Pillow has after `ImageOps.exif_transpose`.
+        size: width and height that it is fitted to, pixels.
+        predictor: as in `gaze.crop`, like all that follows.
+        model: likewise.
+        cut_weight: likewise.
+        padding: likewise.
+        threshold: likewise.
+        focus: likewise.
+        focus_weight: likewise.
+
+    Returns:
+        x and y, 0 to 1: of what is cut off, the shares left of the box and above it; 0.5 where nothing is.
+
+    Raises:
+        ConfigError: as `gaze.crop`, and where the size lacks a side.
+        ImageError: the image cannot be read; the message names it.
+        ModelError: the model is missing or damaged.
+    """
+    bounds = as_bounds(size)
+    if bounds.width is None or bounds.height is None:
+        raise ConfigError(f"size: expected a width and a height in pixels, such as (400, 300), got {size!r}")
+    pixels = as_rgb(image)
+    box = crop(
+        pixels, (bounds.width, bounds.height), predictor, model, cut_weight=cut_weight, padding=padding,
+        threshold=threshold, focus=focus, focus_weight=focus_weight,
+    ).box  # fmt: skip
+    return _share(box.left, pixels.shape[1] - box.width), _share(box.top, pixels.shape[0] - box.height)
+
+
+thumbnail.__module__ = centering.__module__ = "gaze"
+
+
+def _share(before: int, cut_off: int) -> float:
+    return before / cut_off if cut_off else 0.5
 
 
 def _bounds(zoom: float | tuple[float, float]) -> tuple[float, float]:

@@ -105,13 +105,6 @@ class GazeDataset(Dataset):
         """Whether somebody labelled the heads of any entry."""
         return any(self.stores[store].head_counts[index] != UNLABELLED for store, index in self.entries)
 
-    def photo(self, index: int, rule: InputRule) -> Tensor:
-        """The whole photograph of an entry, as it is, at the size that `rule` gives it: uint8 h x w x 3."""
-        store, position = self.entries[index]
-        stimulus = self.stores[store][position]
-        size = _network_size(self.stores[store], position, rule)
-        return torch.from_numpy(resized_window(photograph(stimulus), stimulus_box(stimulus), size))
-
     def _varied(self, index: int, stimulus: Stimulus, cells: Size, rng: np.random.Generator) -> _Example:
         box = random_box(Size(stimulus.width, stimulus.height), self.augment, rng)
         if target_map(stimulus, box, cells) is None:  # nobody looked there

@@ -40,8 +40,12 @@ class Source:
     trained_on: tuple[str, ...] = ()
 
 
-def open_source(network: str | None, maps: str | None) -> Source:
+def open_source(network: str | Sequence[str] | None, maps: str | None) -> Source:
     """Opens what the settings `network` and `maps` name; both null means the default model.
+
+    Args:
+        network: one, or several of which the mean density is taken.
+        maps: a folder.
 
     Raises:
         ConfigError: both are given, or `network` is no shipped model's name and no .onnx or .ckpt file.
@@ -52,6 +56,24 @@ def open_source(network: str | None, maps: str | None) -> Source:
         if network is not None:
             raise ConfigError("network, maps: give one of the two")
         return _from_folder(Path(maps))
+    if network is None or isinstance(network, str):
+        return _from_network(network)
+    return _ensemble([_from_network(each) for each in network]) if len(network) > 1 else _from_network(network[0])
+
+
+def _ensemble(sources: Sequence[Source]) -> Source:
+    """The mean of several densities, pixel by pixel."""
+
+    def predict(stimuli: Sequence[Stimulus]) -> list[NDArray[np.float32]]:
+        each = zip(*(source.predict(stimuli) for source in sources), strict=True)
+        return [np.logaddexp.reduce(maps) - np.float32(np.log(len(sources))) for maps in each]
+
+    trained_on = tuple(sorted({name for source in sources for name in source.trained_on}))
+    facts = {"networks": [source.facts for source in sources]}
+    return Source(f"mean of {len(sources)} networks", predict, facts=facts, trained_on=trained_on)
+
+
+def _from_network(network: str | None) -> Source:
     if network is not None and Path(network).suffix == CHECKPOINT:
         return _from_checkpoint(Path(network))
     if network is not None and network not in SHIPPED and Path(network).suffix != EXPORTED:

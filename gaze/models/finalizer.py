@@ -19,6 +19,8 @@ class Finalizer(nn.Module):
         reach: cells that the blur reaches each way.
     """
 
+    untraced = True  # for pruning: it reads the readout's last map, which stays
+
     def __init__(self, sigma: float, center_bias: tuple[int, int]) -> None:
         super().__init__()
         self.reach = RADIUS

@@ -4,8 +4,11 @@ What may live here:
 
 - `lightning_module` and `losses`: a step;
 - `distillation`, `averaging` and `panel`: callbacks;
+- `teachers`: whom a student learns from; `teacher_maps`: what they say of a store, kept beside it;
 - `run` and `pruning_run`: what wires stores, network, callbacks and Trainer of a training and of a pruning;
-- `config`: the schemas of both; `process`: what only a command tells its process.
+- `config`: the schemas of both; `process`: what only a command tells its process;
+- `photograph`: what gaze networks are timed on; `latency_report` with `latency_config`: what `python -m gaze.latency`
+  is told and tells.
 
 What a pruning does to the network is decided in `gaze.pruning`, and followed here.
 """

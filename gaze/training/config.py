@@ -6,7 +6,7 @@ from typing import Any
 
 from gaze.data.augment import AugmentConfig
 from gaze.data.config import PREPARED, DataSetConfig, LoaderConfig
-from gaze.errors import ConfigError, expect, expect_number, expect_one_of, shown
+from gaze.errors import ConfigError, expect, expect_number, expect_one_of, expect_texts, shown
 from gaze.models.config import ModelConfig
 from gaze.pruning.config import PrunerConfig
 from gaze.pruning.methods.schedule import ScheduleConfig
@@ -116,16 +116,25 @@ class DistillConfig:
     """What is learnt from a teacher.
 
     Attributes:
-        teacher: checkpoint of the network to learn from; null learns from people alone.
-        weight: 0 to 1, share of the teacher's density in the target.
+        teacher: network to learn from: a checkpoint, an .onnx file or a shipped model's name; a list is an ensemble, of
+            which the mean density is taken; null learns from people alone.
+        weight: 0 to 1, share of the teachers' density in the target.
     """
 
-    teacher: Path | None
+    teacher: Any
     weight: float
 
     def check(self) -> None:
-        """Raises ConfigError where the weight is none."""
+        """Raises ConfigError where a teacher is not named or the weight is no share."""
         expect_number("distill.weight", self.weight, least=0, most=1)
+        _ = self.teachers
+
+    @property
+    def teachers(self) -> list[str]:
+        """Whom `teacher` names; none where it is null."""
+        if self.teacher is None:
+            return []
+        return expect_texts("distill.teacher", self.teacher, "a network or a list of networks, or null")
 
 
 @dataclass

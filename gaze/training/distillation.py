@@ -1,5 +1,6 @@
-"""Knowledge distillation: the network also learns from the density that another one predicts."""
+"""Knowledge distillation: the network also learns from the density that others predict."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -7,52 +8,63 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
-from gaze.card import InputRule
 from gaze.data.dataset import GazeDataset
 from gaze.data.taught import Taught
-from gaze.models.network import GazeNetwork
-from gaze.progress import track
+from gaze.progress import say
+from gaze.training.teacher_maps import Maps, teacher_maps
+from gaze.training.teachers import Teacher, mean_density
 
 
-class Teacher(pl.Callback):
-    """A frozen network whose densities are mixed into the targets: Hinton et al. 2015 (arXiv 1503.02531), section 2.
+class Distillation(pl.Callback):
+    """Frozen networks whose mean density is mixed into the targets: Hinton et al. 2015 (arXiv 1503.02531), section 2.
 
     The loss is linear in its target, so the weighted sum of the loss on people's gaze and the cross-entropy with the
-    teacher's density is the loss on the weighted sum of the two. The teacher looks at every training photograph once,
+    teachers' density is the loss on the weighted sum of the two. A teacher looks at every training photograph once,
     before the training starts: the whole of it, at its own input size, where it is a better teacher than at the
-    student's.
+    student's. What it says is kept beside the store, see `gaze.training.teacher_maps`.
 
     Args:
-        network: the teacher.
-        weight: 0 to 1, share of the teacher's density.
+        teachers: one, or an ensemble of which the mean is taken.
+        weight: 0 to 1, share of the teachers' density.
         progress: tell how far it is.
     """
 
-    def __init__(self, network: GazeNetwork, weight: float, progress: bool) -> None:
-        self.network, self.weight, self.progress = network.eval().requires_grad_(False), weight, progress
+    def __init__(self, teachers: Sequence[Teacher], weight: float, progress: bool) -> None:
+        self.teachers, self.weight, self.progress = list(teachers), weight, progress
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the photographs that the trainer's `GazeDataModule` trains on."""
-        self.network.to(pl_module.device)
+        for teacher in self.teachers:
+            teacher.to(pl_module.device)
         attached: Any = trainer  # Lightning declares no `datamodule`
         dataset: GazeDataset = attached.datamodule.train_set
-        dataset.taught = Taught(self.densities(dataset, self.progress and trainer.is_global_zero), self.weight)
-        self.network.cpu()
+        first = trainer.is_global_zero
+        densities = self.densities(dataset, say if first else lambda line: None, self.progress and first)
+        dataset.taught = Taught(densities, self.weight)
+        for teacher in self.teachers:
+            teacher.to(torch.device("cpu"))
 
-    @torch.inference_mode()
-    def densities(self, dataset: GazeDataset, progress: bool = False) -> list[NDArray[np.float16] | None]:
-        """Of each stimulus the mean of its density and its mirror image's, mirrored back; the largest value is 1.
+    def densities(
+        self, dataset: GazeDataset, tell: Callable[[str], None] = say, progress: bool = False
+    ) -> list[NDArray[np.float16] | None]:
+        """Of each entry the mean of what the teachers say; the largest value is 1.
 
         None of those that a network's densities are there for already.
         """
-        rule = InputRule(self.network.config.input.longer_side, self.network.config.input.multiple)
-        seen: list[NDArray[np.float16] | None] = []
-        for index in track(range(len(dataset)), "teacher", unit="image", shown=progress):
-            if dataset.stores[dataset.entries[index][0]].attributes.teacher is not None:
-                seen.append(None)
-                continue
-            image = dataset.photo(index, rule).to(next(self.network.parameters()).device)
-            straight, mirrored = self.network(torch.stack([image, image.flip(1)])).exp()
-            mean = straight + mirrored.flip(1)
-            seen.append((mean / mean.max()).half().cpu().numpy())
-        return seen
+        found: list[NDArray[np.float16] | None] = []
+        for number, store in enumerate(dataset.stores):
+            if store.attributes.teacher is not None:
+                found += [None] * sum(entry[0] == number for entry in dataset.entries)
+            else:
+                found += _means(teacher_maps(self.teachers, store, tell, progress))
+        return found
+
+
+def _means(maps: Sequence[Maps]) -> Maps:
+    """Of each photograph the mean of several teachers' maps; a single teacher's are taken as they are."""
+    return list(maps[0]) if len(maps) == 1 else [_mean(each) for each in zip(*maps, strict=True)]
+
+
+def _mean(maps: Sequence[NDArray[np.float16]]) -> NDArray[np.float16]:
+    density = mean_density(maps)
+    return (density / density.max()).astype(np.float16)

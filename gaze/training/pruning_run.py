@@ -37,8 +37,9 @@ from gaze.pruning.structure.groups import find_pinned
 from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
+from gaze.training.photograph import photograph
 from gaze.training.progress import make_progress_bar
-from gaze.training.run import LAST, check_labelled, make_teachers, trainer_on
+from gaze.training.run import LAST, check_labelled, make_distillation, trainer_on
 
 PRUNED = "pruned.ckpt"
 SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
@@ -74,14 +75,14 @@ def prune(config: PruneConfig) -> Outcome:
         print(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}", file=sys.stderr)
     data = _make_data(config, unpruned)
     check_labelled(unpruned, data)
-    distill = replace(config.distill, teacher=config.distill.teacher or config.checkpoint)
-    teachers = make_teachers(distill, config.trainer.progress)
+    distill = replace(config.distill, teacher=config.distill.teacher or str(config.checkpoint))
+    distillation = make_distillation(distill, config.trainer.progress)
     network = copy.deepcopy(unpruned).train()
     module = PruningModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
     config.out.mkdir(parents=True, exist_ok=True)
     pruning = method.make(job)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
-    trainer = _make_trainer(config, [*teachers, pruning])
+    trainer = _make_trainer(config, [*distillation, pruning])
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     return _finish(config, module.network, pruning, unpruned, data)
 
@@ -106,7 +107,7 @@ def _job(config: PruneConfig, unpruned: GazeNetwork) -> Job:
         rules=Rules(pruner.beta, tuple(pruner.exclude), pruner.multiple),
         engine=config.engine,
         threads=config.threads,
-        size=timed_size(config.size, unpruned),
+        example=photograph(timed_size(config.size, unpruned)),
         rounds=config.rounds,
         latency=config.latency or config.out / "latency.json",
         latency_named=config.latency is not None,

@@ -27,10 +27,11 @@ from gaze.models.checkpoints import load_checkpoint
 from gaze.models.config import RANDOM, HeadsConfig
 from gaze.training.averaging import Averaging
 from gaze.training.config import HEADS, DistillConfig, RunConfig, TrainConfig, TrainerConfig
-from gaze.training.distillation import Teacher
+from gaze.training.distillation import Distillation
 from gaze.training.lightning_module import HEADS_MONITOR, MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 from gaze.training.progress import make_progress_bar
+from gaze.training.teachers import open_teacher
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -60,7 +61,7 @@ def fit(config: TrainConfig) -> Path:
     last = _check_folder(config.out, config.resume)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
-    teachers = make_teachers(config.distill, config.trainer.progress)
+    distillation = make_distillation(config.distill, config.trainer.progress)
     network, seen = (build_network(config.model), []) if config.checkpoint is None else _continued(config)
     check_labelled(network, data, config.only)
     trained_on = [*seen, *(name for name in data.people if name not in seen)]
@@ -68,22 +69,24 @@ def fit(config: TrainConfig) -> Path:
     if config.checkpoint is None:
         module.start_from_center_bias()
     goal = (HEADS_MONITOR, "min") if config.only == HEADS else (MONITOR, "max")
-    trainer = make_trainer(config.trainer, config.out, data, teachers, goal)
+    trainer = make_trainer(config.trainer, config.out, data, distillation, goal)
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     return config.out / BEST
 
 
-def make_teachers(config: DistillConfig, progress: bool) -> list[Teacher]:
-    """The teacher that `config` names, if it names one; `progress` tells how far it is with the photographs.
+def make_distillation(config: DistillConfig, progress: bool) -> list[Distillation]:
+    """Learning from the teachers that `config` names, if it names any; `progress` tells how far they are.
 
     Raises:
-        ModelError: its checkpoint is missing or damaged.
+        ConfigError: a teacher is neither a shipped model's name nor a file.
+        ModelError: one is missing or damaged.
     """
-    if config.teacher is None or not config.weight:
+    if not config.teachers or not config.weight:
         return []
-    return [Teacher(load_network(config.teacher), config.weight, progress)]
+    teachers = [open_teacher("distill.teacher", name) for name in config.teachers]
+    return [Distillation(teachers, config.weight, progress)]
 
 
 def make_data(config: TrainConfig) -> GazeDataModule:

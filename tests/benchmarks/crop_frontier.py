@@ -5,6 +5,7 @@
 DATA, STORES and the measures: see `crop_quality.py`. Run `npm install` in `tests/benchmarks/node` first. Prints a table
 and draws OUT.png: kept gaze, less the center crop's, against photographs with a cut head (EyeCrowd) and against gaze at
 the cut; means over the ratios of `SHAPES`, of each the mean over the sets. Crops of the whole photograph are left out.
+The table's `at an edge` is the share of crops that touch an edge of the photograph which they could have left.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gaze.framing.choice import Framing
+from gaze.geometry import Box, Size
 from gaze.predictor import Predictor
 
 SHAPES = WINDOWS[:4]
@@ -28,7 +30,7 @@ WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
 SHARP = "sharp `attention`"
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")  # of Okabe and Ito
 Means = dict[str, NDArray[np.float64]]
-"""Of each way to choose, ratios x `MEASURES`."""
+"""Of each way to choose, ratios x `MEASURES` and whether a crop is at an edge."""
 
 
 def by_weights(model: str) -> dict[str, Chooser]:
@@ -50,7 +52,8 @@ def means(photos: list[Photo], choosers: dict[str, Chooser]) -> Means:
         for place, window in enumerate(SHAPES):
             if window.size(photo.size) != photo.size:
                 for name, chooser in choosers.items():
-                    found[name, place, photo.source].append(measured(photo, chooser(photo, window)))
+                    box = chooser(photo, window)
+                    found[name, place, photo.source].append((*measured(photo, box), at_an_edge(box, photo.size)))
     by_set = {where: np.mean(values, axis=0) for where, values in found.items()}
     return {
         name: np.array([np.nanmean([by_set[name, place, source] for source in SETS], axis=0) for place in range(4)])
@@ -58,14 +61,21 @@ def means(photos: list[Photo], choosers: dict[str, Chooser]) -> Means:
     }
 
 
+def at_an_edge(box: Box, size: Size) -> float:
+    """Whether a box lies at an end of the way that it could go."""
+    ways = ((box.left, size.width - box.width), (box.top, size.height - box.height))
+    return float(any(way and start in (0, way) for start, way in ways))
+
+
 def markdown(found: Means) -> str:
-    """A row for each way: kept gaze over the center's, gaze at the cut, cut heads of each ratio."""
+    """A row for each way: kept gaze over the center's, gaze at the cut, cut heads of each ratio, crops at an edge."""
     names = [f"cut heads, {window.name}" for window in SHAPES]
-    lines = [f"| | kept, over the center | at the cut | {' | '.join(names)} |", "|---" + "|---:" * 6 + "|"]
+    columns = ["kept, over the center", "at the cut", *names, "at an edge"]
+    lines = [f"| | {' | '.join(columns)} |", "|---" + "|---:" * len(columns) + "|"]
     for name, values in found.items():
         gain, near = (values - found[CENTER]).mean(axis=0)[0], values.mean(axis=0)[1]
         heads = " | ".join(f"{share:.2f}" for share in values[:, 2])
-        lines.append(f"| {name} | {gain:+.3f} | {near:.3f} | {heads} |")
+        lines.append(f"| {name} | {gain:+.3f} | {near:.3f} | {heads} | {values[:, 3].mean():.2f} |")
     return "\n".join(lines)
 
 

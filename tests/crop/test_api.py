@@ -208,3 +208,27 @@ def test_a_crop_says_what_gaze_is_on_cut_heads_where_the_model_knows(
     assert 0 <= known.center_cut_heads <= 1
     assert (unknown.cut_heads, unknown.center_cut_heads) == (None, None)
     assert gaze.thumbnail(photo, 40, "9:16", model=head_model).size == gaze.thumbnail(photo, 40, "9:16").size
+
+
+@pytest.mark.parametrize("size", [(100, 100), (90, 160), (160, 90), (37, 53)])
+@pytest.mark.parametrize("photo", [(640, 480), (301, 517), (1000, 333), (100, 100)])
+def test_centering_has_pillow_cut_out_our_box(predictor: Predictor, size: tuple[int, int], photo: tuple[int, int]):
+    width, height = photo
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[height // 5 : height // 3, width * 3 // 4 : width * 5 // 6] = 255
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    places = Image.merge("RGB", [Image.fromarray(pixels[..., 0])] * 3), Image.fromarray(x), Image.fromarray(y)
+    box, center = gaze.crop(pixels, size, predictor).box, gaze.centering(places[0], size, predictor)
+    columns, rows = (
+        np.asarray(ImageOps.fit(place, size, Image.Resampling.NEAREST, centering=center)) for place in places[1:]
+    )
+    step = max(box.width / size[0], box.height / size[1])  # the nearest pixel of a cell of the thumbnail
+    assert abs(columns[0, 0] - box.left) <= step / 2 + 1
+    assert abs(columns[0, -1] - (box.left + box.width - 1)) <= step / 2 + 1
+    assert abs(rows[0, 0] - box.top) <= step / 2 + 1
+    assert abs(rows[-1, 0] - (box.top + box.height - 1)) <= step / 2 + 1
+
+
+def test_centering_needs_both_sides(predictor: Predictor):
+    with pytest.raises(gaze.ConfigError, match=r"size: expected a width and a height in pixels.*got \(400, None\)"):
+        gaze.centering(Image.new("RGB", (60, 40)), (400, None), predictor)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig
 from gaze.data.dataset import Draw, GazeDataset
-from gaze.data.store import FixationStore
+from gaze.data.store import FixationStore, photograph
 from gaze.data.taught import Taught
 from gaze.geometry import Box, Size
 
@@ -43,7 +43,7 @@ def test_where_the_teacher_expects_nobody_the_target_is_people_s(target):
 def test_what_is_taught_is_cut_and_mirrored_with_the_photograph(small_store):
     """The stimuli are bright where people look; here a teacher says so, and nobody else."""
     dataset = GazeDataset([FixationStore(small_store)], "train", InputRule(64, 16), 4, VARIED)
-    photos = [dataset.photo(index, InputRule(64, 16)).numpy().mean(2) for index in range(len(dataset))]
+    photos = [photograph(dataset.stores[0][index]).astype(np.float32).mean(2) for _, index in dataset.entries]
     dataset.taught = Taught([(photo / photo.max()).astype(np.float16) for photo in photos], 1)
     for index in range(len(dataset)):
         for epoch in range(8):

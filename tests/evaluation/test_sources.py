@@ -59,6 +59,21 @@ def test_a_checkpoint_predicts_in_batches_of_one_size(tmp_path, stimuli):
     assert (source.name, source.facts["name"], source.is_density) == ("best", "tiny", True)
 
 
+def test_several_networks_are_the_mean_of_their_densities(bright_model, stimuli):
+    alone = [open_source(name, None) for name in (str(bright_model), "fast")]
+    source = open_source([str(bright_model), "fast"], None)
+    found = source.predict(stimuli)
+    for log_density, one, other in zip(found, *(each.predict(stimuli) for each in alone), strict=True):
+        assert np.allclose(np.exp(log_density), (np.exp(one) + np.exp(other)) / 2, rtol=1e-4)
+        assert np.exp(log_density).sum() == pytest.approx(1, abs=1e-4)
+        assert not np.allclose(log_density, one, atol=0.1)
+        assert log_density.dtype == np.float32
+    assert (source.name, source.is_density) == ("mean of 2 networks", True)
+    assert source.facts == {"networks": [each.facts for each in alone]}
+    assert source.trained_on == ("eyecrowd", "osie", "scene500")
+    assert open_source(["fast"], None).facts == alone[1].facts
+
+
 def test_a_folder_of_arrays_and_pictures(tmp_path, stimuli):
     random = np.random.default_rng(0)
     array = random.random((48, 64))

@@ -1,36 +1,60 @@
-"""Learning from another network."""
+"""Learning from other networks."""
 
+import re
+import shutil
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 from pytorch_lightning.plugins import MixedPrecision
 
 import gaze.training.run as fit_module
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig
 from gaze.data.dataset import Draw, GazeDataset
-from gaze.data.store import FixationStore
+from gaze.data.store import FixationStore, photograph
 from gaze.data.taught import Taught
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, ModelError, OutputError
+from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
+from gaze.models.config import resized
+from gaze.predictor import network_size
 from gaze.training.config import DistillConfig
-from gaze.training.distillation import Teacher
+from gaze.training.distillation import Distillation
 from gaze.training.losses import information_gain
 from gaze.training.run import fit
+from gaze.training.teacher_maps import maps_key, maps_path, teacher_maps
+from gaze.training.teachers import CheckpointTeacher, open_teacher, sha256_of
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
 from tests.training.conftest import QUIET
 
 pytestmark = QUIET
 
+ONCE = ["trainer.max_epochs=1"]
+
 
 @pytest.fixture
-def teacher():
-    """It sees 64 pixels; the student of these tests sees 32."""
-    torch.manual_seed(0)
-    return Teacher(live(build_network(small_config())), 0.3, progress=False)
+def checkpoint(tmp_path):
+    """Writes a teacher that sees `side` pixels; the student of these tests sees 32."""
+
+    def make(side: int = 64, seed: int = 0) -> Path:
+        torch.manual_seed(seed)
+        network = live(build_network(resized(small_config(), side)))
+        save_checkpoint(tmp_path / f"teacher{side}_{seed}.ckpt", network, ["drawn"], 5)
+        return tmp_path / f"teacher{side}_{seed}.ckpt"
+
+    return make
+
+
+@pytest.fixture
+def teacher(checkpoint):
+    return Distillation([open_teacher("distill.teacher", str(checkpoint()))], 0.3, progress=False)
 
 
 @pytest.fixture
@@ -52,22 +76,155 @@ def test_the_loss_on_the_mixed_target_is_the_mixture_of_both_losses(dataset):
     assert mixed.sum().item() == pytest.approx(1, abs=1e-5)
 
 
+def densities_of(distillation, dataset):
+    said: list[str] = []
+    return distillation.densities(dataset, said.append), said
+
+
+def photo(dataset, index: int, side: int) -> torch.Tensor:
+    """The whole photograph of an entry, as a teacher of so many pixels sees it."""
+    image = photograph(dataset.stores[0][dataset.entries[index][1]])
+    size = network_size(Size(image.shape[1], image.shape[0]), side, 16)
+    return torch.from_numpy(cv2.resize(image, (size.width, size.height), interpolation=cv2.INTER_AREA))
+
+
 def test_the_teacher_sees_whole_photographs_and_their_mirror_images_at_its_own_size(teacher, dataset):
-    densities = teacher.densities(dataset)
+    densities, _ = densities_of(teacher, dataset)
     assert [density.shape for density in densities] == [(12, 16), (12, 16), (12, 16), (16, 12)]
-    photo = dataset.photo(1, InputRule(64, 16))
+    seen = photo(dataset, 1, 64)
     with torch.no_grad():
-        straight, mirrored = (teacher.network(image[None])[0].exp() for image in (photo, photo.flip(1)))
+        straight, mirrored = (teacher.teachers[0].network(image[None])[0].exp() for image in (seen, seen.flip(1)))
     expected = (straight + mirrored.flip(1)).numpy()
     np.testing.assert_allclose(densities[1], expected / expected.max(), atol=1e-3)
     assert not np.allclose(straight, mirrored.flip(1), rtol=0.01)
+
+
+def test_an_ensemble_is_the_mean_of_the_densities_that_each_teacher_predicts_at_its_own_size(
+    checkpoint, dataset, bright_model
+):
+    names = [str(checkpoint(64, 0)), str(checkpoint(32, 1)), str(bright_model)]
+    teachers = [open_teacher("distill.teacher", name) for name in names]
+    together, _ = densities_of(Distillation(teachers, 0.9, progress=False), dataset)
+    each = [densities_of(Distillation([teacher], 0.9, progress=False), dataset)[0] for teacher in teachers]
+    for index, found in enumerate(together):
+        alone = [maps[index].astype(float) for maps in each]
+        rows, columns = found.shape
+        assert (rows, columns) == alone[2].shape  # 320 pixels, the largest
+        assert len({density.shape for density in alone}) == 3
+        fitted = [cv2.resize(density, (columns, rows), interpolation=cv2.INTER_LINEAR) for density in alone]
+        mean = sum(density / density.sum() for density in fitted)
+        np.testing.assert_allclose(found, mean / mean.max(), atol=2e-3)
+        assert np.abs(found - fitted[2] / fitted[2].max()).max() > 0.01
+
+
+def test_what_teachers_say_is_computed_once_and_kept_beside_the_store(checkpoint, small_store, tmp_path, monkeypatch):
+    path = shutil.copy(small_store, tmp_path / "set.h5")
+    dataset = GazeDataset([FixationStore(path)], "train", InputRule(32, 16), 4, AugmentConfig(0, 0, 1, 0))
+    names = [str(checkpoint(64, 0)), str(checkpoint(32, 1))]
+
+    def ask(*names: str):
+        return densities_of(Distillation([open_teacher("t", name) for name in names], 0.5, False), dataset)
+
+    first, said = ask(*names)
+    files = sorted(tmp_path.glob("set.teacher-*.npz"))
+    assert len(files) == 2
+    assert [line.split(": ")[1] for line in said] == [str(f) for f in sorted(files, key=lambda f: f.stat().st_mtime_ns)]
+    assert all("is kept there" in line for line in said)
+    monkeypatch.setattr(CheckpointTeacher, "density", None)
+    again, said = ask(*reversed(names))
+    assert all("is read from there" in line for line in said)
+    for one, other in zip(first, again, strict=True):
+        assert one.dtype == np.float16
+        np.testing.assert_array_equal(one, other)
+    assert sorted(tmp_path.glob("set.teacher-*.npz")) == files
+    assert not list(tmp_path.glob(".gaze*"))
+
+
+def test_other_teachers_stores_and_sizes_have_maps_of_their_own(checkpoint, small_store, make_store, tmp_path):
+    path = shutil.copy(small_store, tmp_path / "set.h5")
+    teacher = open_teacher("t", str(checkpoint(64, 0)))
+    keys = {maps_key(teacher, sha256_of(path))}
+    keys.add(maps_key(open_teacher("t", str(checkpoint(64, 1))), sha256_of(path)))
+    keys.add(maps_key(teacher, sha256_of(make_store(("train", "val")))))
+    teacher.rule = InputRule(64, 32)
+    keys.add(maps_key(teacher, sha256_of(path)))
+    teacher.rule = InputRule(96, 16)
+    keys.add(maps_key(teacher, sha256_of(path)))
+    assert len(keys) == 5
+    assert len({maps_path(FixationStore(path), key) for key in keys}) == 5
+
+
+def an_array_alone(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.ones(3, np.float16))
+
+
+def resaved(**changes):
+    """Writes a file of maps anew with other values."""
+
+    def change(path: Path) -> None:
+        with np.load(path) as file:
+            values = {name: file[name] for name in file.files}
+        np.savez(path, **{**values, **{name: new(values[name]) for name, new in changes.items()}})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:200]),
+        lambda path: path.write_bytes(b"PK no archive"),
+        lambda path: path.write_bytes(b""),
+        an_array_alone,
+        resaved(key=lambda key: np.array("of another")),
+        resaved(shapes=lambda shapes: shapes[:-1]),
+        resaved(shapes=lambda shapes: shapes * 2),
+        resaved(shapes=lambda shapes: -shapes),
+        resaved(values=lambda values: values[:-1]),
+        resaved(values=lambda values: values * np.float16(np.nan)),
+        resaved(values=lambda values: values * np.float16(0)),
+        resaved(values=lambda values: -values),
+        resaved(values=lambda values: values.astype(np.float32)),
+        resaved(values=lambda values: np.array([object()])),
+    ],
+)
+def test_maps_that_are_damaged_are_made_anew_and_that_is_said(teacher, small_store, tmp_path, damage):
+    path = shutil.copy(small_store, tmp_path / "set.h5")
+    dataset = GazeDataset([FixationStore(path)], "train", InputRule(32, 16), 4, AugmentConfig(0, 0, 1, 0))
+    expected, _ = densities_of(teacher, dataset)
+    (kept,) = tmp_path.glob("*.npz")
+    damage(kept)
+    found, said = densities_of(teacher, dataset)
+    assert [line.rpartition(" ")[2] for line in said] == ["anew", "there"]
+    assert said[0] == f"teacher: {kept}: damaged, or another file; made anew"
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert "is read from there" in densities_of(teacher, dataset)[1][0]
+
+
+def test_where_maps_cannot_be_kept_that_is_said_and_the_run_goes_on(teacher, dataset, monkeypatch):
+    def refuse(path, overwrite=True):
+        raise OutputError(f"{path}: cannot be written (Permission denied)")
+
+    monkeypatch.setattr("gaze.training.teacher_maps.replacing", refuse)
+    monkeypatch.setattr("gaze.training.teacher_maps.maps_path", lambda store, key: Path("nowhere/set.npz"))
+    densities, said = densities_of(teacher, dataset)
+    assert len(densities) == len(dataset)
+    assert len(said) == 1
+    assert re.match(r"teacher: nowhere/set\.npz: cannot be written \(Permission denied\); .* is not kept$", said[0])
+
+
+def test_a_set_without_training_photographs_asks_nobody(teacher, make_store):
+    store = FixationStore(make_store(("val", "test")))
+    assert teacher_maps(teacher.teachers, store, pytest.fail, False) == [[]]
 
 
 def test_what_a_network_says_already_the_teacher_leaves_alone(teacher, small_store, make_store):
     stores = [FixationStore(small_store), FixationStore(make_store(("train",), gaze=False, teacher="another 1.0"))]
     dataset = GazeDataset(stores, "train", InputRule(32, 16), 4, AugmentConfig(0, 0, 1, 0))
     before = dataset[Draw(len(dataset) - 1)]["target"]
-    densities = teacher.densities(dataset)
+    densities, _ = densities_of(teacher, dataset)
     assert [density is None for density in densities] == [False] * (len(dataset) - 1) + [True]
     dataset.taught = Taught(densities, 0.3)
     assert torch.equal(dataset[Draw(len(dataset) - 1)]["target"], before)
@@ -83,6 +240,54 @@ def test_a_training_learns_from_the_teacher_named(train_config, tmp_path):
     key = "readout.layers.0.weight"
     assert not torch.equal(ends[0][key], ends[1][key])
     assert torch.equal(ends[1][key], ends[2][key])
+
+
+def test_a_training_learns_from_an_ensemble_of_checkpoints_exports_and_shipped_models(
+    train_config, checkpoint, bright_model, tmp_path, capsys
+):
+    ends = []
+    for name, several in (("three", [checkpoint(), bright_model, "fast"]), ("two", [checkpoint(), bright_model])):
+        fit(train_config(f"distill.teacher=[{','.join(map(str, several))}]", f"out={tmp_path / name}", *ONCE))
+        ends.append(load_checkpoint(tmp_path / name / "best.ckpt").network.state_dict()["readout.layers.0.weight"])
+        assert OmegaConf.load(tmp_path / name / "config.yaml").distill.teacher == list(map(str, several))
+    assert not torch.equal(*ends)
+    assert capsys.readouterr().err.count("is read from there") >= 2  # the second run asks two of the three again
+
+
+def test_the_paper_s_mixture_is_a_name_and_asks_for_its_teachers(train_config, checkpoint):
+    config = train_config("distill=theis2018", f"distill.teacher=[{checkpoint()},fast]")
+    assert (config.distill.weight, len(config.distill.teachers)) == (0.9, 2)
+    with pytest.raises(ConfigError, match=r"^distill\.teacher: a value is required"):
+        train_config("distill=theis2018")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "error", "message"),
+    [
+        ("nobody", ConfigError, "distill.teacher: expected fast, quality, or an .onnx or .ckpt file that exists, got"),
+        ("[fast,none.onnx]", ConfigError, "distill.teacher: expected .* got 'none.onnx'"),
+        ("[fast,none.ckpt]", ModelError, "none.ckpt: no such checkpoint"),
+    ],
+)
+def test_a_teacher_that_is_not_there_is_one_line_before_anything_is_written(
+    train_config, tmp_path, teacher, error, message
+):
+    with pytest.raises(error, match=message) as caught:
+        fit(train_config(f"distill.teacher={teacher}"))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("teacher", [[], "", ["a.ckpt", ""], ["a.ckpt", 1], 5, {"a": "b.ckpt"}])
+def test_what_names_no_teacher_is_refused(teacher):
+    with pytest.raises(ConfigError, match=r"^distill\.teacher: expected a network or a list of networks, or null, got"):
+        DistillConfig(teacher, 0.5).check()
+
+
+def test_one_teacher_is_a_list_of_one():
+    assert DistillConfig("a.ckpt", 0.5).teachers == DistillConfig(["a.ckpt"], 0.5).teachers == ["a.ckpt"]
+    assert DistillConfig(Path("a.ckpt"), 0.5).teachers == ["a.ckpt"]
+    assert DistillConfig(None, 0.5).teachers == []
 
 
 def scaled(init_scale: float):
@@ -112,7 +317,7 @@ class Watch(pl.Callback):
     [("bf16-mixed", None, True), ("16-mixed", 2.0**8, True), ("16-mixed", 2.0**100, False)],
 )
 def test_distillation_runs_under_mixed_precision(teacher, train_config, tmp_path, monkeypatch, precision, scale, moves):
-    save_checkpoint(tmp_path / "teacher.ckpt", teacher.network, ["drawn"], 5)
+    save_checkpoint(tmp_path / "teacher.ckpt", teacher.teachers[0].network, ["drawn"], 5)
     if scale is not None:
         monkeypatch.setattr(pl, "Trainer", scaled(scale))
     watch, make = Watch(), fit_module.make_trainer

@@ -6,8 +6,8 @@ What may live here:
 - `fused_operators` and `operator_builder`: what an engine runs as one, and such an operator built at other widths;
 - `channel_block` and `latency_table`: their times over their widths, measured once on a machine;
 - `models/`: cost models, one file each;
-- `stopwatch` and `prediction_error`: whole networks, timed, and how far the models are from that;
-- `config` and `latency_report`: what `python -m gaze.latency` is told and tells.
+- `example`: what a network is timed on;
+- `stopwatch` and `prediction_error`: whole networks, timed, and how far the models are from that.
 
 Which maps leave for what they cost is decided in `gaze.pruning.methods`.
 """

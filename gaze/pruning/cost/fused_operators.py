@@ -1,6 +1,5 @@
 """Fused operators: what of a network an engine runs as one, and its widths in terms of the groups' maps."""
 
-import copy
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from gaze.geometry import Size
-from gaze.models.network import GazeNetwork
-from gaze.models.padding import exported_layer, fix_padding
+from gaze.models.padding import exported_layer
 from gaze.models.widths import BatchNorm
+from gaze.pruning.cost.example_input import ExampleInput
 from gaze.pruning.cost.operator_builder import OperatorBuilder, depthwise, layer_of, name_of
 from gaze.pruning.structure.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
 
@@ -73,20 +71,18 @@ class FusedOperator:
         return {name for width in (*self.inputs, self.writes) for name, _ in width.groups}
 
 
-def find_operators(network: GazeNetwork, size: Size) -> list[FusedOperator]:
-    """The operators of a network on an image of `size`, in the order in which it computes them.
+def find_operators(network: nn.Module, example: ExampleInput) -> list[FusedOperator]:
+    """The operators of a network on an example, in the order in which it computes them.
 
     A convolution, a BatchNorm behind a concatenation, a pooling, a product ... begins an operator. What follows and
     touches each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing
     else reads what lies between.
     """
-    network = copy.deepcopy(network).to(DEVICE)
-    fix_padding(network)  # as in an exported one
+    network = example.fix(network).to(DEVICE)
     trace, groups, owners = trace_groups(network)
     recorder = _Recorder(network, trace.graph)
-    image = torch.zeros(1, size.height, size.width, 3, dtype=torch.uint8, device=DEVICE)
     with torch.no_grad():
-        recorder.run(image)
+        recorder.run(*(x.to(DEVICE) for x in example.inputs))
     widths = _Widths(trace, {group.name: group.maps for group in groups}, owners, recorder.values)
     return [
         _operator(network, nodes, recorder.values, widths) for nodes in _parts(trace.graph, network, recorder.values)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from gaze.errors import ConfigError
 from gaze.files import write_atomic
-from gaze.geometry import Size
 from gaze.progress import track
 from gaze.pruning.cost.channel_block import alignment, filled, measure_block
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.engines.timing import Timing, noise_floor
+from gaze.pruning.cost.example_input import ExampleInput
 from gaze.pruning.cost.fused_operators import FusedOperator, Width
 
 FORMAT = 1
@@ -129,7 +129,7 @@ class LatencyTable:
         return cls(**{**stored, "grids": grids})
 
 
-def facts(engine: Engine, size: Size) -> dict[str, Any]:
+def facts(engine: Engine, example: ExampleInput) -> dict[str, Any]:
     """What must match for a table to be used again."""
     return {
         "format": FORMAT,
@@ -137,7 +137,7 @@ def facts(engine: Engine, size: Size) -> dict[str, Any]:
         "threads": engine.threads,
         "machine": engine.machine(),
         "versions": engine.versions(),
-        "size": [size.width, size.height],
+        "size": list(example.size),
     }
 
 
@@ -146,7 +146,7 @@ def load_or_measure(
     operators: Sequence[FusedOperator],
     maps: Mapping[str, int],
     engine: Engine,
-    size: Size,
+    example: ExampleInput,
     progress: bool = True,
     named: str | None = None,
 ) -> LatencyTable:
@@ -157,7 +157,7 @@ def load_or_measure(
         operators: of the network at its widest.
         maps: of each group then.
         engine: that is timed.
-        size: of the image.
+        example: what the network is timed on.
         progress: tell how far it is.
         named: the setting by which the user asked for this file: one that cannot be used is an error, and stays.
 
@@ -165,7 +165,7 @@ def load_or_measure(
         ConfigError: the file at `path` was `named` and is something else, or of another machine, engine or network.
     """
     if path.is_file():
-        found = _stored(path, operators, maps, facts(engine, size))
+        found = _stored(path, operators, maps, facts(engine, example))
         if isinstance(found, LatencyTable):
             return found
         if named is not None:
@@ -173,7 +173,7 @@ def load_or_measure(
                 f"{named}={path}: {found}; expected a table of this network, engine and machine, or no file"
             )
         print(f"{path}: {found}; measuring again")
-    table = measure_table(operators, maps, engine, size, progress)
+    table = measure_table(operators, maps, engine, example, progress)
     table.save(path)
     return table
 
@@ -192,7 +192,11 @@ def _stored(
 
 
 def measure_table(
-    operators: Sequence[FusedOperator], maps: Mapping[str, int], engine: Engine, size: Size, progress: bool = True
+    operators: Sequence[FusedOperator],
+    maps: Mapping[str, int],
+    engine: Engine,
+    example: ExampleInput,
+    progress: bool = True,
 ) -> LatencyTable:
     """Measures every kind of operator over a grid of its widths; see `load_or_measure`."""
     block = measure_block(engine)
@@ -222,7 +226,7 @@ def measure_table(
         kind: {a: _grid(axes, partial(_look_up, middle, kind, a)) for a, axes in plan.items()}
         for kind, plan in plans.items()
     }
-    return LatencyTable(facts(engine, size), block, *noise, grids)
+    return LatencyTable(facts(engine, example), block, *noise, grids)
 
 
 Top = tuple[int, bool, int, bool, bool]

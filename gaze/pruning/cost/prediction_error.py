@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from torch import nn
 
 from gaze.files import write_atomic
-from gaze.geometry import Size
-from gaze.models.network import GazeNetwork
 from gaze.progress import track
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.engines.timing import measure
+from gaze.pruning.cost.example_input import ExampleInput
 from gaze.pruning.cost.models import Cost
 from gaze.pruning.structure.groups import find_groups
 from gaze.pruning.structure.surgery import remove
@@ -73,7 +73,7 @@ def random_widths(full: Mapping[str, int], multiple: int, generator: np.random.G
     return {name: some(count) for name, count in full.items()}
 
 
-def narrowed(network: GazeNetwork, maps: Mapping[str, int]) -> GazeNetwork:
+def narrowed(network: nn.Module, maps: Mapping[str, int]) -> nn.Module:
     """A copy of a network whose groups have so many maps; the first ones stay."""
     network = copy.deepcopy(network)
     remove(network, {group.name: range(maps[group.name], group.maps) for group in find_groups(network)})
@@ -81,10 +81,10 @@ def narrowed(network: GazeNetwork, maps: Mapping[str, int]) -> GazeNetwork:
 
 
 def measure_errors(
-    network: GazeNetwork,
+    network: nn.Module,
     costs: Mapping[str, Cost],
     engine: Engine,
-    size: Size,
+    example: ExampleInput,
     networks: int,
     multiple: int,
     rounds: int,
@@ -100,7 +100,7 @@ def measure_errors(
         network: unpruned.
         costs: by name; they are calibrated to the unpruned network's time.
         engine: that runs them.
-        size: of the image.
+        example: what they run on.
         networks: how many are pruned.
         multiple: see `random_widths`.
         rounds: each network runs so often.
@@ -110,10 +110,10 @@ def measure_errors(
     full = {group.name: group.maps for group in find_groups(network)}
     generator = np.random.default_rng(seed)
     widths = [random_widths(full, multiple, generator) for _ in range(networks)]
-    whole, ratios = engine.load_network(network, size), []
+    whole, ratios = engine.load_network(network, example), []
     wholes = []
     for maps in track(widths, "pruned networks", unit="network", shown=progress):
-        pruned = engine.load_network(narrowed(network, maps), size)
+        pruned = engine.load_network(narrowed(network, maps), example)
         times = measure({"whole": whole, "pruned": pruned}, rounds, clock=engine.clock)
         wholes.append(times["whole"].low)
         ratios.append(times["pruned"].low / times["whole"].low)

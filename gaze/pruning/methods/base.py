@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import nn
 
 from gaze.errors import ConfigError, GazeError
-from gaze.models.network import GazeNetwork
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import Outcome
 from gaze.pruning.methods.schedule import ScheduleConfig
@@ -100,10 +100,10 @@ class PacedPruning(pl.Callback, ABC):
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - self.finished) / length)))
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuses modules without a gaze network, and several processes, whose copies surgery would leave behind."""
+        """Refuses modules without a network, and several processes, whose copies surgery would leave behind."""
         found: Any = getattr(pl_module, "network", None)
-        if not isinstance(found, GazeNetwork):
-            raise ConfigError(f"pruning: expected a GazeNetwork as the module's network, got {type(found).__name__}")
+        if not isinstance(found, nn.Module):
+            raise ConfigError(f"pruning: expected an nn.Module as the module's network, got {type(found).__name__}")
         if trainer.world_size > 1:
             raise ConfigError(f"pruning runs in one process, the trainer has {trainer.world_size}: set devices=1")
         self.network = found

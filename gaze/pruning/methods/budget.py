@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import nn
 
-from gaze.models.network import GazeNetwork
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.methods.base import PacedPruning
 from gaze.pruning.methods.schedule import ScheduleConfig
@@ -38,7 +38,7 @@ class TimedPruning(PacedPruning):
     """
 
     def __init__(
-        self, stopwatch: Callable[[GazeNetwork], float], budget: float, schedule: ScheduleConfig,
+        self, stopwatch: Callable[[nn.Module], float], budget: float, schedule: ScheduleConfig,
         base: float | None = None,
     ) -> None:  # fmt: skip
         super().__init__(schedule)
@@ -118,5 +118,5 @@ class TimedPruning(PacedPruning):
             self.budget *= self.base / self.stopwatch.base
             self.stopwatch.base = self.base
 
-    def _afresh(self, network: GazeNetwork) -> float:
+    def _afresh(self, network: nn.Module) -> float:
         return statistics.median(self.stopwatch(network) for _ in range(CONFIRMATIONS))

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import nn
 
-from gaze.models.network import GazeNetwork
+from gaze.errors import ConfigError
 from gaze.pruning.cost.models import Cost
 from gaze.pruning.information.signal import Signal
 from gaze.pruning.methods.base import METHODS
@@ -24,7 +25,7 @@ GAIN = "val/information_gain"
 
 @METHODS.register("greedy")
 class FisherPruning(TimedPruning):
-    """Removes feature maps of `module.network`, a gaze network, until its measured time fits a budget.
+    """Removes feature maps of `module.network` until its measured time fits a budget.
 
     Every few updates the maps with the least expected loss for the time they save are masked, every few removals what
     is masked is cut out, of all that follows the network too, and the network is measured. The predictions are
@@ -48,8 +49,8 @@ class FisherPruning(TimedPruning):
     """
 
     def __init__(
-        self, signal: Callable[[GazeNetwork, list[Group]], Signal], cost: Cost, clock: Cost,
-        stopwatch: Callable[[GazeNetwork], float], budget: float, schedule: ScheduleConfig, log: RemovalLog,
+        self, signal: Callable[[nn.Module, list[Group]], Signal], cost: Cost, clock: Cost,
+        stopwatch: Callable[[nn.Module], float], budget: float, schedule: ScheduleConfig, log: RemovalLog,
         rules: Rules | None = None, base: float | None = None,
     ) -> None:  # fmt: skip
         super().__init__(stopwatch, budget, schedule, base)
@@ -77,7 +78,8 @@ class FisherPruning(TimedPruning):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attaches gates and signal and measures the network, or goes on where a checkpoint left off."""
-        groups = find_groups(self.network)
+        if not (groups := find_groups(self.network)):
+            raise ConfigError(f"pruning: no feature map of {type(self.network).__name__} can leave: it has no group")
         self.gates, self.signal = Gates(self.network, groups), self.make_signal(self.network, groups)
         if self.restored:
             for name, maps in self.restored["closed"].items():

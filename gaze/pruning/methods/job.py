@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaze.geometry import Size
-from gaze.models.network import GazeNetwork
+from torch import nn
+
 from gaze.pruning.cost.engines import ENGINES, Engine
+from gaze.pruning.cost.example_input import ExampleInput
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.latency_table import load_or_measure
 from gaze.pruning.cost.models import COSTS, Cost
@@ -23,7 +24,7 @@ class Job:
     Attributes:
         unpruned: the network as it is before.
         budget: share that is to be left, of the time or of whatever the method counts; None where `budget_ms` is given.
-        budget_ms: milliseconds of one image that are to be left; None where `budget` is given.
+        budget_ms: milliseconds of one run that are to be left; None where `budget` is given.
         schedule: when something leaves.
         signal: name of what says what a map is worth.
         signal_options: of that signal.
@@ -31,7 +32,7 @@ class Job:
         rules: what may leave and at what price.
         engine: name of what the network will run on.
         threads: of the engine.
-        size: of the image that is timed, pixels.
+        example: what is timed.
         rounds: runs of which a median is taken.
         latency: file of the latency table; written where there is none.
         latency_named: the user asked for that file: one that does not fit is an error.
@@ -39,7 +40,7 @@ class Job:
         progress: tell how far it is.
     """
 
-    unpruned: GazeNetwork
+    unpruned: nn.Module
     budget: float | None
     budget_ms: float | None
     schedule: ScheduleConfig
@@ -49,14 +50,14 @@ class Job:
     rules: Rules
     engine: str
     threads: int
-    size: Size
+    example: ExampleInput
     rounds: int
     latency: Path
     latency_named: bool
     removals: Path
     progress: bool
 
-    def make_signal(self, network: GazeNetwork, groups: list[Group]) -> Signal:
+    def make_signal(self, network: nn.Module, groups: list[Group]) -> Signal:
         """The signal of a network and its groups; it may hook into the network."""
         return SIGNALS.get(self.signal, "pruner.signal").make(network, groups, self.signal_options)
 
@@ -65,17 +66,17 @@ class Job:
 
         Measures the latency table where there is none that fits.
         """
-        operators = find_operators(self.unpruned, self.size)
+        operators = find_operators(self.unpruned, self.example)
         maps = {group.name: group.maps for group in find_groups(self.unpruned)}
         named = "latency" if self.latency_named else None
-        table = load_or_measure(self.latency, operators, maps, self._engine(), self.size, self.progress, named)
+        table = load_or_measure(self.latency, operators, maps, self._engine(), self.example, self.progress, named)
         make_cost, make_clock = COSTS.get(self.cost, "pruner.cost"), COSTS.get("table")
         clock = make_clock(operators, table)
         return (clock if make_cost is make_clock else make_cost(operators, table)), clock
 
     def make_stopwatch(self) -> tuple[Stopwatch, float]:
         """What measures networks, and the budget in its milliseconds."""
-        stopwatch = Stopwatch(self.unpruned, self.size, self._engine(), self.rounds, relative=self.budget_ms is None)
+        stopwatch = Stopwatch(self.unpruned, self.example, self._engine(), self.rounds, relative=self.budget_ms is None)
         return stopwatch, self.budget_ms if self.budget_ms is not None else (self.budget or 0) * stopwatch.base
 
     def _engine(self) -> Engine:

@@ -7,7 +7,7 @@ together, and with them their share of every layer that writes, normalises or re
 touch form a group. The dependencies are those of DepGraph (Fang et al. 2023, arXiv 2301.12900), followed map by map.
 
 What the tracer does not know is never removed: an operation that is not listed here pins the maps that enter it, and
-`find_pinned` names it.
+`find_pinned` names it. A module with the attribute `untraced = True` is not looked into; it keeps what it reads.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from typing import Any
 
 from torch import fx, nn
 
-from gaze.models.finalizer import Finalizer
 from gaze.models.widths import BatchNorm
 
 WRITES, NORMALISES, READS = "writes", "normalises", "reads"
@@ -143,8 +142,13 @@ class _Tracer(fx.Tracer):
     """Looks into every module but those whose effect on maps is known."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = isinstance(m, (nn.Conv2d, BatchNorm, Finalizer, *BY_MAP_LAYERS))
+        known = isinstance(m, (nn.Conv2d, BatchNorm, *BY_MAP_LAYERS)) or _untraced(m)
         return known or super().is_leaf_module(m, module_qualified_name)
+
+
+def _untraced(layer: nn.Module) -> bool:
+    """Whether a module says of itself, by an attribute, that it keeps all maps that enter it."""
+    return bool(getattr(layer, "untraced", False))
 
 
 class Trace:
@@ -195,7 +199,7 @@ class Trace:
 
     def _layer(self, node: fx.Node, layer: nn.Module) -> Labels:
         entering, name = self._entering(node), str(node.target)
-        if isinstance(layer, Finalizer):
+        if _untraced(layer):
             return self._keep(entering)
         if isinstance(layer, (nn.Conv2d, BatchNorm)) and any(step.layer == name for step in self.steps):
             return self._pin_layer(node, layer, entering)  # what a layer that is called twice may lose, both calls must

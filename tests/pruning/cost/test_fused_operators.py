@@ -15,10 +15,11 @@ from gaze.models.onnx import export_onnx
 from gaze.pruning import find_groups, remove
 from gaze.pruning.cost.engines.onnx_profile import exported
 from gaze.pruning.cost.fused_operators import Width, find_operators
+from gaze.training.photograph import photograph
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
 
-SIZE = Size(48, 32)
+EXAMPLE = photograph(Size(48, 32))
 
 
 def maps_of(network) -> dict[str, int]:
@@ -37,7 +38,7 @@ def test_a_width_is_affine_in_the_maps_of_groups_and_a_group_that_is_gone_has_on
 
 def test_widths_are_those_that_the_layers_have(small):
     layers, maps = dict(small.named_modules()), maps_of(small)
-    operators = {operator.name: operator for operator in find_operators(small, SIZE)}
+    operators = {operator.name: operator for operator in find_operators(small, EXAMPLE)}
     convolutions = {n: m for n, m in layers.items() if isinstance(m, torch.nn.Conv2d)}
     assert convolutions.keys() <= operators.keys()
     for name, layer in convolutions.items():
@@ -47,11 +48,11 @@ def test_widths_are_those_that_the_layers_have(small):
 
 
 def test_surgery_leaves_the_operators_as_they_were_but_narrower(small):
-    before = find_operators(small, SIZE)
+    before = find_operators(small, EXAMPLE)
     maps = maps_of(small)
     gone = some(maps)
     remove(small, gone)
-    after = find_operators(small, SIZE)
+    after = find_operators(small, EXAMPLE)
     left = maps_of(small)
     assert all(left.get(name, 1) == maps[name] - len(gone.get(name, ())) for name in maps)
     assert [(u.name, u.kind, u.rows, u.columns) for u in before] == [(u.name, u.kind, u.rows, u.columns) for u in after]
@@ -62,7 +63,7 @@ def test_surgery_leaves_the_operators_as_they_were_but_narrower(small):
 
 def test_each_operator_can_be_built_at_other_widths(small):
     maps = maps_of(small)
-    for operator in find_operators(small, SIZE):
+    for operator in find_operators(small, EXAMPLE):
         reads, writes = operator.reads.at(maps), operator.writes.at(maps)
         if operator.reads.groups:
             reads += 2
@@ -79,7 +80,7 @@ def test_each_operator_can_be_built_at_other_widths(small):
 
 
 def test_a_growth_map_of_a_densenet_enters_many_operators(small_kind):
-    operators = find_operators(small_kind("densenet"), SIZE)
+    operators = find_operators(small_kind("densenet"), EXAMPLE)
     growth = "backbone.features.features_denseblock1.denselayer1.conv2"
     assert [operator.kind.split(" @")[0] for operator in operators if growth in operator.groups] == [
         "conv 3x3/1",
@@ -94,7 +95,7 @@ def test_a_growth_map_of_a_densenet_enters_many_operators(small_kind):
 
 @pytest.mark.parametrize(("kind", "ends"), [("mobilenet", "bn add"), ("vgg_bn", "bn ReLU")])
 def test_what_an_engine_fuses_is_one_operator(small_kind, kind, ends):
-    assert any(operator.kind.split(" @")[0].endswith(ends) for operator in find_operators(small_kind(kind), SIZE))
+    assert any(operator.kind.split(" @")[0].endswith(ends) for operator in find_operators(small_kind(kind), EXAMPLE))
 
 
 def padding(content: bytes, room: str = "") -> Counter:
@@ -114,7 +115,7 @@ def test_what_is_timed_is_what_is_exported(multiple, sliced, tmp_path):
     export_onnx(network, tmp_path / "network.onnx")
     operators = [
         operator
-        for operator in find_operators(network, Size(4 * multiple, 3 * multiple))
+        for operator in find_operators(network, photograph(Size(4 * multiple, 3 * multiple)))
         if operator.name.startswith("backbone")
     ]
     timed, maps = Counter(), maps_of(network)
@@ -133,7 +134,7 @@ def test_convolutions_that_take_different_times_are_of_different_kinds():
     kinds = set()
     for layer in layers[1:]:
         network = Chain(layers[0], layer)
-        kinds.add(find_operators(network, SIZE)[-1].kind.split(" @")[0])
+        kinds.add(find_operators(network, EXAMPLE)[-1].kind.split(" @")[0])
     assert len(kinds) == len(forms)
 
 

@@ -15,9 +15,10 @@ from gaze.pruning.cost.engines.torch_cpu import TorchCpu
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.latency_table import Grid, LatencyTable, alignment, filled, load_or_measure, measure_table
 from gaze.pruning.cost.models.table import TableCost
+from gaze.training.photograph import photograph
 from tests.pruning.conftest import SMALL
 
-SIZE = Size(48, 32)
+EXAMPLE = photograph(Size(48, 32))
 
 
 def time(i: int, o: int) -> float:
@@ -85,10 +86,13 @@ def measured(small_kind, monkeypatch, tmp_path):
 
     def of(kind: str):
         network = small_kind(kind)
-        operators, maps = find_operators(network, SIZE), {group.name: group.maps for group in find_groups(network)}
+        operators, maps = (
+            find_operators(network, EXAMPLE),
+            {group.name: group.maps for group in find_groups(network)},
+        )
         maps = {name: 20 * count for name, count in maps.items()}  # wider than a block, as no small network is
         path = tmp_path / "latency.json"
-        return operators, path, partial(load_or_measure, path, operators, maps, Pretended(1), SIZE, False)
+        return operators, path, partial(load_or_measure, path, operators, maps, Pretended(1), EXAMPLE, False)
 
     return of
 
@@ -98,11 +102,14 @@ def measured(small_kind, monkeypatch, tmp_path):
 def test_a_table_covers_the_network_that_it_was_measured_for_and_narrower_ones(kind, block, small_kind, monkeypatch):
     monkeypatch.setattr("gaze.pruning.cost.latency_table.measure_block", lambda engine: block)
     network = small_kind(kind)
-    operators, maps = find_operators(network, SIZE), {group.name: group.maps for group in find_groups(network)}
-    table = measure_table(operators, maps, Pretended(1), SIZE, progress=False)
+    operators, maps = (
+        find_operators(network, EXAMPLE),
+        {group.name: group.maps for group in find_groups(network)},
+    )
+    table = measure_table(operators, maps, Pretended(1), EXAMPLE, progress=False)
     assert table.gap(operators, maps) is None
     remove(network, {name: range(2, count) for name, count in maps.items()})
-    assert table.gap(find_operators(network, SIZE), dict.fromkeys(maps, 2)) is None
+    assert table.gap(find_operators(network, EXAMPLE), dict.fromkeys(maps, 2)) is None
 
 
 def without(grid: Grid, reads=slice(None), writes=slice(None)) -> Grid:
@@ -185,9 +192,12 @@ def test_a_small_network_is_measured_once_and_again_where_something_else_is_aske
         monkeypatch.setattr(f"gaze.pruning.cost.latency_table.{name}", little)
     monkeypatch.setattr("gaze.pruning.cost.latency_table.measure_block", lambda engine: 8)
     network, path = small_kind("vgg_bn"), tmp_path / "latency.json"
-    operators, maps = find_operators(network, SIZE), {group.name: group.maps for group in find_groups(network)}
+    operators, maps = (
+        find_operators(network, EXAMPLE),
+        {group.name: group.maps for group in find_groups(network)},
+    )
     engine = TorchCpu(1)
-    measured = load_or_measure(path, operators, maps, engine, SIZE, progress=False)
+    measured = load_or_measure(path, operators, maps, engine, EXAMPLE, progress=False)
     assert measured.grids.keys() == {operator.kind for operator in operators}
     assert all(
         np.all(np.diff([g.low, g.median, g.high], axis=0) >= 0) for k in measured.grids.values() for g in k.values()
@@ -195,12 +205,12 @@ def test_a_small_network_is_measured_once_and_again_where_something_else_is_aske
     assert TableCost(operators, measured).total(maps) > 0
     assert measured.facts["machine"]
     assert measured.facts["versions"]
-    assert load_or_measure(path, operators, maps, engine, SIZE, progress=False) == measured
+    assert load_or_measure(path, operators, maps, engine, EXAMPLE, progress=False) == measured
     assert capsys.readouterr().out == ""
     stale = replace(measured, facts={**measured.facts, "threads": 7})
     stale.save(path)
-    assert load_or_measure(path, operators, maps, engine, SIZE, progress=False).facts == measured.facts
+    assert load_or_measure(path, operators, maps, engine, EXAMPLE, progress=False).facts == measured.facts
     assert "another threads" in capsys.readouterr().out
     path.write_text(json.dumps({"grids": {}}))
-    load_or_measure(path, operators, maps, engine, SIZE, progress=False)
+    load_or_measure(path, operators, maps, engine, EXAMPLE, progress=False)
     assert "not a latency table" in capsys.readouterr().out

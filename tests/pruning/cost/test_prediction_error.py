@@ -16,6 +16,7 @@ from gaze.pruning.cost.prediction_error import (
     narrowed,
     random_widths,
 )
+from gaze.training.photograph import photograph
 
 FULL = {"a": 64, "b": 20, "c": 3}
 
@@ -45,9 +46,9 @@ def test_errors_are_relative_to_what_was_measured(tmp_path):
 
 
 def test_predictions_are_scaled_to_the_unpruned_network_alone(small_kind):
-    network, size = small_kind("vgg_bn"), Size(48, 32)
-    cost = MacCost(find_operators(network, size))
-    result = measure_errors(network, {"macs": cost}, TorchCpu(1), size, 2, 1, rounds=2, seed=0, progress=False)
+    network, example = small_kind("vgg_bn"), photograph(Size(48, 32))
+    cost = MacCost(find_operators(network, example))
+    result = measure_errors(network, {"macs": cost}, TorchCpu(1), example, 2, 1, rounds=2, seed=0, progress=False)
     full = {group.name: group.maps for group in find_groups(network)}
     assert cost.total(full) == pytest.approx(result.whole)
     assert result.predicted["macs"] == pytest.approx([cost.total(maps) for maps in result.maps])

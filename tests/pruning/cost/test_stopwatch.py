@@ -11,6 +11,7 @@ from gaze.pruning.cost.engines.torch_cpu import TorchCpu
 from gaze.pruning.cost.stopwatch import Stopwatch, bare
 from gaze.pruning.structure.gates import Gates
 from gaze.pruning.structure.groups import find_groups
+from gaze.training.photograph import photograph
 from tests.models.conftest import small_config
 
 
@@ -27,7 +28,7 @@ def test_times_are_told_as_of_a_machine_as_fast_as_at_first(monkeypatch):
         return {name: Timing.of([next(milliseconds)]) for name in runs}
 
     monkeypatch.setattr("gaze.pruning.cost.stopwatch.measure", pretended)
-    stopwatch = Stopwatch(network, Size(64, 48), TorchCpu(1), rounds=3, relative=True)
+    stopwatch = Stopwatch(network, photograph(Size(64, 48)), TorchCpu(1), rounds=3, relative=True)
     assert stopwatch.base == 4.0
     assert stopwatch(network) == 2.0
 
@@ -35,7 +36,7 @@ def test_times_are_told_as_of_a_machine_as_fast_as_at_first(monkeypatch):
 def test_a_measured_time_is_positive_and_the_network_untouched():
     network = small()
     before = copy.deepcopy(network.state_dict())
-    stopwatch = Stopwatch(network, Size(64, 48), TorchCpu(1), rounds=3, relative=False)
+    stopwatch = Stopwatch(network, photograph(Size(64, 48)), TorchCpu(1), rounds=3, relative=False)
     assert stopwatch.base > 0
     assert stopwatch(network) > 0
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())

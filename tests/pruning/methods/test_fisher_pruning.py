@@ -24,6 +24,7 @@ from gaze.pruning.methods.removal_log import RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure.groups import find_groups
 from gaze.training.averaging import Averaging
+from gaze.training.photograph import photograph
 from tests.models.conftest import small_config
 
 
@@ -210,7 +211,7 @@ class TestTraining:
     def test_a_share_of_the_time_stays_that_of_the_first_part(self, network, tmp_path):
         budgets = []
         for relative in (True, False):
-            stopwatch = Stopwatch(network, Size(64, 48), TorchCpu(1), rounds=1, relative=relative)
+            stopwatch = Stopwatch(network, photograph(Size(64, 48)), TorchCpu(1), rounds=1, relative=relative)
             stopwatch.base = 20.0
             log = RemovalLog(tmp_path / f"{relative}.csv")
             callback = FisherPruning(Fisher, Count(), Count(), stopwatch, 5.0, QUICK, log, base=20.0)
@@ -220,9 +221,17 @@ class TestTraining:
             assert stopwatch.base == (40.0 if relative else 20.0)
         assert budgets == [10.0, 5.0]
 
-    def test_a_module_without_a_gaze_network_is_refused(self, tmp_path):
-        model = Module(torch.nn.Linear(1, 1))
-        with pytest.raises(ConfigError, match="expected a GazeNetwork"):
+    @pytest.mark.parametrize(
+        ("network", "message"),
+        [
+            (None, "expected an nn.Module as the module's network, got NoneType"),
+            (torch.nn.Conv2d(1, 1, 1), "no feature map of Conv2d can leave"),
+        ],
+    )
+    def test_a_module_without_a_network_to_prune_is_refused(self, network, message, tmp_path):
+        model = Module(network)
+        model.lone = torch.nn.Linear(1, 1)  # something to optimize
+        with pytest.raises(ConfigError, match=message):
             trainer(tmp_path, pruning(tmp_path, 1.0, QUICK)).fit(model)
 
 

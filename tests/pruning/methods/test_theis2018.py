@@ -14,6 +14,7 @@ from gaze.pruning.methods.candidates import Rules
 from gaze.pruning.methods.fisher_pruning import FisherPruning
 from gaze.pruning.methods.removal_log import RemovalLog, read
 from gaze.training.config import PruneConfig
+from gaze.training.photograph import photograph
 from tests.pruning.methods.test_fisher_pruning import Count, Module, measured, network, trainer  # noqa: F401
 
 
@@ -50,7 +51,7 @@ def test_each_removal_is_of_the_map_with_the_least_loss_and_priced_cost(network,
             expected.append((name, self.indices[name][k]))
             return super()._choose()
 
-    cost = COSTS.get(settings.pruner.cost)(find_operators(network, Size(64, 64)))
+    cost = COSTS.get(settings.pruner.cost)(find_operators(network, photograph(Size(64, 64))))
     schedule = replace(settings.schedule, updates_per_removal=1, removals_per_surgery=3, finetune_updates=0)
     rules, log = Rules(settings.pruner.beta), RemovalLog(tmp_path / "removals.csv")
     callback = Watching(Fisher, cost, Count(), measured, measured(network) - 16, schedule, log, rules)

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from gaze.errors import ConfigError
-from gaze.geometry import Size
-from gaze.models.network import GazeNetwork
 from gaze.pruning.cost.engines.timing import Run, Timing, milliseconds
+from gaze.pruning.cost.example_input import ExampleInput
 from gaze.registry import Registry
 
 
@@ -48,9 +47,9 @@ class Engine(ABC):
             A function; each call runs the copy once, to the end.
         """
 
-    def load_network(self, network: GazeNetwork, size: Size) -> Run:
-        """A whole network, ready to run on one random photograph of `size`, as a user of it would; see `load`."""
-        return self.load(network, random_image(size))
+    def load_network(self, network: nn.Module, example: ExampleInput) -> Run:
+        """A whole network, ready to run on an example as a user of it would; see `load`."""
+        return self.load(network, *example.inputs)
 
     def operator_time(self, module: nn.Module, inputs: Sequence[Tensor], budget: float, rounds: int) -> Timing:
         """How long a fused operator takes within a network.
@@ -93,8 +92,3 @@ ENGINES: Registry[type[Engine]] = Registry("gaze.pruning.cost.engines", "engine"
 def placed(module: nn.Module, inputs: Sequence[Tensor], device: str) -> tuple[nn.Module, list[Tensor]]:
     """A copy of a module, ready to predict, and its inputs, all on `device`; the caller's stay what they are."""
     return copy.deepcopy(module).to(device).eval(), [x.to(device) for x in inputs]
-
-
-def random_image(size: Size) -> Tensor:
-    """uint8 noise, 1 x H x W x 3."""
-    return torch.randint(0, 256, (1, size.height, size.width, 3), dtype=torch.uint8)

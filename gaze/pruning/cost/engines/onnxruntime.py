@@ -1,17 +1,13 @@
 """ONNX Runtime on the CPU: what exported networks run on."""
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from torch import Tensor, nn
 
-from gaze.geometry import Size
-from gaze.models.network import GazeNetwork
-from gaze.models.onnx import export_onnx
-from gaze.pruning.cost.engines.base import ENGINES, Engine, Run, placed, random_image
+from gaze.pruning.cost.engines.base import ENGINES, Engine, Run, placed
 from gaze.pruning.cost.engines.onnx_profile import cpu_session, exported, onnxruntime_module, profiled
 from gaze.pruning.cost.engines.timing import Timing
+from gaze.pruning.cost.example_input import ExampleInput
 
 
 @ENGINES.register("onnxruntime")
@@ -24,12 +20,9 @@ class OnnxRuntime(Engine):
         """See `Engine.load`; rows and columns stay free, as in an exported network."""
         return self._session(exported(*placed(module, inputs, self.device)), inputs)
 
-    def load_network(self, network: GazeNetwork, size: Size) -> Run:
+    def load_network(self, network: nn.Module, example: ExampleInput) -> Run:
         """See `Engine.load_network`; the network is exported as users get it."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.onnx"
-            export_onnx(network, path)
-            return self._session(path.read_bytes(), [random_image(size)])
+        return self._session(example.export(network, example.inputs), example.inputs)
 
     def operator_time(self, module: nn.Module, inputs: Sequence[Tensor], budget: float, rounds: int) -> Timing:
         """See `Engine.operator_time`.

@@ -16,9 +16,10 @@ from gaze.pruning.cost.engines.torch_cpu import TorchCpu
 from gaze.pruning.cost.engines.torch_cuda import TorchCuda
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.stopwatch import Stopwatch
+from gaze.training.photograph import photograph
 from tests.models.conftest import small_config
 
-SIZE = Size(48, 32)
+EXAMPLE = photograph(Size(48, 32))
 HERE = [name for name in ENGINES if "cuda" not in name or torch.cuda.is_available()]
 IMAGE = torch.zeros(1, 32, 48, 3, dtype=torch.uint8)
 
@@ -62,8 +63,8 @@ def test_a_missing_graphics_card_is_one_clear_line():
 @pytest.mark.parametrize("name", HERE)
 def test_every_engine_runs_a_network_and_its_operators(small_kind, name):
     network, engine = live_network(small_kind), ENGINES[name](1)
-    engine.load_network(network, SIZE)()
-    for operator in find_operators(network, SIZE):
+    engine.load_network(network, EXAMPLE)()
+    for operator in find_operators(network, EXAMPLE):
         reads = operator.inputs[0].fixed or 8 * len(operator.inputs)
         module, inputs = operator.builder.build(reads, (operator.writes.fixed or 8) if operator.dense else reads)
         engine.load(module, *inputs)()
@@ -84,7 +85,7 @@ def test_the_copy_goes_to_the_engine_and_the_caller_s_network_stays(small_kind, 
     network, seen = small_kind("mobilenet").train(), []
     network.backbone.register_forward_pre_hook(lambda layer, inputs: seen.append(devices(layer, *inputs)))
     before = copy.deepcopy(network.state_dict())
-    elsewhere.load_network(network, SIZE)()
+    elsewhere.load_network(network, EXAMPLE)()
     assert seen == [{"meta"}]
     assert devices(network) == {"cpu"}
     assert network.training
@@ -92,7 +93,7 @@ def test_the_copy_goes_to_the_engine_and_the_caller_s_network_stays(small_kind, 
 
 
 def test_so_does_that_of_a_fused_operator(small_kind, elsewhere):
-    for operator in find_operators(small_kind("mobilenet"), SIZE):
+    for operator in find_operators(small_kind("mobilenet"), EXAMPLE):
         module, inputs = operator.builder.build(operator.inputs[0].fixed or 8, operator.writes.fixed or 8)
         elsewhere.operator_time(module, inputs, budget=0, rounds=1)
         assert devices(module, *inputs) == {"cpu"}
@@ -120,12 +121,12 @@ def export(monkeypatch):
 
 def test_an_exported_copy_and_its_example_share_the_exporter_s_device(small_kind, export, tmp_path):
     network, engine = live_network(small_kind), OnnxRuntime(1)
-    pool = next(operator for operator in find_operators(network, SIZE) if not operator.dense)
+    pool = next(operator for operator in find_operators(network, EXAMPLE) if not operator.dense)
     module, inputs = pool.builder.build(8, 8)
     for way in (
         lambda: export_onnx(network, tmp_path / "network.onnx"),
-        lambda: engine.load_network(network, SIZE),
-        lambda: Stopwatch(network, SIZE, engine, rounds=1, relative=False),
+        lambda: engine.load_network(network, EXAMPLE),
+        lambda: Stopwatch(network, EXAMPLE, engine, rounds=1, relative=False),
         lambda: engine.load(module, *inputs),
         lambda: engine.operator_time(module, inputs, budget=0, rounds=1),
     ):
@@ -138,7 +139,7 @@ def test_an_exported_copy_and_its_example_share_the_exporter_s_device(small_kind
 def test_operators_are_built_on_one_device_wherever_the_network_is(small_kind, monkeypatch):
     network = small_kind("mobilenet")
     monkeypatch.setattr("gaze.pruning.cost.fused_operators.DEVICE", "meta")
-    assert devices(*(operator.builder.root for operator in find_operators(network, SIZE))) == {"meta"}
+    assert devices(*(operator.builder.root for operator in find_operators(network, EXAMPLE))) == {"meta"}
     assert devices(network) == {"cpu"}
 
 
@@ -146,9 +147,9 @@ def test_operators_are_built_on_one_device_wherever_the_network_is(small_kind, m
 @pytest.mark.parametrize("name", list(ENGINES))
 def test_a_network_on_a_graphics_card_is_measured_and_exported_from_there(small_kind, name, tmp_path):
     network, engine = live_network(small_kind).cuda(), ENGINES[name](1)
-    stopwatch = Stopwatch(network, SIZE, engine, rounds=3, relative=True)
+    stopwatch = Stopwatch(network, EXAMPLE, engine, rounds=3, relative=True)
     assert stopwatch(network) > 0
-    for operator in find_operators(network, SIZE):
+    for operator in find_operators(network, EXAMPLE):
         module, inputs = operator.builder.build(operator.inputs[0].fixed or 8, operator.writes.fixed or 8)
         assert engine.operator_time(module, inputs, budget=0, rounds=2).low >= 0
     export_onnx(network, tmp_path / "network.onnx")

@@ -7,6 +7,7 @@ from gaze.geometry import Size
 from gaze.pruning.cost.engines.onnx_profile import _uninterrupted
 from gaze.pruning.cost.engines.onnxruntime import OnnxRuntime
 from gaze.pruning.cost.fused_operators import find_operators
+from gaze.training.photograph import photograph
 
 
 def test_what_the_processor_did_for_others_is_taken_out():
@@ -16,7 +17,9 @@ def test_what_the_processor_did_for_others_is_taken_out():
 
 
 def test_an_operator_is_timed_without_the_layers_around_it(small_kind):
-    operators = {operator.name: operator for operator in find_operators(small_kind("densenet"), Size(320, 240))}
+    operators = {
+        operator.name: operator for operator in find_operators(small_kind("densenet"), photograph(Size(320, 240)))
+    }
     pool = operators["backbone.features.features_transition1.pool"]  # cheaper than the convolutions around it
     module, inputs = pool.builder.build(64, 64)
     engine = OnnxRuntime(1)

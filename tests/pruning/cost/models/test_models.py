@@ -15,6 +15,7 @@ from gaze.pruning.cost.models.macs import MacCost
 from gaze.pruning.cost.models.quadratic import QuadraticCost
 from gaze.pruning.cost.models.table import TableCost
 from gaze.pruning.cost.models.uniform import UniformCost
+from gaze.training.photograph import photograph
 
 SIZE = Size(48, 32)
 A = Width(0, (("a", 1),))
@@ -143,7 +144,7 @@ def counted(network: nn.Module, run) -> float:
 def test_macs_are_what_torch_counts_before_and_after_surgery(small):
     network = small.eval()
     run = lambda images: network.readout(network.backbone(images))  # noqa: E731 (the blur is not counted)
-    cost, maps = MacCost(find_operators(network, SIZE)), {g.name: g.maps for g in find_groups(network)}
+    cost, maps = MacCost(find_operators(network, photograph(SIZE))), {g.name: g.maps for g in find_groups(network)}
     assert cost.total(maps) == counted(network, run) > 0
     gone = {name: range(0, count // 2) for name, count in maps.items()}
     remove(network, gone)
@@ -152,7 +153,7 @@ def test_macs_are_what_torch_counts_before_and_after_surgery(small):
 
 def test_macs_of_every_form_of_convolution_are_what_torch_counts():
     network = Mixed().eval()
-    operators = find_operators(network, SIZE)
+    operators = find_operators(network, photograph(SIZE))
     assert MacCost(operators).total({g.name: g.maps for g in find_groups(network)}) == counted(network, network) > 0
     assert any(operator.split == 4 for operator in operators)
 
@@ -178,11 +179,11 @@ def test_calibration_scales_totals_and_savings_and_is_kept_in_the_state():
 
 def test_predictions_are_the_same_from_the_units_before_and_after_surgery(small):
     size = Size(48, 32)
-    before, maps = MacCost(find_operators(small, size)), {g.name: g.maps for g in find_groups(small)}
+    before, maps = MacCost(find_operators(small, photograph(size))), {g.name: g.maps for g in find_groups(small)}
     gone = {name: range(0, count // 2) for name, count in maps.items()}
     left = {name: count - len(gone[name]) for name, count in maps.items()}
     remove(small, gone)
-    after = MacCost(find_operators(small, size))
+    after = MacCost(find_operators(small, photograph(size)))
     assert before.total(left) == after.total({g.name: g.maps for g in find_groups(small)})
     full = before.total(maps)
     assert before.total(left) == pytest.approx(full - sum_of_savings(before, maps, gone))
@@ -199,7 +200,7 @@ def sum_of_savings(cost, maps, gone) -> float:
 
 def test_savings_change_with_neighbours_alone(small):
     groups = {group.name: group.maps for group in find_groups(small)}
-    cost = MacCost(find_operators(small, Size(64, 64)))
+    cost = MacCost(find_operators(small, photograph(Size(64, 64))))
     for name in groups:
         fewer = {**groups, name: groups[name] - 1}
         changed = {

@@ -5,13 +5,18 @@ import pytest
 from gaze.geometry import Size
 from gaze.pruning import find_groups
 from gaze.pruning.cost.fused_operators import find_operators
-from gaze.pruning.cost.latency_report import shares
 from gaze.pruning.cost.models.macs import MacCost
+from gaze.training.latency_report import shares
+from gaze.training.photograph import photograph
+from tests.pruning.conftest import build_small
 
 
-def test_the_kinds_that_cost_most_come_first(small_kind):
-    network = small_kind("vgg_bn")
-    cost, full = MacCost(find_operators(network, Size(48, 32))), {g.name: g.maps for g in find_groups(network)}
+def test_the_kinds_that_cost_most_come_first():
+    network, example = build_small("vgg_bn"), photograph(Size(48, 32))
+    cost, full = (
+        MacCost(find_operators(network, example)),
+        {g.name: g.maps for g in find_groups(network)},
+    )
     rows = shares(cost, full, rows=2)
     assert [row[0] for row in rows][-1] == "the rest"
     assert rows[0][2] >= rows[1][2]

@@ -7,13 +7,14 @@ from dataclasses import asdict
 from gaze.errors import ConfigError
 from gaze.files import check_free, make_folder, write_atomic
 from gaze.models import GazeNetwork, build_network, load_network
-from gaze.pruning.cost.config import LatencyConfig
 from gaze.pruning.cost.engines import ENGINES
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.latency_table import LatencyTable, load_or_measure
 from gaze.pruning.cost.models import COSTS, Cost
 from gaze.pruning.cost.prediction_error import PredictionErrors, draw_errors, measure_errors
 from gaze.pruning.structure.groups import find_groups
+from gaze.training.latency_config import LatencyConfig
+from gaze.training.photograph import photograph
 
 ERRORS = ("validation.md", "validation.json", "predicted.png")
 """Of how far predictions are off: as text, as numbers, as a picture."""
@@ -39,12 +40,12 @@ class LatencyReport:
         check_free(self.paths if config.networks else [], config.overwrite)
         self.config, self.engine = config, ENGINES[config.engine](config.threads)
         self.network = _network(config)
-        self.size = config.timed_size(self.network.config.input.multiple)
-        operators = find_operators(self.network, self.size)
+        self.example = photograph(config.timed_size(self.network.config.input.multiple))
+        operators = find_operators(self.network, self.example)
         self.maps = {group.name: group.maps for group in find_groups(self.network)}
         make_folder(config.out)
         path, named = config.out / "latency.json", None if config.overwrite else "out"
-        self.table = load_or_measure(path, operators, self.maps, self.engine, self.size, named=named)
+        self.table = load_or_measure(path, operators, self.maps, self.engine, self.example, named=named)
         self.costs = {name: COSTS[name](operators, self.table) for name in COMPARED}
 
     def shares(self) -> str:
@@ -70,7 +71,7 @@ class LatencyReport:
     def compare(self) -> str:
         """Times randomly pruned networks, writes how far the cost models are off, and says so in Markdown."""
         config, (words, numbers, picture) = self.config, self.paths
-        timed, drawn = (self.engine, self.size), (config.networks, config.multiple, config.rounds, config.seed)
+        timed, drawn = (self.engine, self.example), (config.networks, config.multiple, config.rounds, config.seed)
         errors = measure_errors(self.network, self.costs, *timed, *drawn)
         text = f"{self._heading(errors)}\n\n{errors.table()}\n"
         write_atomic(words, text.encode(), config.overwrite)
