@@ -1,5 +1,7 @@
 """What does a higher price of gaze at the cut spare, and what does it cost? The frontier of `Framing.cut_weight`.
 
+Heads are left out here, also where the model tells where they are: `crop_heads.py` is about these.
+
     python tests/benchmarks/crop_frontier.py DATA STORES OUT.png [--split val|test] [--models fast quality PATH ...]
 
 DATA, STORES and the measures: see `crop_quality.py`. Run `npm install` in `tests/benchmarks/node` first. Prints a table
@@ -14,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from crop_choosers import WINDOWS, Chooser, Photo, by_center, by_node, by_prediction, read_photos, remembered
+from crop_choosers import WINDOWS, Chooser, Photo, by_center, by_density, by_node, read_photos, remembered
 from crop_measures import AT_CUT, CUT_HEADS, MEASURES, measured
 from crop_quality import CENTER, SETS
 from matplotlib.axes import Axes
@@ -36,8 +38,8 @@ Means = dict[str, NDArray[np.float64]]
 def by_weights(model: str) -> dict[str, Chooser]:
     """The choosers of a model, by `key`."""
     predictor = Predictor(model)
-    predicted = remembered(lambda photo: predictor.predict(photo.image))
-    return {key(model, weight): by_prediction(predicted, replace(Framing(), cut_weight=weight)) for weight in WEIGHTS}
+    density = remembered(lambda photo: predictor.density(photo.image))
+    return {key(model, weight): by_density(density, replace(Framing(), cut_weight=weight)) for weight in WEIGHTS}
 
 
 def key(model: str, weight: float) -> str:
