@@ -21,7 +21,7 @@ from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, check_settings, expect, one_line, shown
-from gaze.models import STRIDE, GazeNetwork, build_network, load_network
+from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
 from gaze.models.backbone import build_backbone, leave_out, set_activation
 from gaze.models.checkpoints import load_checkpoint
 from gaze.models.config import RANDOM, HeadsConfig
@@ -62,8 +62,9 @@ def fit(config: TrainConfig) -> Path:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
     distillation = make_distillation(config.distill, config.trainer.progress)
-    network, seen = (build_network(config.model), []) if config.checkpoint is None else _continued(config)
+    network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
     check_labelled(network, data, config.only)
+    seen = [] if config.checkpoint is None else load_checkpoint(config.checkpoint).trained_on
     trained_on = [*seen, *(name for name in data.people if name not in seen)]
     module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, trained_on, config.only)
     if config.checkpoint is None:
@@ -170,13 +171,9 @@ def check_labelled(network: GazeNetwork, data: GazeDataModule, only: str | None 
         )
 
 
-def _continued(config: TrainConfig) -> tuple[GazeNetwork, list[str]]:
-    """The network of a checkpoint, to be trained on at the input size and with the changes that the model's
-    configuration names, and the sets that it was trained on."""
-    checkpoint, model = config.checkpoint, config.model
-    assert checkpoint is not None
-    trained = load_checkpoint(checkpoint)
-    network = trained.network
+def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
+    """The network of a checkpoint, to be trained on at the input size and with the changes that `model` names."""
+    network = load_network(checkpoint)
     came, asked = network.config.backbone, model.backbone
     if came.name != asked.name:
         raise ConfigError(
@@ -193,7 +190,7 @@ def _continued(config: TrainConfig) -> tuple[GazeNetwork, list[str]]:
     network.config = replace(network.config, name=model.name, input=model.input, backbone=backbone)
     if model.heads is not None:
         _set_heads(network, model.heads, checkpoint)
-    return network.train(), trained.trained_on
+    return network.train()
 
 
 def _set_heads(network: GazeNetwork, asked: HeadsConfig, checkpoint: Path) -> None:
