@@ -105,6 +105,11 @@ class GazeDataset(Dataset):
         """Whether somebody labelled the heads of any entry."""
         return any(self.stores[store].head_counts[index] != UNLABELLED for store, index in self.entries)
 
+    def fixations(self, index: int) -> int:
+        """How many fixations there are on the photograph of an entry; 1 where there is a density alone."""
+        store, position = self.entries[index]
+        return max(1, len(self.stores[store].fixations(position)))
+
     def _varied(self, index: int, stimulus: Stimulus, cells: Size, rng: np.random.Generator) -> _Example:
         box = random_box(Size(stimulus.width, stimulus.height), self.augment, rng)
         if target_map(stimulus, box, cells) is None:  # nobody looked there

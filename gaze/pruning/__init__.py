@@ -8,11 +8,12 @@ and what widths say.
 """
 
 from gaze.pruning.information.fisher import Fisher
+from gaze.pruning.information.fisher_rao import FisherRao
 from gaze.pruning.information.magnitude import Magnitude
 from gaze.pruning.information.random import Random
 from gaze.pruning.information.signal import Signal
 from gaze.pruning.information.taylor import Taylor
-from gaze.pruning.information.weight_fisher import ParameterFisher
+from gaze.pruning.information.weight_fisher import DiagonalFisher, ParameterFisher
 from gaze.pruning.structure.followers import Follower, OptimizerFollower
 from gaze.pruning.structure.gates import Gates
 from gaze.pruning.structure.groups import Group, Member, Pinned, find_groups, find_pinned
@@ -20,7 +21,9 @@ from gaze.pruning.structure.surgery import Cut, apply, remove
 
 __all__ = [
     "Cut",
+    "DiagonalFisher",
     "Fisher",
+    "FisherRao",
     "Follower",
     "Gates",
     "Group",

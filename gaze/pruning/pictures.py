@@ -1,7 +1,8 @@
-"""Pictures of a pruning run: what each layer kept, what the time cost, and how well the time was foretold."""
+"""Pictures of a run: what each layer kept, what the time cost, how well it was foretold, and the Fisher-Rao norm."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -102,6 +103,55 @@ def draw_predicted(removals: Sequence[Removal], path: Path) -> None:
     error = np.median(np.abs(predicted / measured - 1))
     _headline(figure, f"Predicted and measured time: median error {error:.1%}, n = {len(pairs)}", 11)
     _save(figure, path)
+
+
+@dataclass(frozen=True)
+class NormCurves:
+    """The Fisher-Rao norm along a run.
+
+    Attributes:
+        norms: bits per fixation by update, of each kind by its name, such as `weights_model_diagonal`.
+        gains: information gain on the validation photographs in bits per fixation, by update.
+    """
+
+    norms: Mapping[str, Mapping[int, float]]
+    gains: Mapping[int, float]
+
+
+def draw_norms(runs: Mapping[str, NormCurves], path: Path) -> None:
+    """Draws norm and information gain over the updates, one above the other; runs stand side by side.
+
+    Args:
+        runs: by name; at least one. An empty curve is left out.
+        path: of the PNG; replaced if it is there.
+    """
+    figure = Figure(figsize=(1.5 + 6 * len(runs), 6.5), layout="constrained")
+    panes = figure.subplots(2, len(runs), squeeze=False, sharex="col", sharey="row", height_ratios=[3, 2])
+    for column, (name, run) in zip(panes.T, runs.items(), strict=True):
+        top, bottom = column
+        for axis in column:
+            _frame(axis)
+        top.set_title(name, fontsize=10, color=INK, loc="left")
+        for kind, curve in run.norms.items():
+            _norm_line(top, kind, curve)
+        bottom.plot(list(run.gains), list(run.gains.values()), color=INK, linewidth=1.4, marker=".")
+        bottom.set_xlabel("updates", color=INK, fontsize=9)
+    panes[0, 0].set_yscale("log")
+    panes[0, 0].set_ylabel("half the squared norm (bits/fixation)", color=INK, fontsize=9)
+    panes[1, 0].set_ylabel("information gain (bits/fixation)", color=INK, fontsize=9)
+    panes[0, -1].legend(frameon=False, fontsize=7.5, ncols=2)
+    _headline(figure, "Fisher-Rao norm and information gain")
+    _save(figure, path)
+
+
+def _norm_line(axis: Axes, kind: str, curve: Mapping[int, float]) -> None:
+    """Color tells weights from maps, shade the Fisher information, dashes the diagonal."""
+    theta, fisher, *diagonal = kind.split("_")
+    color = {"weights": AFTER, "maps": ACCENT}.get(theta, INK)
+    dashes, alpha = ("dashed" if diagonal else "solid"), (1.0 if fisher == "model" else 0.5)
+    label = f"{theta}, {fisher} Fisher{', diagonal' * bool(diagonal)}"
+    axis.plot(list(curve), list(curve.values()), color=color, alpha=alpha, linestyle=dashes, linewidth=1.5, marker=".",
+              markersize=4, label=label)  # fmt: skip
 
 
 def short_names(names: Sequence[str]) -> list[str]:

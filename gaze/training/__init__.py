@@ -2,8 +2,9 @@
 
 What may live here:
 
-- `lightning_module` and `losses`: a step;
-- `distillation`, `averaging` and `panel`: callbacks;
+- `lightning_module` and `losses`: a step; `penalty`: what is added to its loss that is not data;
+- `likelihood`: the log likelihood of a photograph's fixations, and the Fisher information that is had from it;
+- `distillation`, `consolidation` (elastic weight consolidation), `averaging`, `panel` and `fisher_rao_norm`: callbacks;
 - `teachers`: whom a student learns from; `teacher_maps`: what they say of a store, kept beside it;
 - `run` and `pruning_run`: what wires stores, network, callbacks and Trainer of a training and of a pruning;
 - `config`: the schemas of both; `process`: what only a command tells its process;

@@ -14,6 +14,8 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 HEADS = "heads"
+UNIFORM = "uniform"
+FISHERS = ("model", "empirical", UNIFORM)
 LARGEST_SEED = 2**32 - 1  # that Lightning and NumPy take
 
 
@@ -138,6 +140,63 @@ class DistillConfig:
 
 
 @dataclass
+class NormConfig:
+    """When the Fisher-Rao norm is measured.
+
+    Attributes:
+        every: updates between two measurements; null measures none.
+        photographs: of the training sets that a measurement looks at; null looks at all.
+    """
+
+    every: int | None
+    photographs: int | None
+
+    def check(self) -> None:
+        """Raises ConfigError where a number makes no sense."""
+        expect_number("norm.every", self.every, least=1)
+        expect_number("norm.photographs", self.photographs, least=1)
+
+    def idle(self) -> dict[str, str]:
+        """Keys that do nothing, and why."""
+        return {} if self.every is not None else {"norm.photographs": "norm.every is null"}
+
+
+@dataclass
+class EwcConfig:
+    """Elastic weight consolidation: what holds a network at its checkpoint while it learns another set.
+
+    Attributes:
+        weight: of the penalty; 1 weighs what was learnt first as much as what is trained on now, 0 adds none.
+        sets: what was learnt first, names of data sets or paths of stores; null takes what the checkpoint was trained
+            on.
+        fisher: which information says how firmly each parameter is held: model, empirical, or uniform, which is 1 for
+            every parameter: L2 to the start.
+        photographs: of the first sets' train splits that the information is estimated on; null takes all.
+    """
+
+    weight: float
+    sets: list[str] | None
+    fisher: str
+    photographs: int | None
+
+    def check(self) -> None:
+        """Raises ConfigError where a value is none."""
+        expect_number("ewc.weight", self.weight, least=0)
+        good = self.sets is None or (bool(self.sets) and all(self.sets))
+        expect(good, "ewc.sets", "one name of a data set or path of a store at least, or null", self.sets)
+        expect_one_of("ewc.fisher", self.fisher, FISHERS)
+        expect_number("ewc.photographs", self.photographs, least=1)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) that do nothing, and why."""
+        if not self.weight:
+            return dict.fromkeys(("ewc.sets", "ewc.fisher", "ewc.photographs"), "ewc.weight is 0")
+        if self.fisher == UNIFORM:
+            return dict.fromkeys(("ewc.sets", "ewc.photographs"), "ewc.fisher=uniform looks at no photograph")
+        return {}
+
+
+@dataclass
 class TrainConfig:
     """All of `gaze/conf/train.yaml`.
 
@@ -147,6 +206,8 @@ class TrainConfig:
         checkpoint: of a network to train on, pruned or not, in place of a pretrained backbone; null starts afresh.
         only: `heads` trains what says where heads are and leaves the rest as the checkpoint has it; null trains all.
         distill: what is learnt from a teacher beside people.
+        ewc: what holds it at the checkpoint while it trains on another set.
+        norm: when the Fisher-Rao norm is measured.
         loader: how examples are drawn.
         augment: how they are varied.
         optim: rates and schedule.
@@ -161,6 +222,8 @@ class TrainConfig:
     checkpoint: Path | None
     only: str | None
     distill: DistillConfig
+    ewc: EwcConfig
+    norm: NormConfig
     loader: LoaderConfig
     augment: AugmentConfig
     optim: OptimConfig
@@ -172,6 +235,10 @@ class TrainConfig:
     def check(self) -> None:
         """Raises ConfigError where the whole makes no sense."""
         check_sets(self.sets, self.loader)
+        if self.ewc.weight and self.checkpoint is None:
+            raise ConfigError(
+                f"ewc.weight={self.ewc.weight:g}: expected checkpoint=PATH of the network to hold, got none"
+            )
         expect_number("seed", self.seed, least=0, most=LARGEST_SEED)
         expect(self.only in (HEADS, None), "only", f"{HEADS} or null", self.only)
         if self.only == HEADS:
@@ -181,10 +248,9 @@ class TrainConfig:
 
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
-        idle = {**PREPARED, **self.augment.idle()}
+        idle = {**PREPARED, **self.augment.idle(), **self.ewc.idle(), **self.norm.idle()}
         if self.only == HEADS:
-            alone = dict.fromkeys(["distill.*", "optim.backbone_lr"], "only=heads learns no gaze")
-            return idle | alone
+            return idle | dict.fromkeys(["distill.*", "ewc.*", "optim.backbone_lr"], "only=heads learns no gaze")
         if self.checkpoint is not None:
             idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
         if self.distill.teacher is None:
@@ -214,6 +280,7 @@ class PruneConfig:
         pruner: what decides which maps leave.
         schedule: when they leave.
         distill: what is learnt from a teacher meanwhile; without one named it is the unpruned network.
+        norm: when the Fisher-Rao norm is measured.
         loader: how examples are drawn.
         augment: how they are varied.
         optim: rates; the schedule says how they rise and fall.
@@ -236,6 +303,7 @@ class PruneConfig:
     pruner: PrunerConfig
     schedule: ScheduleConfig
     distill: DistillConfig
+    norm: NormConfig
     loader: LoaderConfig
     augment: AugmentConfig
     optim: RatesConfig
@@ -274,7 +342,7 @@ class PruneConfig:
         """Keys (glob patterns) that do nothing, and why."""
         from gaze.pruning.methods.base import METHODS  # torch takes seconds to import, a mistyped key should not
 
-        idle = {**PREPARED, **self.augment.idle(), **METHODS[self.pruner.method].IDLE}
+        idle = {**PREPARED, **self.augment.idle(), **self.norm.idle(), **METHODS[self.pruner.method].IDLE}
         if self.schedule.maps_per_removal is not None:
             idle["schedule.removals"] = "schedule.maps_per_removal says how fast it goes"
         if self.engine == "torch-cuda":

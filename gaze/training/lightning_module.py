@@ -17,6 +17,7 @@ from gaze.models.widths import set_widths
 from gaze.training.config import HEADS, OptimConfig, RatesConfig
 from gaze.training.heads_loss import heads_loss
 from gaze.training.losses import information_gain
+from gaze.training.penalty import total_penalty
 
 MONITOR = "val/information_gain"
 """What checkpoints and early stopping go by: bits per fixation over the centre bias, mean over the sets."""
@@ -76,8 +77,19 @@ class GazeModule(pl.LightningModule):
         """Narrows the network to the checkpoint's, for its weights to be loaded."""
         set_widths(self.network, checkpoint.get("widths", {}))
 
-    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch: negative bits per fixation over the uniform density, and that on heads."""
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor | dict[str, Tensor]:
+        """Loss of one batch: negative bits per fixation over the uniform density, and that on heads.
+
+        Where a callback of the trainer is a `Penalty`, its term is added to the loss, told as `train/penalty` and
+        handed on as `penalty`, for the loss on the data to be known.
+        """
+        loss, penalty = self._loss(batch), total_penalty(self)
+        if penalty is None:
+            return loss
+        self.log("train/penalty", penalty, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch["image"]))
+        return {"loss": penalty + loss, "penalty": penalty.detach()}
+
+    def _loss(self, batch: dict[str, Tensor]) -> Tensor:
         if self.network.heads is None:
             return -self._gain(self.network(batch["image"]), batch)
         log_density, output = self.network.look(batch["image"])

@@ -39,7 +39,7 @@ from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
 from gaze.training.photograph import photograph
 from gaze.training.progress import make_progress_bar
-from gaze.training.run import LAST, check_labelled, make_distillation, trainer_on
+from gaze.training.run import LAST, check_labelled, make_distillation, make_watchers, trainer_on
 
 PRUNED = "pruned.ckpt"
 SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
@@ -82,7 +82,8 @@ def prune(config: PruneConfig) -> Outcome:
     config.out.mkdir(parents=True, exist_ok=True)
     pruning = method.make(job)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
-    trainer = _make_trainer(config, [*distillation, pruning])
+    watchers = make_watchers(config.norm, data, config.seed, config.out)
+    trainer = _make_trainer(config, [*distillation, pruning, *watchers])
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     return _finish(config, module.network, pruning, unpruned, data)
 

@@ -26,8 +26,10 @@ from gaze.models.backbone import build_backbone, leave_out, set_activation
 from gaze.models.checkpoints import load_checkpoint
 from gaze.models.config import RANDOM, HeadsConfig
 from gaze.training.averaging import Averaging
-from gaze.training.config import HEADS, DistillConfig, RunConfig, TrainConfig, TrainerConfig
+from gaze.training.config import HEADS, DistillConfig, NormConfig, RunConfig, TrainConfig, TrainerConfig
+from gaze.training.consolidation import consolidation
 from gaze.training.distillation import Distillation
+from gaze.training.fisher_rao_norm import FisherRaoNorm
 from gaze.training.lightning_module import HEADS_MONITOR, MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 from gaze.training.progress import make_progress_bar
@@ -64,13 +66,14 @@ def fit(config: TrainConfig) -> Path:
     distillation = make_distillation(config.distill, config.trainer.progress)
     network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
     check_labelled(network, data, config.only)
-    seen = [] if config.checkpoint is None else load_checkpoint(config.checkpoint).trained_on
-    trained_on = [*seen, *(name for name in data.people if name not in seen)]
+    holding = consolidation(config, network)
+    trained_on = _trained_on(config.checkpoint, data)
     module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, trained_on, config.only)
     if config.checkpoint is None:
         module.start_from_center_bias()
     goal = (HEADS_MONITOR, "min") if config.only == HEADS else (MONITOR, "max")
-    trainer = make_trainer(config.trainer, config.out, data, distillation, goal)
+    watchers = make_watchers(config.norm, data, config.seed, config.out)
+    trainer = make_trainer(config.trainer, config.out, data, [*distillation, *holding, *watchers], goal)
     config.out.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
@@ -90,6 +93,13 @@ def make_distillation(config: DistillConfig, progress: bool) -> list[Distillatio
     return [Distillation(teachers, config.weight, progress)]
 
 
+def make_watchers(config: NormConfig, data: GazeDataModule, seed: int, out: Path) -> list[pl.Callback]:
+    """What measures the Fisher-Rao norm, if `config` says when."""
+    if config.every is None:
+        return []
+    return [FisherRaoNorm(data.train_set, config.every, config.photographs, seed, out)]
+
+
 def make_data(config: TrainConfig) -> GazeDataModule:
     """Opens the stores that `config` names."""
     stores = {name: FixationStore(entry.store) for name, entry in config.sets.items()}
@@ -98,7 +108,11 @@ def make_data(config: TrainConfig) -> GazeDataModule:
 
 
 def make_trainer(
-    config: TrainerConfig, out: Path, data: GazeDataModule, others: Sequence[pl.Callback], goal: tuple[str, str]
+    config: TrainerConfig,
+    out: Path,
+    data: GazeDataModule,
+    others: Sequence[pl.Callback],
+    goal: tuple[str, str] = (MONITOR, "max"),
 ) -> pl.Trainer:
     """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`.
 
@@ -203,6 +217,11 @@ def _set_heads(network: GazeNetwork, asked: HeadsConfig, checkpoint: Path) -> No
         settled, wanted = getattr(came, key), getattr(asked, key)
         expect(settled == wanted, f"model.heads.{key}", f"{shown(settled)}, as checkpoint={checkpoint} has it", wanted)
     network.config = replace(network.config, heads=asked)
+
+
+def _trained_on(checkpoint: Path | None, data: GazeDataModule) -> list[str]:
+    """What the network has seen people's gaze of: the sets, and before them those that it learnt first."""
+    return data.people if checkpoint is None else sorted({*load_checkpoint(checkpoint).trained_on, *data.people})
 
 
 def _check_folder(out: Path, resume: bool) -> Path | None:

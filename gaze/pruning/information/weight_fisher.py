@@ -1,31 +1,33 @@
-"""The signal of single weights, for masks without structure."""
+"""The Fisher information of parameters, and the signal of single weights, for masks without structure."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+
+from gaze.pruning.information.example_gradients import ExampleGradients, Wanted, every_parameter
 
 
-class ParameterFisher:
-    """Delta_i = F_i theta_i^2 / 2 with F_i = 1/N sum_n (dL_n / dtheta_i)^2: Theis et al. 2018 (arXiv 1801.05787).
+class DiagonalFisher:
+    """F_i = 1/N sum_n (dL_n / dtheta_i)^2, the diagonal of the Fisher information: squared per example, then averaged.
 
-    The rise of the loss, in its own unit, if weight i of a convolution were set to zero; the paper's first form.
-    The gradient of each example is formed once more, layer by layer, so a step costs about half as much again.
+    It is the empirical one where L_n is the loss of what was seen, the model's where it is that of draws from what the
+    network predicts (Kunstner et al. 2019, arXiv 1905.12558, equations 3 and 4).
 
     Args:
-        network: gets the hooks. It must treat examples by themselves, so BatchNorm must run on its stored statistics.
+        network: gets the hooks, see `ExampleGradients`; its parameters that `left_out` names have no information here.
         decay: weight that an update's examples keep with each later update; 1 weighs all examples the same.
+        wanted: of a layer and the name of its parameter, whether it is looked at.
     """
 
-    def __init__(self, network: nn.Module, decay: float = 1.0) -> None:
-        self.layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
-        self.totals = {name: layer.weight.detach().new_zeros(layer.weight.shape) for name, layer in self.layers.items()}
+    def __init__(self, network: nn.Module, decay: float = 1.0, wanted: Wanted = every_parameter) -> None:
+        self.gradients = ExampleGradients(network, self._take, wanted)
+        self.totals = {
+            name: value.detach().new_zeros(value.shape) for name, value in self.gradients.parameters().items()
+        }
         self.squares: dict[str, Tensor] = {}
         self.decay, self.examples, self.batch = decay, 0.0, 0
-        self.hooks = [layer.register_forward_hook(partial(self._watch, name)) for name, layer in self.layers.items()]
 
     @property
     def ready(self) -> bool:
@@ -34,6 +36,7 @@ class ParameterFisher:
 
     def update(self, divisor: float) -> None:
         """Takes in the last backward pass; see `Signal.update`. One that overflowed is left out."""
+        self.gradients.read()
         squares, self.squares = self.squares, {}
         if not squares or not all(torch.isfinite(square).all() for square in squares.values()):
             return  # as the optimiser leaves this step out
@@ -41,63 +44,60 @@ class ParameterFisher:
             self.totals[name] = self.decay * self.totals[name].to(square) + divisor**2 * square
         self.examples = self.decay * self.examples + self.batch
 
-    def values(self) -> dict[str, Tensor]:
-        """One tensor a convolution, by its name and in the shape of its weight; zeros before the first update."""
-        information = {name: total / max(self.examples, 1.0) for name, total in self.totals.items()}
-        return {name: f * self.layers[name].weight.detach().to(f).square() / 2 for name, f in information.items()}
+    def information(self) -> dict[str, Tensor]:
+        """F, one tensor a parameter, by its name and in its shape; zeros before the first update."""
+        return {name: total / max(self.examples, 1.0) for name, total in self.totals.items()}
 
     def restart(self) -> None:
         """Forgets what earlier backward passes showed."""
         self.examples = 0.0
         self.totals = {name: torch.zeros_like(total) for name, total in self.totals.items()}
 
+    def detach(self) -> None:
+        """Takes the hooks out of the network."""
+        self.gradients.detach()
+
+    def _take(self, name: str, gradients: Tensor) -> None:
+        self.squares[name] = gradients.square().sum(0)
+        self.batch = len(gradients)
+
+
+class ParameterFisher(DiagonalFisher):
+    """Delta_i = F_i theta_i^2 / 2 for the weights of convolutions: Theis et al. 2018 (arXiv 1801.05787), first form.
+
+    The rise of the loss, in its own unit, if weight i of a convolution were set to zero.
+
+    Args:
+        network: gets the hooks, see `DiagonalFisher`.
+        decay: weight that an update's examples keep with each later update; 1 weighs all examples the same.
+    """
+
+    def __init__(self, network: nn.Module, decay: float = 1.0) -> None:
+        super().__init__(network, decay, _of_convolution)
+
+    @property
+    def layers(self) -> dict[str, nn.Conv2d]:
+        """The convolutions by name."""
+        return {name: layer for name, layer in self.gradients.layers.items() if isinstance(layer, nn.Conv2d)}
+
+    def values(self) -> dict[str, Tensor]:
+        """One tensor a convolution, by its name and in the shape of its weight; zeros before the first update."""
+        found, layers = _by_layer(self.information()), self.layers
+        return {name: f * layers[name].weight.detach().to(f).square() / 2 for name, f in found.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values, to go on from."""
-        return {"totals": dict(self.totals), "examples": self.examples}
+        return {"totals": _by_layer(self.totals), "examples": self.examples}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from a `state_dict`."""
-        self.totals, self.examples = dict(state["totals"]), state["examples"]
-
-    def detach(self) -> None:
-        """Takes the hooks out of the network."""
-        for hook in self.hooks:
-            hook.remove()
-
-    def _watch(self, name: str, layer: nn.Conv2d, entering: tuple[Tensor], leaving: Tensor) -> None:
-        if leaving.requires_grad:
-            leaving.register_hook(partial(self._collect, name, layer, entering[0].detach()))
-
-    def _collect(self, name: str, layer: nn.Conv2d, entering: Tensor, gradient: Tensor) -> None:
-        self.squares[name] = example_gradients(layer, entering, gradient).square().sum(0)
-        self.batch = len(entering)
+        self.totals = {f"{name}.weight".lstrip("."): total for name, total in state["totals"].items()}
+        self.examples = state["examples"]
 
 
-def example_gradients(layer: nn.Conv2d, entering: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient of each example's loss with respect to a convolution's weight: examples x the weight's shape.
-
-    In the precision of the weight, which mixed precision leaves alone.
-
-    Args:
-        layer: the convolution.
-        entering: what it read.
-        gradient: of the loss with respect to what it wrote.
-    """
-
-    def product(weight: Tensor, x: Tensor, g: Tensor) -> Tensor:
-        return (functional_call(_Bare(layer), {"layer.weight": weight}, (x[None],)) * g[None]).sum()
-
-    weight = layer.weight.detach()
-    with torch.autocast(weight.device.type, enabled=False):
-        return vmap(grad(product), in_dims=(None, 0, 0))(weight, entering.to(weight), gradient.to(weight))
+def _of_convolution(layer: nn.Module, name: str) -> bool:
+    return isinstance(layer, nn.Conv2d) and name == "weight"
 
 
-class _Bare(nn.Module):
-    """A layer without its hooks."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer.forward(x)
+def _by_layer(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.rpartition(".")[0]: weight for name, weight in weights.items()}

@@ -26,7 +26,8 @@ class PacedPruning(pl.Callback, ABC):
         finished: the step of the last removal; None while pruning goes on.
         removals: how many there were.
         step: the last update.
-        losses: of the batches since the last removal: the mean over the examples of each, and how many these are.
+        losses: of the batches since the last removal: the mean over the examples of each, and how many these are;
+            what a training step says is `penalty` is not counted.
     """
 
     IDLE: Mapping[str, str] = {}
@@ -125,7 +126,8 @@ class PacedPruning(pl.Callback, ABC):
         """Removes when it is time to, and ends the training when it is over."""
         # Lightning tells each batch's share of an update: its mean over the number of batches that are accumulated
         if self.finished is None:
-            self.losses.append((float(outputs["loss"]) * trainer.accumulate_grad_batches, self.examples))
+            loss = float(outputs["loss"]) * trainer.accumulate_grad_batches - float(outputs.get("penalty", 0))
+            self.losses.append((loss, self.examples))
         if trainer.global_step == self.step:  # gradients are being accumulated
             return
         self.step = trainer.global_step
