@@ -8,6 +8,8 @@ A dataclass may have `idle()` as well: which of its keys do nothing, as the othe
 them on the command line is told so.
 """
 
+import contextlib
+import io
 import re
 import sys
 import types
@@ -29,12 +31,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gaze.errors import ConfigError, GazeError, check_settings, expect_one_of, one_line, shown
 from gaze.images.diagnostics import silence_pillow
+from gaze.streams import drop, prepare_streams, print_note, print_result
 
 Schema = TypeVar("Schema")
 
 CONF = resources.files("gaze.conf")
 HELP = {"-h", "--help"}
 EXPERIMENT = "experiment"
+TELLING = {"-c", "--cfg", "-i", "--info", "--hydra-help"}
+"""Options of Hydra that print and run nothing."""
 FILLED_BY = {"sets": "data"}
 """The group that fills a key, where it is not called so."""
 PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
@@ -100,13 +105,14 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
             overrides = [argument for argument in sys.argv[1:] if argument not in HELP]
             config = _compose(name, overrides, schema)
             if len(overrides) < len(sys.argv) - 1:
-                print(help_text(name, schema, config))
+                print_result(help_text(name, schema, config))
             else:
                 work(config, overrides)
 
         def main() -> None:
+            prepare_streams()
             if any(argument.startswith("-") and argument not in HELP for argument in sys.argv[1:]):
-                by_hydra()
+                _or_exit(name, lambda: _hand_on(by_hydra))
             else:
                 _or_exit(name, by_gaze)
 
@@ -127,12 +133,24 @@ def help_text(name: str, schema: type, config: DictConfig) -> str:
     return "\n".join([*usage, "", groups, *offered, "", "Settings, KEY=VALUE:", *settings])
 
 
+def _hand_on(by_hydra: Callable[[], None]) -> None:
+    """Runs Hydra, and prints what it would have printed where that is all that it does, with a look at the stream."""
+    told = io.StringIO()
+    telling = any(argument.partition("=")[0] in TELLING for argument in sys.argv[1:])
+    with contextlib.redirect_stdout(told) if telling else contextlib.nullcontext():
+        by_hydra()
+    print_result(told.getvalue(), end="")
+
+
 def _or_exit(name: str, work: Callable[[], None]) -> None:
     try:
         work()
     except GazeError as error:
-        print(f"gaze.{name}: {_said(error)}", file=sys.stderr)
+        print_note(f"gaze.{name}: {_said(error)}")
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except BrokenPipeError:  # the reader of what is printed, `head` for example, has seen enough
+        drop(sys.stdout)
+        sys.exit(1)
 
 
 def _said(error: GazeError) -> str:

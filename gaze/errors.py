@@ -10,6 +10,9 @@ from dataclasses import is_dataclass
 from pathlib import PurePath
 from typing import Any
 
+_LONG = 200
+"""Characters of a value that a message shows."""
+
 
 class GazeError(Exception):
     """Base of every error that gaze raises on purpose."""
@@ -117,6 +120,14 @@ def check_settings(config: Any, *name: str) -> None:
             if is_dataclass(inner):
                 check_settings(inner, key)
     config.check(*name)
+
+
+def brief(value: object) -> str:
+    """A value as Python writes it, or the beginning of that where it is long; one line."""
+    if isinstance(value, list | tuple | set | frozenset | dict) and len(value) > _LONG:
+        return f"{type(value).__name__} of {len(value)}"
+    words = one_line(repr(value))
+    return words if len(words) <= _LONG else f"{words[:_LONG]}... of {len(words)} characters"
 
 
 def shown(value: object) -> str:

@@ -11,7 +11,6 @@ if __name__ == "__main__":  # before anything of the extra is imported
     require_train("gaze.evaluate")
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from gaze.evaluation.scores import METRICS
 from gaze.evaluation.sources import Source, open_source
 from gaze.files import check_free, write_atomic
 from gaze.fixations import SPLITS
+from gaze.streams import print_note, print_result
 
 
 @dataclass
@@ -114,15 +114,15 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
         _tell_other_split(name, bench.store, source)
         scores = score_split(bench, source, config.split, config.batch)
         results[name] = scores, summarize(scores, config.resamples, config.seed)
-        print(f"\n{report.title(name, scores)}\n{report.terminal_table(results[name][1], source.name)}")
+        print_result(f"\n{report.title(name, scores)}\n{report.terminal_table(results[name][1], source.name)}")
         if picture := _draw(bench, source, scores, config.rank_by):
             write_atomic(config.picture_paths[name], picture, config.overwrite)
-    print(f"\n{report.NOTE}")
+    print_result(f"\n{report.NOTE}")
     content = report.as_json(results, {"title": source.name, **source.facts}, config.resamples, config.seed)
     texts = json.dumps(content, indent=1, allow_nan=False) + "\n", report.markdown(results, source.name)
     for path, text in zip(config.report_paths, texts, strict=True):
         write_atomic(path, text.encode(), config.overwrite)
-    print(f"written to {config.out}")
+    print_result(f"written to {config.out}")
     return results
 
 
@@ -131,11 +131,10 @@ def _tell_other_split(name: str, store: FixationStore, source: Source) -> None:
     dataset = store.attributes.name
     others = split_otherwise(dataset, store.names, store.splits) if dataset in source.trained_on else []
     if others:
-        print(
+        print_note(
             f"gaze.evaluate: {name}: {source.name} was trained on {dataset}, and {store.path} has {len(others)} of "
             f"{len(store)} photographs in another split than the lists that ship with gaze, so the model may have "
             "learnt some that are scored here; gaze.prepare without data.splits splits by the lists",
-            file=sys.stderr,
         )
 
 

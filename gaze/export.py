@@ -7,6 +7,7 @@ if __name__ == "__main__":  # before anything of the extra is imported
 
 from gaze.config import verb
 from gaze.models.config import ExportConfig
+from gaze.streams import print_result
 
 
 @verb("export", ExportConfig)
@@ -14,7 +15,7 @@ def main(config: ExportConfig) -> None:
     """Exports, compares with torch, and prints what was written."""
     from gaze.models.bundle import write_bundle  # torch takes seconds to import, a mistyped key should not
 
-    print(write_bundle(config))
+    print_result(str(write_bundle(config)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ import math
 import re
 from dataclasses import dataclass
 
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, brief
+
+NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+"""A decimal number, as a pattern that takes time by its length alone."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Size:
         """
         match = re.fullmatch(r"([0-9]{1,5})[xX]([0-9]{1,5})", text.strip())
         if match is None or 0 in (int(match[1]), int(match[2])):
-            raise ConfigError(f"size: expected WIDTHxHEIGHT in pixels, for example 400x300, got {text!r}")
+            raise ConfigError(f"size: expected WIDTHxHEIGHT in pixels, for example 400x300, got {brief(text)}")
         return cls(int(match[1]), int(match[2]))
 
     @property
@@ -65,7 +68,7 @@ class Bounds:
         sides = [int(side) if side else None for side in match.groups()] if match else [None, None]
         if sides == [None, None] or 0 in sides:
             raise ConfigError(
-                f"size: expected WIDTHxHEIGHT, WIDTH or xHEIGHT in pixels, for example 400x300, got {text!r}"
+                f"size: expected WIDTHxHEIGHT, WIDTH or xHEIGHT in pixels, for example 400x300, got {brief(text)}"
             )
         return cls(*sides)
 
@@ -124,7 +127,7 @@ class AspectRatio:
     height: float
 
     def __post_init__(self) -> None:
-        valid = all(math.isfinite(side) and side > 0 for side in (self.width, self.height))
+        valid = all(0 < _float(side) < math.inf for side in (self.width, self.height))
         if not valid or not 1e-3 <= self.width / self.height <= 1e3:
             raise ConfigError(f"ratio: expected two positive numbers, at most 1000:1 apart, got {self}")
 
@@ -135,9 +138,9 @@ class AspectRatio:
         Raises:
             ConfigError: the text is neither, or a number is not positive.
         """
-        match = re.fullmatch(r"([0-9]*\.?[0-9]+)(?:[:xX/]([0-9]*\.?[0-9]+))?", text.strip())
+        match = re.fullmatch(rf"({NUMBER})(?:[:xX/]({NUMBER}))?", text.strip())
         if match is None:
-            raise ConfigError(f"ratio: expected WIDTH:HEIGHT or a number, for example 16:9 or 1.5, got {text!r}")
+            raise ConfigError(f"ratio: expected WIDTH:HEIGHT or a number, for example 16:9 or 1.5, got {brief(text)}")
         return cls(float(match[1]), float(match[2] or 1))
 
     @property
@@ -152,4 +155,12 @@ class AspectRatio:
         return Size(size.width, min(size.height, max(1, round(size.width / self.value))))
 
     def __str__(self) -> str:
-        return f"{self.width:g}:{self.height:g}"
+        return f"{_float(self.width):g}:{_float(self.height):g}"
+
+
+def _float(side: float) -> float:
+    """A side as a float; a whole number beyond all floats is infinite."""
+    try:
+        return float(side)
+    except OverflowError:
+        return math.inf

@@ -11,6 +11,7 @@ if __name__ == "__main__":  # before anything of the extra is imported
     require_train("gaze.latency")
 
 from gaze.config import verb
+from gaze.streams import print_result
 from gaze.training.latency_config import LatencyConfig
 
 
@@ -24,10 +25,10 @@ def latency(config: LatencyConfig) -> None:
     from gaze.training.latency_report import LatencyReport  # it takes seconds to import, a mistyped key should not
 
     report = LatencyReport(config)
-    print(report.shares())
+    print_result(report.shares())
     if config.networks:
-        print(f"\n{report.compare()}", end="")
-    print(f"written to {config.out}")
+        print_result(f"\n{report.compare()}", end="")
+    print_result(f"written to {config.out}")
 
 
 main = verb("latency", LatencyConfig)(latency)

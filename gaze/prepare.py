@@ -23,6 +23,7 @@ from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Size
 from gaze.images import decode
 from gaze.progress import say, track
+from gaze.streams import print_result
 
 
 @dataclass
@@ -144,8 +145,8 @@ def prepare(config: PrepareConfig) -> Omissions:
         stimuli = read_stimuli(track(entries, dataset.name, unit="image"), rule, report)
         write_store(out, attributes, stimuli, config.overwrite)
     finally:
-        print(f"{dataset.name}: {report.summary()}")
-    print(f"{out}: written")
+        print_result(f"{dataset.name}: {report.summary()}")
+    print_result(f"{out}: written")
     return report
 
 

@@ -1,5 +1,6 @@
 """How far a command has come: a bar on a terminal, elsewhere a plain line now and then."""
 
+import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from typing import TextIO, TypeVar
@@ -44,5 +45,6 @@ def is_terminal(stream: TextIO | None) -> bool:
 def say(text: str) -> None:
     """Writes a line to standard error at once, above the bar where one is shown."""
     if sys.stderr is not None:
-        tqdm.write(text, file=sys.stderr)
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # a full disk or a reader that left: no work is lost for a line
+            tqdm.write(text, file=sys.stderr)
+            sys.stderr.flush()

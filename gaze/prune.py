@@ -7,6 +7,7 @@ if __name__ == "__main__":  # before anything of the extra is imported
 
 from gaze.config import verb
 from gaze.errors import GazeError
+from gaze.streams import print_result
 from gaze.training.config import PruneConfig
 
 
@@ -18,7 +19,7 @@ def main(config: PruneConfig) -> None:
 
     prepare_process(config.trainer.threads)
     outcome = prune(config)
-    print(outcome.summary())
+    print_result(outcome.summary())
     if not outcome.met:
         raise GazeError("the budget cannot be met: nothing is left whose removal saves time; the fastest was kept")
 

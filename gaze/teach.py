@@ -45,6 +45,7 @@ from gaze.geometry import Size
 from gaze.images import decode
 from gaze.predictor import network_size
 from gaze.progress import say, track
+from gaze.streams import print_result
 from gaze.training.teachers import Teacher, finest, mean_density, open_teacher
 
 JPEG = 95
@@ -140,7 +141,7 @@ def teach(config: TeachConfig) -> int:
     count = write_store(
         config.out, attributes(stores, teachers, config), variations(originals, teachers, config), config.overwrite
     )
-    print(f"{config.out}: {count} variations written")
+    print_result(f"{config.out}: {count} variations written")
     return count
 
 

@@ -6,6 +6,7 @@ if __name__ == "__main__":  # before anything of the extra is imported
     require_train("gaze.train")
 
 from gaze.config import verb
+from gaze.streams import print_result
 from gaze.training.config import TrainConfig
 
 
@@ -19,7 +20,7 @@ def main(config: TrainConfig) -> None:
     from gaze.training.run import fit
 
     prepare_process(config.trainer.threads)
-    rank_zero_only(print)(fit(config))
+    rank_zero_only(print_result)(str(fit(config)))
 
 
 if __name__ == "__main__":

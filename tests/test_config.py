@@ -405,6 +405,8 @@ IDLE = [
     ("prepare", ["out=a.h5", "sets.osie.store=b.h5"], "out=a.h5 names the store"),
     ("prune", ["pruner=weights", "engine=torch-cpu"], "pruner.method=weights prunes single weights"),
     ("prune", ["pruner=weights", "pruner.signal=taylor"], "pruner.method=weights prunes single weights"),
+    ("prune", ["pruner=magnitude", "pruner.decay=0.9"], "pruner.signal=magnitude reads no updates"),
+    ("prune", ["pruner.signal=random", "pruner={decay: 0.9}"], "pruner.signal=random reads no updates"),
     ("prune", ["schedule.maps_per_removal=1", "schedule.removals=9"], "schedule.maps_per_removal says"),
     ("prune", ["distill.weight=0", "distill.teacher=a.ckpt"], "distill.weight is 0"),
     ("latency", ["networks=0", "rounds=20"], "networks is 0"),

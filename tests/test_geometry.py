@@ -1,8 +1,10 @@
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
 from gaze import AspectRatio, Box, ConfigError, Point, Size
+from gaze.crop.photo.focus import FocusPoint
 from gaze.geometry import Bounds
 
 
@@ -141,3 +143,17 @@ def test_box_knows_its_edges_and_everything_is_frozen():
     for value in (box, Point(1.5, 2), Size(1, 1), AspectRatio(1, 1)):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, dataclasses.fields(value)[0].name, 5)
+
+
+@pytest.mark.parametrize("parse", [AspectRatio.parse, Size.parse, Bounds.parse, FocusPoint.parse])
+def test_a_long_text_is_refused_at_once_and_in_short(parse: Callable[[str], object]):
+    """Patterns that go back over what they read would take minutes."""
+    for text in ("1" * 60_000 + "y", "1" * 30_000 + "," + "1" * 30_000 + "y", "1:" + "1" * 60_000 + "y"):
+        with pytest.raises(ConfigError) as caught:
+            parse(text)
+        assert len(str(caught.value)) < 400
+
+
+def test_whole_numbers_beyond_all_floats_are_no_ratio():
+    with pytest.raises(ConfigError, match="ratio: expected two positive numbers, at most 1000:1 apart, got inf:inf"):
+        AspectRatio(10**400, 10**400)

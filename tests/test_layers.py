@@ -25,7 +25,7 @@ VERBS = (
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("gaze.errors",),
-    ("gaze.geometry", "gaze.fixations", "gaze.files", "gaze.registry", "gaze.extras", "gaze.progress"),
+    ("gaze.geometry", "gaze.fixations", "gaze.files", "gaze.registry", "gaze.extras", "gaze.progress", "gaze.streams"),
     ("gaze.images",),
     ("gaze.framing",),
     ("gaze.card", "gaze.weights"),

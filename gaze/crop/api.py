@@ -183,7 +183,7 @@ def _share(before: int, cut_off: int) -> float:
 
 
 def _bounds(zoom: float | tuple[float, float]) -> tuple[float, float]:
-    return (zoom, zoom) if isinstance(zoom, float | int) else (zoom[0], zoom[1])
+    return (zoom, zoom) if isinstance(zoom, float | int) else zoom
 
 
 def _choose(

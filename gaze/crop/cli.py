@@ -4,17 +4,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gaze.crop.folder.streams import drop, prepare_streams, print_note
 from gaze.crop.options import check, parse, parser, request, settings
 from gaze.crop.paths import read_paths
 from gaze.errors import ConfigError, GazeError
+from gaze.streams import drop, prepare_streams, print_note
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     prepare_streams()
-    options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
+        options = parse(sys.argv[1:] if arguments is None else arguments)
         paths = read_paths(options.paths, options.out)
         check(options, paths)
         from gaze.crop.run import run  # here, so that --help and a wrong option need not load what predicts

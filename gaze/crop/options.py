@@ -4,6 +4,7 @@ What predicts is imported by those functions alone that need it, so that `--help
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from gaze.crop.paths import Paths, is_stream
 from gaze.crop.photo.shapes import parse_ratio, shapes
 from gaze.errors import ConfigError, ImageError
 from gaze.geometry import Bounds
+from gaze.streams import print_note, print_result
 from gaze.weights import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ DAILY = {
 
 def parser(every: bool = False) -> argparse.ArgumentParser:
     """The options; `every` shows them all in the help, else those of daily use."""
-    result = argparse.ArgumentParser(
+    result = _Parser(
         prog="python -m gaze.crop",
         usage="%(prog)s PHOTO... [OUT] [options]",
         description=f"Crops photos so that what people look at stays in the picture.\n{USE}",
@@ -324,6 +326,16 @@ def _format(name: str) -> str:
         raise ConfigError(f"--format {name}: {error}") from error
 
 
+class _Parser(argparse.ArgumentParser):
+    """Argparse's, which would lose its help without a word where standard output is full."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stdout:
+            print_result(message, end="")
+        else:
+            print_note(message.removesuffix("\n"))
+
+
 class _HelpAll(argparse.Action):
     def __call__(self, *_: Any) -> None:
         every = parser(every=True)
@@ -335,7 +347,7 @@ class _Version(argparse.Action):
     """Unlike argparse's own, looks the version up only where it is asked for: that takes longer than all options."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(f"gaze {gaze.__version__}")
+        print_result(f"gaze {gaze.__version__}")
         parser.exit()
 
 

@@ -15,7 +15,6 @@ from gaze.crop.folder.listing import Task
 from gaze.crop.folder.processes import Failed, run_here, too_late
 from gaze.crop.folder.publishing import move
 from gaze.crop.folder.settings import RunSettings
-from gaze.crop.folder.streams import write_result
 from gaze.crop.folder.time_limit import TimeLimit
 from gaze.crop.folder.worker import Finished, Worker
 from gaze.crop.paths import PIPE, Paths, is_stream, names_file
@@ -27,6 +26,7 @@ from gaze.errors import ConfigError, ImageError, OutputError, one_line
 from gaze.images import output_format
 from gaze.images.diagnostics import without_stderr
 from gaze.predictor import Predictor
+from gaze.streams import write_result
 
 
 def run(paths: Paths, request: Request, settings: RunSettings) -> int:

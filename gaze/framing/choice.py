@@ -11,11 +11,12 @@ complexity study", search it exactly.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, brief
 from gaze.framing.heads import Heads
 from gaze.framing.windows import TIE, Windows, search
 from gaze.geometry import AspectRatio, Box, Point, Size
@@ -54,6 +55,12 @@ OVERLAP = 0.4
 FOCUS = 0.1
 """Standard deviation of the gaze put on a point of focus, in parts of the longer side."""
 
+MOST = 1000
+"""Points of focus in one image at most."""
+
+BOXES = 100
+"""Candidates at most: each is a search of its own."""
+
 STEPS = 5
 """Halvings in the search for a size: it is found to a 32nd of its range."""
 
@@ -71,7 +78,8 @@ class Framing:
             zoom; else the box is the tightest that still holds `KEEP` of the gaze in the loosest.
         padding: share of the box's sides, 0 to below 0.5; gaze this close to a side counts half.
         cut_weight: 0 or more, the price of gaze at the cut in gaze inside.
-        candidates: boxes to return at most; there are fewer where no more fit with so little in common (`OVERLAP`).
+        candidates: boxes to return at most, 1 to `BOXES`; there are fewer where no more fit with so little in common
+            (`OVERLAP`).
         threshold: where the best window is worth less than this more than the central one, that one is taken.
         keep: share of the gaze, 0 to 1, that the box is to hold: it grows beyond its ratio until it does.
 
@@ -87,17 +95,30 @@ class Framing:
     cut_weight: float = 1.25
 
     def __post_init__(self) -> None:
+        for name in ("padding", "threshold", "keep", "cut_weight"):
+            if not isinstance(getattr(self, name), Real):
+                raise ConfigError(f"{name}: expected a number, got {brief(getattr(self, name))}")
         valid = {
-            "zoom: expected two numbers from 1 up, the smaller first": 1 <= self.zoom[0] <= self.zoom[1] < np.inf,
+            "zoom: expected two numbers from 1 up, the smaller first": _are_bounds(self.zoom),
             "padding: expected a share from 0 to below 0.5": 0 <= self.padding < 0.5,
-            "candidates: expected a whole number from 1 up": self.candidates >= 1,
+            f"candidates: expected a whole number from 1 to {BOXES}": _is_count(self.candidates),
             "threshold: expected a share from 0 to 1": 0 <= self.threshold <= 1,
             "keep: expected a share from 0 to 1": 0 <= self.keep <= 1,
             "cut_weight: expected a number from 0 up": 0 <= self.cut_weight < np.inf,
         }
         for expected, holds in valid.items():
             if not holds:
-                raise ConfigError(f"{expected}, got {getattr(self, expected.split(':')[0])}")
+                raise ConfigError(f"{expected}, got {brief(getattr(self, expected.split(':')[0]))}")
+
+
+def _are_bounds(zoom: object) -> bool:
+    """Whether these are two numbers from 1 up, the smaller first."""
+    numbers = isinstance(zoom, tuple | list) and len(zoom) == 2 and all(isinstance(bound, Real) for bound in zoom)
+    return numbers and 1 <= zoom[0] <= zoom[1] < np.inf  # type: ignore[index]
+
+
+def _is_count(candidates: object) -> bool:
+    return isinstance(candidates, Integral) and 1 <= candidates <= BOXES  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -190,16 +211,23 @@ def with_focus(density: NDArray, size: Size, points: Sequence[Point], weight: fl
         h x w, sums to 1.
 
     Raises:
-        ConfigError: there is no point, one lies outside the image, or the weight is out of its range.
+        ConfigError: there is no point, there are more than `MOST`, one lies outside the image, or the weight is out of
+            its range.
     """
-    if not 0 <= weight <= 1:
-        raise ConfigError(f"focus weight: expected a share from 0 to 1, got {weight}")
-    if not points or not all(0 <= p.x < size.width and 0 <= p.y < size.height for p in points):
-        raise ConfigError(f"focus: expected points inside the {size} pixels of the image, got {list(points)}")
+    if not isinstance(weight, Real) or not 0 <= weight <= 1:
+        raise ConfigError(f"focus weight: expected a share from 0 to 1, got {brief(weight)}")
+    if len(points) > MOST:
+        raise ConfigError(f"focus: expected at most {MOST} points of one photo, got {len(points)}")
+    outside = [p for p in points if not (0 <= p.x < size.width and 0 <= p.y < size.height)]
+    if not points or outside:
+        got = brief(outside[0]) if outside else "none"
+        raise ConfigError(f"focus: expected points inside the {size} pixels of the image, got {got}")
     sigma = FOCUS * max(size.width, size.height)
     rows, columns = ((np.arange(n) + 0.5) / n for n in density.shape)
-    spots = [_bell(rows * size.height - p.y, sigma) * _bell(columns * size.width - p.x, sigma).T for p in points]
-    return (1 - weight) * density / density.sum(dtype=np.float64) + weight * np.mean(spots, axis=0)
+    spots = np.zeros(density.shape)  # one map, however many points
+    for p in points:
+        spots += _bell(rows * size.height - p.y, sigma) * _bell(columns * size.width - p.x, sigma).T
+    return (1 - weight) * density / density.sum(dtype=np.float64) + weight * (spots / len(points))
 
 
 def _bell(distance: NDArray, sigma: float) -> NDArray:

@@ -19,6 +19,7 @@ from gaze.images.frames import Frame, plays, read_frames
 from gaze.images.metadata import exif_of, kept_xmp, profile_of, take_xmp
 from gaze.images.orientation import orientation_of, sideways, turn
 from gaze.images.png import PngNotes, picture_of
+from gaze.images.ppm import scaled_samples
 from gaze.images.profiles import named_profile
 
 MAX_PIXELS = 178_956_970
@@ -311,5 +312,7 @@ def _header(file: BinaryIO, kind: str) -> tuple[ImageFile.ImageFile, PngNotes]:
         file, notes = picture_of(file)
     file.seek(0)
     image = Image.OPEN[kind][0](file, "")
+    if kind == "PPM" and (scaled := scaled_samples(image, file)):
+        image = Image.OPEN[kind][0](scaled, "")  # type: ignore[arg-type]
     notes.xmp = notes.xmp or take_xmp(image)
     return image, notes

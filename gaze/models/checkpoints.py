@@ -1,9 +1,12 @@
 """Checkpoints that rebuild their own network."""
 
 import io
+import math
 import pickle
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,12 @@ from gaze.models.widths import set_widths, widths
 PREFIX = "network."
 LATER: dict[str, Any] = {"backbone": {"activation": None, "skip": []}}
 """What checkpoints from before a field mean by its absence."""
+
+_VALUES = 1000
+"""Settings of a model at most, each layer, tap and pattern counted."""
+
+_MOST, _TAP = 2**28, 2**12
+"""Weights of a readout and cells of a center bias at most, where a tap has so many maps."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,9 @@ def load_checkpoint(path: str | Path) -> Trained:
 def _read(path: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(path):  # torch would take it for a bare pickle, and advise to let it run its code
         raise ValueError("expected an archive of torch.save, got something else, or one that is cut off")
+    with zipfile.ZipFile(path) as archive:  # torch compresses nothing
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("expected what torch.save wrote, got an archive that unpacks to more bytes than it has")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -79,16 +91,66 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _build(checkpoint: dict[str, Any]) -> Trained:
+    if (values := _count(checkpoint["model"])) > _VALUES:
+        raise ValueError(f"model: expected at most {_VALUES} values, got {values}")
     schema = OmegaConf.structured(ModelConfig)
     config: Any = OmegaConf.to_object(OmegaConf.merge(schema, LATER, _plain(checkpoint["model"])))
     state = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
-    network = build_network(config, load_weights=False)
-    set_widths(network, checkpoint.get("widths", {}))
-    network.load_state_dict(state)
+    _check_extent(config, state)
+    network = _filled(config, checkpoint.get("widths", {}), state)
     for name, value in network.state_dict().items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{name}: expected finite weights, got NaN or infinity")
     return Trained(network.eval(), list(checkpoint.get("trained_on", [])), int(checkpoint.get("seed", 0)))
+
+
+def _check_extent(config: ModelConfig, state: Mapping[str, Any]) -> None:
+    """Refuses what would take far more memory than the file has bytes.
+
+    Raises:
+        ValueError: the model is wider than any, or a tensor has more numbers than are stored of it.
+    """
+    readout, taps = config.readout, config.backbone.taps
+    joined = readout.reduce * len(taps) if readout.reduce else _TAP
+    widths = [_TAP if readout.reduce else 0, joined, *readout.channels]
+    if (weights := sum(a * b for a, b in pairwise(widths)) + math.prod(config.finalizer.center_bias)) > _MOST:
+        raise ValueError(f"readout and center_bias: expected at most {_MOST} weights, got {weights}")
+    for key, value in state.items():
+        if isinstance(value, torch.Tensor) and value.is_meta:
+            raise ValueError(f"{key}: expected numbers, got none")
+        if isinstance(value, torch.Tensor) and value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError(f"{key}: expected all numbers of its shape {list(value.shape)}, got some of them")
+
+
+def _filled(config: ModelConfig, stored: Mapping[str, list[int]], state: Mapping[str, Any]) -> GazeNetwork:
+    """A network with the tensors of `state`; shapes and names are seen to agree before memory is taken for it."""
+    if (sketch := _sketch(config)) is not None:
+        set_widths(sketch, stored)
+        expected = sketch.state_dict()
+        # copies, as tensors of a file may share their numbers, and what is trained may not
+        own = {key: _copy(value, expected[key]) if key in expected else value for key, value in state.items()}
+        sketch.load_state_dict(own, assign=True)
+        if not any(buffer.is_meta for buffer in sketch.buffers()):
+            return sketch
+    network = build_network(config, load_weights=False)  # it has numbers that no file holds
+    set_widths(network, stored)
+    network.load_state_dict(state)
+    return network
+
+
+def _sketch(config: ModelConfig) -> GazeNetwork | None:
+    """The network without memory for its weights; None where its backbone computes while it is built."""
+    try:
+        with torch.device("meta"):
+            return build_network(config, load_weights=False)
+    except (RuntimeError, NotImplementedError):
+        return None
+
+
+def _copy(value: Any, like: torch.Tensor) -> Any:
+    if not isinstance(value, torch.Tensor) or value.shape != like.shape:
+        return value  # which `load_state_dict` refuses
+    return value.to(like.dtype).clone(memory_format=torch.contiguous_format)
 
 
 def _reason(error: Exception) -> str:
@@ -97,6 +159,12 @@ def _reason(error: Exception) -> str:
         return f"it lacks {error}"
     lines = [one_line(line.strip()) for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) or type(error).__name__
+
+
+def _count(values: Any) -> int:
+    """How many values there are within others."""
+    inner = values.values() if isinstance(values, dict) else values if isinstance(values, list | tuple) else ()
+    return len(inner) + sum(map(_count, inner))
 
 
 def _plain(values: Any) -> Any:

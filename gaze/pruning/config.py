@@ -50,3 +50,12 @@ class PrunerConfig:
         expect_number("pruner.decay", self.decay, above=0, most=1)
         expect_number("pruner.beta", self.beta, least=0)
         expect_number("pruner.multiple", self.multiple, least=1)
+
+    def idle(self) -> dict[str, str]:
+        """Keys (glob patterns) of the whole configuration that method and signal do not ask for, and why."""
+        from gaze.pruning.information.signal import SIGNALS
+        from gaze.pruning.methods.base import METHODS
+
+        idle = dict(METHODS[self.method].IDLE)
+        # a method that has no use for the signal has none for what the signal says
+        return idle if "pruner.signal" in idle else {**SIGNALS[self.signal].IDLE, **idle}

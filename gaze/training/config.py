@@ -340,9 +340,7 @@ class PruneConfig:
 
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
-        from gaze.pruning.methods.base import METHODS  # torch takes seconds to import, a mistyped key should not
-
-        idle = {**PREPARED, **self.augment.idle(), **self.norm.idle(), **METHODS[self.pruner.method].IDLE}
+        idle = {**PREPARED, **self.augment.idle(), **self.norm.idle(), **self.pruner.idle()}
         if self.schedule.maps_per_removal is not None:
             idle["schedule.removals"] = "schedule.maps_per_removal says how fast it goes"
         if self.engine == "torch-cuda":

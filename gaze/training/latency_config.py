@@ -6,7 +6,6 @@ from pathlib import Path
 from gaze.errors import ConfigError, expect, expect_number
 from gaze.geometry import Size
 from gaze.models.config import ModelConfig
-from gaze.pruning.cost.engines import ENGINES
 
 ROUNDS = 15
 """Fewer runs have no quartiles to speak of."""
@@ -49,6 +48,8 @@ class LatencyConfig:
                 "network: give either a checkpoint with network=PATH or an architecture with model=NAME, got "
                 + ("neither" if self.network is None else "both")
             )
+        from gaze.pruning.cost.engines import ENGINES  # torch takes seconds to import, a mistyped key should not
+
         ENGINES.get(self.engine, "engine")
         size = len(self.size) == 2 and min(self.size) >= 1
         expect(size, "size", "[width, height], for example [320,240]", self.size)

@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,12 +33,14 @@ from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome, Outcome
 from gaze.pruning.methods.removal_log import REMOVALS, read
 from gaze.pruning.structure.groups import find_pinned
+from gaze.streams import print_note
 from gaze.training.averaging import Averaging
 from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
 from gaze.training.photograph import photograph
 from gaze.training.progress import make_progress_bar
-from gaze.training.run import LAST, check_labelled, make_distillation, make_watchers, trainer_on
+from gaze.training.resuming import SETTINGS, check_settings_of_run, check_state
+from gaze.training.run import LAST, check_folder, check_labelled, make_distillation, make_watchers, trainer_on
 
 PRUNED = "pruned.ckpt"
 SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
@@ -65,14 +66,17 @@ def prune(config: PruneConfig) -> Outcome:
         DataError: a store is missing or damaged.
         ModelError: the checkpoint is missing or damaged.
     """
-    last = _check(config)
+    check_settings(config)
+    last = check_folder(config.out, config.resume, LAST, PRUNED)
+    if last is not None:
+        check_settings_of_run(last, config)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     unpruned = _unpruned(config)
     method, job = METHODS.get(config.pruner.method, "pruner.method"), _job(config, unpruned)
     method.check(job)
     if pinned := find_pinned(unpruned):
         kept = ", ".join(map(str, pinned))
-        print(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}", file=sys.stderr)
+        print_note(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}")
     data = _make_data(config, unpruned)
     check_labelled(unpruned, data)
     distill = replace(config.distill, teacher=config.distill.teacher or str(config.checkpoint))
@@ -81,9 +85,11 @@ def prune(config: PruneConfig) -> Outcome:
     module = PruningModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
     config.out.mkdir(parents=True, exist_ok=True)
     pruning = method.make(job)
-    OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
     watchers = make_watchers(config.norm, data, config.seed, config.out)
     trainer = _make_trainer(config, [*distillation, pruning, *watchers])
+    if last is not None:
+        check_state(last, module, trainer.callbacks)  # type: ignore[attr-defined]
+    OmegaConf.save(OmegaConf.structured(config), config.out / SETTINGS)
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     return _finish(config, module.network, pruning, unpruned, data)
 
@@ -192,18 +198,3 @@ def _make_trainer(config: PruneConfig, others: Sequence[pl.Callback]) -> pl.Trai
         logger=[TensorBoardLogger(config.out, name="", version=""), CSVLogger(config.out, name="metrics")],
         log_every_n_steps=1,
     )
-
-
-def _check(config: PruneConfig) -> Path | None:
-    check_settings(config)
-    last = config.out / LAST
-    if config.resume and not last.is_file():
-        raise ConfigError(f"resume=true: no run to continue in out={config.out} (expected {LAST})")
-    if not config.resume and (last.exists() or (config.out / PRUNED).exists()):
-        raise ConfigError(
-            f"out={config.out}: holds a run already; continue it with resume=true or choose another folder"
-        )
-    if not config.resume:
-        return None
-    load_network(last)  # one line where it is damaged; Lightning has none
-    return last

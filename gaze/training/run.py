@@ -33,6 +33,7 @@ from gaze.training.fisher_rao_norm import FisherRaoNorm
 from gaze.training.lightning_module import HEADS_MONITOR, MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 from gaze.training.progress import make_progress_bar
+from gaze.training.resuming import SETTINGS, check_length, check_settings_of_run, check_state
 from gaze.training.teachers import open_teacher
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -60,7 +61,9 @@ def fit(config: TrainConfig) -> Path:
         ModelError: the backbone or its weights are missing, or the checkpoint to go on from is damaged.
     """
     check_settings(config)
-    last = _check_folder(config.out, config.resume)
+    last = check_folder(config.out, config.resume, LAST)
+    if last is not None:
+        check_settings_of_run(last, config)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = make_data(config)
     distillation = make_distillation(config.distill, config.trainer.progress)
@@ -74,8 +77,11 @@ def fit(config: TrainConfig) -> Path:
     goal = (HEADS_MONITOR, "min") if config.only == HEADS else (MONITOR, "max")
     watchers = make_watchers(config.norm, data, config.seed, config.out)
     trainer = make_trainer(config.trainer, config.out, data, [*distillation, *holding, *watchers], goal)
+    if last is not None:
+        check_state(last, module, trainer.callbacks)  # type: ignore[attr-defined]
+        check_length(last, config.trainer.max_epochs)
     config.out.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.structured(config), config.out / "config.yaml")
+    OmegaConf.save(OmegaConf.structured(config), config.out / SETTINGS)
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     return config.out / BEST
 
@@ -224,13 +230,20 @@ def _trained_on(checkpoint: Path | None, data: GazeDataModule) -> list[str]:
     return data.people if checkpoint is None else sorted({*load_checkpoint(checkpoint).trained_on, *data.people})
 
 
-def _check_folder(out: Path, resume: bool) -> Path | None:
+def check_folder(out: Path, resume: bool, *results: str) -> Path | None:
+    """The checkpoint to go on from, where that is asked for.
+
+    Args:
+        out: of the run.
+        resume: whether it goes on.
+        results: files that only a run leaves.
+
+    Raises:
+        ConfigError: `out` holds a run that would be lost, or none where one is to be resumed.
+    """
     last = out / LAST
     if resume and not last.is_file():
         raise ConfigError(f"resume=true: no run to continue in out={out} (expected {LAST})")
-    if not resume and last.exists():
+    if not resume and any((out / name).exists() for name in results):
         raise ConfigError(f"out={out}: holds a run already; continue it with resume=true or choose another folder")
-    if not resume:
-        return None
-    load_network(last)  # one line where it is damaged; Lightning has none
-    return last
+    return last if resume else None

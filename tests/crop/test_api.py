@@ -188,6 +188,26 @@ def test_settings_reach_the_choice(draw: Callable[..., Path], predictor: Predict
         gaze.crop(photo, "1:1", predictor, focus=gaze.Point(900, 10))
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"size": "99999x99999", "upscale": True},
+        {"size": "99999x99999", "fill": "white"},
+        {"size": (99999, None), "ratio": "1:1", "upscale": True},
+    ],
+)
+def test_a_thumbnail_has_no_more_pixels_than_a_photo_may_have(predictor: Predictor, wanted: dict[str, Any]):
+    with pytest.raises(gaze.ConfigError, match=r"^size: expected a thumbnail of at most 178956970 pixels, got 99999x"):
+        gaze.thumbnail(np.zeros((40, 60, 3), np.uint8), predictor=predictor, **wanted)
+
+
+def test_many_points_are_refused_in_one_line(predictor: Predictor):
+    for focus in ([(1, 1)] * 100_000, {(x, 1) for x in range(100_000)}):
+        with pytest.raises(gaze.ConfigError, match=r"^focus: expected") as caught:
+            gaze.crop(np.zeros((40, 60, 3), np.uint8), predictor=predictor, focus=focus)  # type: ignore[arg-type]
+        assert len(str(caught.value)) < 200
+
+
 def test_threads_get_what_one_gets(draw: Callable[..., Path], predictor: Predictor):
     photos = [draw(f"{k}.png", x=0.1 * k, y=0.3 + 0.04 * k) for k in range(1, 10)]
 

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -231,7 +232,14 @@ def test_focus_outside_the_photo_is_an_error(points: list[Point], weight: float,
         ({"zoom": (3, 2)}, "zoom: expected"),
         ({"zoom": (1, float("inf"))}, "zoom: expected"),
         ({"padding": 0.5}, "padding: expected a share from 0 to below 0.5, got 0.5"),
-        ({"candidates": 0}, "candidates: expected a whole number from 1 up, got 0"),
+        ({"candidates": 0}, "candidates: expected a whole number from 1 to 100, got 0"),
+        ({"candidates": 10_000_000}, "candidates: expected a whole number from 1 to 100, got 10000000"),
+        ({"candidates": 1.5}, "candidates: expected a whole number from 1 to 100, got 1.5"),
+        ({"candidates": "3"}, "candidates: expected a whole number from 1 to 100, got '3'"),
+        ({"zoom": None}, "zoom: expected two numbers from 1 up, the smaller first, got None"),
+        ({"zoom": (1, 2, 3)}, "zoom: expected two numbers"),
+        ({"zoom": [1] * 10**6}, "zoom: .*got list of 1000000$"),
+        ({"keep": None}, "keep: expected a number, got None"),
         ({"threshold": -0.1}, "threshold: expected a share from 0 to 1"),
         ({"keep": 1.1}, "keep: expected a share from 0 to 1"),
     ],
@@ -239,6 +247,27 @@ def test_focus_outside_the_photo_is_an_error(points: list[Point], weight: float,
 def test_framing_names_what_is_out_of_range(values: dict[str, object], message: str):
     with pytest.raises(ConfigError, match=message):
         Framing(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [1001, 100_000])
+def test_focus_points_have_a_bound_whoever_asks(count: int):
+    with pytest.raises(ConfigError, match=f"^focus: expected at most 1000 points of one photo, got {count}$"):
+        with_focus(np.ones((6, 8)), Size(8, 6), [Point(1, 1)] * count)
+
+
+def test_focus_takes_memory_for_one_map_and_not_for_one_a_point():
+    density, points = np.ones((600, 800)), [Point(x, 1) for x in range(200)]
+    with_focus(density, Size(800, 600), points[:2])
+    tracemalloc.start()
+    with_focus(density, Size(800, 600), points)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * density.nbytes
+
+
+def test_a_point_outside_is_named_and_not_all_of_them():
+    with pytest.raises(ConfigError, match=r"^focus: expected points inside the 8x6 .*got Point\(x=9, y=1\)$"):
+        with_focus(np.ones((6, 8)), Size(8, 6), [Point(1, 1), *[Point(9, 1)] * 900])
 
 
 def near_the_sides(density: np.ndarray, box: Box) -> float:

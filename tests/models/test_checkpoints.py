@@ -1,12 +1,15 @@
 """A checkpoint rebuilds its own network and runs no code."""
 
 import pickle
+import subprocess
+import sys
+import zipfile
 
 import pytest
 import torch
 
 from gaze.errors import ModelError
-from gaze.models import build_network
+from gaze.models import build_network, checkpoints
 from gaze.models.checkpoints import PREFIX, describe, load_checkpoint
 from gaze.models.widths import set_widths
 from tests.models.conftest import small_config
@@ -147,6 +150,42 @@ CONTENTS = {
     "widths of a layer that is none": (lambda content: changed(content, ["widths", "backbone"], [1]), "'Backbone'"),
     "widths of no layer": (lambda content: changed(content, ["widths", "stairs"], [1]), "no layer stairs"),
     "widths unlike the weights": (lambda content: changed(content, ["widths", "readout.layers.0"], [1, 1]), "mismatch"),
+    "a readout too wide": (
+        lambda content: changed(content, ["model", "readout", "channels"], [10**9, 1]),
+        "readout and center_bias: expected at most",
+    ),
+    "a reduction too wide": (
+        lambda content: changed(content, ["model", "readout", "reduce"], 10**8),
+        "readout and center_bias: expected at most",
+    ),
+    "a readout too deep": (
+        lambda content: changed(content, ["model", "readout", "channels"], [1] * 300_000),
+        "model: expected at most 1000 values, got 3000",
+    ),
+    "a center bias too large": (
+        lambda content: changed(content, ["model", "finalizer", "center_bias"], [10**6, 10**6]),
+        "readout and center_bias: expected at most",
+    ),
+    "too many taps": (
+        lambda content: changed(content, ["model", "backbone", "taps"], [2] * 300_000),
+        "model: expected at most 1000 values, got 3000",
+    ),
+    "too many patterns": (
+        lambda content: changed(content, ["model", "backbone", "skip"], ["*"] * 300_000),
+        "model: expected at most 1000 values, got 3000",
+    ),
+    "a backbone larger than the weights": (
+        lambda content: changed(content, ["model", "backbone", "name"], "regnetx_320"),
+        "the network has no layer",
+    ),
+    "a tensor of one number": (
+        lambda content: changed(content, ["state_dict", LAYER], torch.zeros(1).expand(10**6, 10**6)),
+        r"readout.layers.0.weight: expected all numbers of its shape \[1000000, 1000000\]",
+    ),
+    "a tensor without numbers": (
+        lambda content: changed(content, ["state_dict", LAYER], torch.empty(4, 24, 1, 1, device="meta")),
+        "readout.layers.0.weight: expected numbers, got none",
+    ),
     "a seed that is none": (lambda content: {**content, "seed": "x"}, "invalid literal"),
     "data sets that are none": (lambda content: {**content, "trained_on": 5}, "'int' object"),
 }
@@ -165,6 +204,89 @@ def test_content_that_is_no_checkpoint_s_is_one_line_that_names_the_file(network
     torch.save(damage(torch.load(path, weights_only=True)), path)
     assert_refused(path, message)
     assert capsys.readouterr().out == ""
+
+
+def test_no_memory_is_taken_for_more_than_the_file_holds(network, tmp_path):
+    """In a process of its own, whose memory is all its own."""
+    path = tmp_path / "net.ckpt"
+    save(network, path)
+    content = torch.load(path, weights_only=True)
+    paths = []
+    for number, (keys, value) in enumerate(
+        [
+            (["model", "backbone", "name"], "regnetx_320"),
+            (["model", "readout", "channels"], [60_000, 1]),
+            (["model", "readout", "channels"], [5_000, 5_000, 1]),
+        ]
+    ):
+        paths.append(tmp_path / f"{number}.ckpt")
+        torch.save({**changed(content, keys, value), "widths": {}}, paths[-1])
+    told = subprocess.run([sys.executable, "-c", GREEDY, *paths], capture_output=True, text=True, timeout=300)
+    assert told.stderr == ""
+    assert float(told.stdout) < 2**26
+
+
+GREEDY = """
+import resource, sys
+from gaze.errors import ModelError
+from gaze.models.checkpoints import load_checkpoint
+import timm, torch, torch.nn
+
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def refuse(path):
+    try:
+        load_checkpoint(path)
+    except ModelError:
+        return
+    raise SystemExit(path)
+
+refuse(sys.argv[3])  # what is imported only then
+before = peak()
+for path in sys.argv[1:]:
+    refuse(path)
+print(peak() - before)
+"""
+
+
+def test_an_archive_that_unpacks_to_more_than_it_has_is_refused(network, tmp_path):
+    save(network, tmp_path / "net.ckpt")
+    with (
+        zipfile.ZipFile(tmp_path / "net.ckpt") as archive,
+        zipfile.ZipFile(tmp_path / "small.ckpt", "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for entry in archive.infolist():
+            small.writestr(entry.filename, archive.read(entry))
+    assert_refused(tmp_path / "small.ckpt", "unpacks to more bytes than it has")
+
+
+def test_tensors_that_share_their_numbers_are_trained_apart(network, tmp_path):
+    path, other = tmp_path / "net.ckpt", f"{PREFIX}readout.reduce.0.bias"
+    save(network, path)
+    content = torch.load(path, weights_only=True)
+    content["state_dict"][other] = content["state_dict"][f"{PREFIX}readout.reduce.1.bias"]
+    torch.save(content, path)
+    readout = load_checkpoint(path).network.readout
+    assert readout.reduce[0].bias.data_ptr() != readout.reduce[1].bias.data_ptr()
+    assert readout.reduce[0].bias.requires_grad
+
+
+def test_a_backbone_with_numbers_that_no_file_holds_comes_back(tmp_path, monkeypatch):
+    network = build_network(small_config()).eval()
+    network.backbone.features.register_buffer("bands", torch.arange(3.0), persistent=False)
+    build = checkpoints.build_network
+
+    def with_bands(config, load_weights):
+        made = build(config, load_weights=load_weights)
+        made.backbone.features.register_buffer("bands", torch.arange(3.0), persistent=False)
+        return made
+
+    monkeypatch.setattr(checkpoints, "build_network", with_bands)
+    save(network, tmp_path / "net.ckpt")
+    found = load_checkpoint(tmp_path / "net.ckpt").network
+    assert torch.equal(found.backbone.features.bands, torch.arange(3.0))
+    assert all(torch.equal(a, b) for a, b in zip(found.parameters(), network.parameters(), strict=True))
 
 
 def test_a_checkpoint_that_is_not_there_or_a_folder(tmp_path):

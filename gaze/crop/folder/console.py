@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from gaze.crop.folder.listing import Tally
 from gaze.crop.folder.settings import RunSettings
-from gaze.crop.folder.streams import print_note, print_result
 from gaze.crop.photo.record import CroppedRecord, FailedRecord, Record
 from gaze.errors import one_line
+from gaze.streams import print_note, print_result
 
 if TYPE_CHECKING:
     from tqdm import tqdm

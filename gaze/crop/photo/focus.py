@@ -8,11 +8,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gaze.errors import ConfigError
-from gaze.geometry import Point, Size
-
-MOST = 1000
-"""Points of one photo."""
+from gaze.errors import ConfigError, brief
+from gaze.framing.choice import MOST
+from gaze.geometry import NUMBER, Point, Size
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,14 @@ class FocusPoint:
         Raises:
             ConfigError: the text is neither, or lies outside any photo.
         """
-        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)(%?)\s*,\s*([0-9]*\.?[0-9]+)(%?)\s*", text)
+        match = re.fullmatch(rf"\s*({NUMBER})(%?)\s*,\s*({NUMBER})(%?)\s*", text)
         if match is None or match[2] != match[4]:
-            raise ConfigError(f"focus: expected X,Y in pixels or X%,Y%, for example 320,240 or 40%,25%, got {text!r}")
+            raise ConfigError(
+                f"focus: expected X,Y in pixels or X%,Y%, for example 320,240 or 40%,25%, got {brief(text)}"
+            )
         x, y, relative = float(match[1]), float(match[3]), bool(match[2])
         if relative and max(x, y) > 100:
-            raise ConfigError(f"focus: expected shares up to 100%, got {text!r}")
+            raise ConfigError(f"focus: expected shares up to 100%, got {brief(text)}")
         return cls(x / 100, y / 100, True) if relative else cls(x, y, False)
 
     def within(self, size: Size) -> Point:
@@ -70,7 +70,7 @@ def as_points(focus: Place | Sequence[Place], size: Size) -> list[Point]:
     if isinstance(focus, Point | str) or _is_pair(focus):
         return [_point(focus, size)]
     if not isinstance(focus, Sequence):
-        raise ConfigError(f"focus: expected a place or several, such as (640, 200) or '40%,25%', got {focus!r}")
+        raise ConfigError(f"focus: expected a place or several, such as (640, 200) or '40%,25%', got {brief(focus)}")
     check_count(focus)
     return [_point(place, size) for place in focus]
 
@@ -87,7 +87,7 @@ def _point(place: Any, size: Size) -> Point:
     if isinstance(place, Point):
         return place
     if not isinstance(place, str) and not _is_pair(place):
-        raise ConfigError(f"focus: expected a place such as (640, 200) or '40%,25%', got {place!r}")
+        raise ConfigError(f"focus: expected a place such as (640, 200) or '40%,25%', got {brief(place)}")
     if not isinstance(place, str) and isinstance(place[0], Real):
         return Point(*map(float, place))
     return FocusPoint.parse(place if isinstance(place, str) else ",".join(place)).within(size)

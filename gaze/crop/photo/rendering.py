@@ -8,6 +8,7 @@ from gaze.errors import ConfigError
 from gaze.framing.choice import Crop
 from gaze.geometry import AspectRatio, Size
 from gaze.images import cut
+from gaze.images.decoding import MAX_PIXELS
 
 
 def check_color(text: str) -> None:
@@ -27,10 +28,16 @@ def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Fitted, request
         crop: what to cut out.
         shape: what is wanted of this photo.
         request: whether to enlarge, and the background.
+
+    Raises:
+        ConfigError: that would have more pixels than a photo may have, and than this one has.
     """
     size = picture_size(crop.box.size, shape, request.upscale)
+    canvas = size if request.fill is None else canvas_size(size, shape)
+    if canvas.pixels > max(MAX_PIXELS, full.pixels):
+        raise ConfigError(f"size: expected a thumbnail of at most {MAX_PIXELS} pixels, got {canvas}")
     picture = cut(image, full, crop.box, size)
-    return picture if request.fill is None else on_background(picture, canvas_size(size, shape), request.fill)
+    return picture if request.fill is None else on_background(picture, canvas, request.fill)
 
 
 def picture_size(box: Size, shape: Fitted, upscale: bool) -> Size:

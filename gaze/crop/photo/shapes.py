@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, TypeAlias
 
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, brief
 from gaze.geometry import AspectRatio, Bounds, Size
 
 Ratio: TypeAlias = "AspectRatio | Literal['original']"
 """A ratio, or the photo's own."""
+
+
+MOST = 1000
+"""Thumbnails of one photo, without candidates."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,13 @@ class Shape:
 
 
 def shapes(ratios: Sequence[Ratio], sizes: Sequence[Bounds]) -> tuple[Shape, ...]:
-    """Every ratio at every size; without a ratio each size has its own, without either there is one square."""
+    """Every ratio at every size; without a ratio each size has its own, without either there is one square.
+
+    Raises:
+        ConfigError: these are more than `MOST`.
+    """
+    if (count := max(1, len(ratios)) * max(1, len(sizes))) > MOST:
+        raise ConfigError(f"ratio and size: expected at most {MOST} thumbnails of a photo, got {count}")
     if not ratios and sizes:
         found = [Shape(ratio, size, str(size.size(ratio))) for size in sizes for ratio in [_own(size)]]
     else:
@@ -71,7 +81,7 @@ def as_ratio(ratio: str | float | tuple[float, float] | AspectRatio) -> Ratio:
         return ratio
     if isinstance(ratio, tuple | list):
         if len(ratio) != 2 or not all(isinstance(side, Real) for side in ratio):
-            raise ConfigError(f"ratio: expected a width and a height, such as (4, 5), got {ratio!r}")
+            raise ConfigError(f"ratio: expected a width and a height, such as (4, 5), got {brief(ratio)}")
         return AspectRatio(*ratio)
     return parse_ratio(str(ratio))
 
@@ -86,7 +96,7 @@ def as_bounds(size: str | int | tuple[int | None, int | None] | Size) -> Bounds:
         return Bounds(size.width, size.height)
     if isinstance(size, tuple | list):
         if len(size) != 2 or not all(side is None or isinstance(side, Integral) for side in size):
-            raise ConfigError(f"size: expected a width and a height, such as (400, 300), got {size!r}")
+            raise ConfigError(f"size: expected a width and a height, such as (400, 300), got {brief(size)}")
         return Bounds(*(side if side is None else int(side) for side in size))
     return Bounds.parse(str(size))
 

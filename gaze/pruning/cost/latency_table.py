@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gaze.errors import ConfigError
 from gaze.files import write_atomic
-from gaze.progress import track
+from gaze.progress import say, track
 from gaze.pruning.cost.channel_block import alignment, filled, measure_block
 from gaze.pruning.cost.engines import Engine
 from gaze.pruning.cost.engines.timing import Timing, noise_floor
@@ -172,7 +172,7 @@ def load_or_measure(
             raise ConfigError(
                 f"{named}={path}: {found}; expected a table of this network, engine and machine, or no file"
             )
-        print(f"{path}: {found}; measuring again")
+        say(f"{path}: {found}; measuring again")
     table = measure_table(operators, maps, engine, example, progress)
     table.save(path)
     return table

@@ -1,6 +1,6 @@
 """The size of the weights as a signal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ class Magnitude(Signal):
 
     The criterion "minimum weight" of Molchanov et al. 2017 (arXiv 1611.06440), section 2.2.
     """
+
+    IDLE: Mapping[str, str] = {"pruner.decay": "pruner.signal=magnitude reads no updates"}
 
     def __init__(self, network: nn.Module, groups: Iterable[Group]) -> None:
         super().__init__(groups)

@@ -1,6 +1,6 @@
 """Chance as a signal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from gaze.pruning.structure.groups import Group
 @SIGNALS.register("random")
 class Random(Signal):
     """Uniform draws, one a map, made once: what every other signal must beat."""
+
+    IDLE: Mapping[str, str] = {"pruner.decay": "pruner.signal=random reads no updates"}
 
     def __init__(self, groups: Iterable[Group], seed: int) -> None:
         super().__init__(groups)

@@ -35,6 +35,9 @@ class Signal(ABC):
         totals: one float32 tensor a group, one number a map: what the values are computed from.
     """
 
+    IDLE: Mapping[str, str] = {}
+    """Keys of the configuration (glob patterns) that the signal does not ask for, and why."""
+
     def __init__(self, groups: Iterable[Group]) -> None:
         self.groups = {group.name: group for group in groups}
         self.totals = {name: torch.zeros(group.maps) for name, group in self.groups.items()}

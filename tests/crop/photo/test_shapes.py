@@ -83,3 +83,8 @@ def test_bad_size_names_the_argument(size: Any):
 def test_ratio_on_the_command_line():
     assert parse_ratio("ORIGINAL") == "original"
     assert parse_ratio("16/9") == WIDE
+
+
+def test_thumbnails_of_a_photo_have_a_bound():
+    with pytest.raises(ConfigError, match="ratio and size: expected at most 1000 thumbnails of a photo, got 4000000"):
+        shapes([WIDE] * 2000, [WIDTH] * 2000)
