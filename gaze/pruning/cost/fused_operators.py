@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from gaze.models.padding import exported_layer
-from gaze.models.widths import BatchNorm
+from gaze.models.widths import BatchNorm, depthwise
 from gaze.pruning.cost.example_input import ExampleInput
-from gaze.pruning.cost.operator_builder import OperatorBuilder, depthwise, layer_of, name_of
+from gaze.pruning.cost.operator_builder import OperatorBuilder, layer_of, name_of
 from gaze.pruning.structure.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
 
 DEVICE = "cpu"
