@@ -46,7 +46,8 @@ class SteepestFanIn(GrowthSignal):
         self.sums: dict[str, list[Tensor]] = {}
         self.weight = 0.0
         wide = bare(network)
-        self.growth = grow(wide, {name: Joining(len(rows)) for name, rows in self.directions.items()})
+        joining = {name: Joining(len(rows)) for name, rows in self.directions.items()}
+        self.layers = grow(wide, joining, self.groups.values()).layers
         self.wide = {group.name: group for group in find_groups(wide) if group.name in self.groups}
         self.inputs: tuple[Any, Any] | None = None
         readers = {member.layer for group in self.groups.values() for member in group.consumers}
@@ -84,8 +85,7 @@ class SteepestFanIn(GrowthSignal):
     def joining(self, name: str, count: int) -> Joining:
         """See `GrowthSignal.joining`."""
         best = self._values(name).argsort(descending=True, stable=True)[:count].sort().values
-        rows = self.directions[name][best]
-        return Joining(count, fan_in=dict(zip(self.producers[name], self._weights(name, rows), strict=True)))
+        return self._joining(name, self.directions[name][best])
 
     def detach(self) -> None:
         """See `GrowthSignal.detach`."""
@@ -132,21 +132,15 @@ class SteepestFanIn(GrowthSignal):
     def _wide(self) -> nn.Module:
         """The network as it is now with the candidates in it."""
         wide = bare(self.network)
-        self.growth.apply(wide)
-        wide.requires_grad_(False)
-        for name, rows in self.directions.items():
-            for member, weights in zip(_dense(wide, self.wide[name]), self._weights(name, rows), strict=True):
-                self._new_rows(name, wide, member)[:, self._reads(member)] = weights
-        return wide
+        grow(wide, {name: self._joining(name, rows) for name, rows in self.directions.items()}, self.groups.values())
+        return wide.requires_grad_(False)
 
-    def _new_rows(self, name: str, wide: nn.Module, member: Member) -> Tensor:
-        """The candidates' rows of a producer's weight."""
-        first = member.offset + self.groups[name].maps
-        return convolution(wide, member.layer).weight[first : first + len(self.directions[name])]
+    def _joining(self, name: str, rows: Tensor) -> Joining:
+        return Joining(len(rows), dict(zip(self.producers[name], self._weights(name, rows), strict=True)))
 
     def _reads(self, member: Member) -> Tensor | slice:
         """Where the maps that a producer reads in the network stand in the wide one."""
-        kept = self.growth.layers[member.layer].inputs
+        kept = self.layers[member.layer].inputs
         return slice(None) if kept is None else kept
 
     def _maps(self, wide: nn.Module, inputs: tuple[Any, Any]) -> dict[str, list[Tensor]]:

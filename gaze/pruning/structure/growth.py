@@ -1,6 +1,6 @@
 """Growth: feature maps join a network, which goes on as it was."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -56,7 +56,7 @@ class Growth:
         return Cut(self.layers, self.maps, surgery.apply(network, self.layers))
 
 
-def grow(network: nn.Module, joining: Mapping[str, Joining]) -> Growth:
+def grow(network: nn.Module, joining: Mapping[str, Joining], known: Iterable[Group] | None = None) -> Growth:
     """Has feature maps join the groups of `find_groups(network, least=1)`, in place.
 
     What stands between producers and consumers treats a map that joins as it treats the others on average, but shifts
@@ -66,11 +66,16 @@ def grow(network: nn.Module, joining: Mapping[str, Joining]) -> Growth:
     The parameters of the layers that change are new ones: optimisers and copies of the network (averaged weights) must
     follow, see `gaze.pruning.structure.followers`.
 
+    Args:
+        network: changed in place.
+        joining: the maps, by their group.
+        known: the groups of the network where they are known: it is not traced then, and nothing is checked.
+
     Raises:
         ModelError: a group is not there, both sides of a map would be other than zero, weights have another shape, or
             other maps joined than were asked.
     """
-    groups = {group.name: group for group in find_groups(network, least=1)}
+    groups = {group.name: group for group in (find_groups(network, least=1) if known is None else known)}
     joining = {name: maps for name, maps in joining.items() if maps.count}
     for name, maps in joining.items():
         _check(groups, name, maps)
@@ -79,11 +84,8 @@ def grow(network: nn.Module, joining: Mapping[str, Joining]) -> Growth:
     for name, maps in joining.items():
         _fill(network, groups[name], maps, places, values)
     replaced = _apply(network, places.layers, values)
-    found = {group.name: group.maps for group in find_groups(network, least=1)}
-    expected = {name: group.maps + places.counts.get(name, 0) for name, group in groups.items()}
-    if found != expected:
-        wrong = sorted(name for name in found.keys() | expected if found.get(name) != expected.get(name))
-        raise ModelError(f"other maps joined than were asked, in the groups {', '.join(wrong)}")
+    if known is None:
+        _check_maps(network, {name: group.maps + places.counts.get(name, 0) for name, group in groups.items()})
     return Growth(places.layers, values, {name: torch.arange(groups[name].maps) for name in joining}, replaced)
 
 
@@ -142,6 +144,13 @@ def _check(groups: Mapping[str, Group], name: str, maps: Joining) -> None:
         raise ModelError(f"no group {name} can take more maps (groups: {', '.join(groups)})")
     if all(any(bool(weights.any()) for weights in side.values()) for side in (maps.fan_in, maps.fan_out)):
         raise ModelError(f"group {name}: expected fan-in or fan-out to be zero, for the network to go on as it was")
+
+
+def _check_maps(network: nn.Module, expected: Mapping[str, int]) -> None:
+    found = {group.name: group.maps for group in find_groups(network, least=1)}
+    if found != expected:
+        wrong = sorted(name for name in found.keys() | expected if found.get(name) != expected.get(name))
+        raise ModelError(f"other maps joined than were asked, in the groups {', '.join(wrong)}")
 
 
 def _values(layer: nn.Module, width: Sequence[int]) -> dict[str, Tensor]:
