@@ -203,6 +203,8 @@ class TrainConfig:
         sets: the prepared data sets to train on, by name.
         model: the network.
         checkpoint: of a network to train on, pruned or not, in place of a pretrained backbone; null starts afresh.
+        widths: checkpoint of a pruned network of the same layers: the network begins as narrow as that one is, with
+            maps drawn at random by `seed`; null begins with all maps.
         distill: what is learnt from a teacher beside people.
         ewc: what holds it at the checkpoint while it trains on another set.
         norm: when the Fisher-Rao norm is measured.
@@ -218,6 +220,7 @@ class TrainConfig:
     sets: dict[str, DataSetConfig]
     model: ModelConfig
     checkpoint: Path | None
+    widths: Path | None
     distill: DistillConfig
     ewc: EwcConfig
     norm: NormConfig
