@@ -245,7 +245,7 @@ class TrainConfig:
         """Keys (glob patterns) that do nothing, and why."""
         idle = {**PREPARED, **self.augment.idle(), **self.ewc.idle(), **self.norm.idle()}
         if self.checkpoint is not None:
-            idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
+            idle |= dict.fromkeys(("model.backbone.weights", "widths"), f"checkpoint={self.checkpoint} brings its own")
         if self.distill.teacher is None:
             idle["distill.weight"] = "no distill.teacher is named"
         elif not self.distill.weight:

@@ -71,7 +71,7 @@ def fit(config: TrainConfig) -> Path:
     data = make_data(config)
     distillation = make_distillation(config.distill, config.trainer.progress)
     network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
-    if config.widths is not None:
+    if config.widths is not None and config.checkpoint is None:
         _narrow(network, config.widths, config.seed)
     holding = consolidation(config, network)
     trained_on = _trained_on(config.checkpoint, data)

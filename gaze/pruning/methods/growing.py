@@ -61,7 +61,9 @@ class Growing(Timed):
         narrow: measured time before the first addition, milliseconds.
     """
 
-    IDLE = dict.fromkeys(("pruner.beta", "schedule.removals_per_surgery"), "pruner.method=grow removes nothing")
+    IDLE = dict.fromkeys(
+        ("pruner.beta", "schedule.removals_per_surgery"), "pruner.method=grow removes nothing by and by"
+    )
 
     def __init__(
         self, signal: Callable[[nn.Module, list[Group]], Signal], cost: Cost, clock: Cost,
