@@ -70,9 +70,9 @@ def test_the_output_is_the_same_with_fan_in_zero_where_zero_stays_zero(small_kin
 
 
 def test_maps_that_joined_are_written_and_read(small, images):
-    """What the weights on the other side become makes a difference at once, for each group."""
+    """What the weights on the other side become makes a difference at once, for every third group."""
     small = small.double()
-    for group in find_groups(small, least=1):
+    for group in find_groups(small, least=1)[::3]:
         grown, one = copy.deepcopy(small), drawn(small, "fan_in")[group.name]
         rows = {member: torch.cat([rows, -rows]) for member, rows in one.fan_in.items()}  # a ReLU lets one through
         grow(grown, {group.name: Joining(2 * one.count, rows)})
