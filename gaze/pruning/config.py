@@ -34,7 +34,7 @@ class PrunerConfig:
     beta: float | None
     exclude: list[str]
     multiple: int
-    start: float | None = None
+    start: float | None
 
     def __post_init__(self) -> None:
         if self.granularity in GRANULARITIES:

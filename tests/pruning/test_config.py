@@ -7,7 +7,7 @@ import pytest
 from gaze.errors import ConfigError
 from gaze.pruning.config import PrunerConfig
 
-FISHER = PrunerConfig("greedy", None, "fisher", 1.0, "table", None, [], 1)
+FISHER = PrunerConfig("greedy", None, "fisher", 1.0, "table", None, [], 1, None)
 
 
 @pytest.mark.parametrize(("granularity", "method"), [("map", "greedy"), ("parameter", "weights")])
