@@ -205,6 +205,8 @@ class TrainConfig:
         model: the network.
         checkpoint: of a network to train on, pruned or not, in place of a pretrained backbone; null starts afresh.
         only: `heads` trains what says where heads are and leaves the rest as the checkpoint has it; null trains all.
+        widths: checkpoint of a pruned network of the same layers: the network begins as narrow as that one is, with
+            maps drawn at random by `seed`; null begins with all maps.
         distill: what is learnt from a teacher beside people.
         ewc: what holds it at the checkpoint while it trains on another set.
         norm: when the Fisher-Rao norm is measured.
@@ -221,6 +223,7 @@ class TrainConfig:
     model: ModelConfig
     checkpoint: Path | None
     only: str | None
+    widths: Path | None
     distill: DistillConfig
     ewc: EwcConfig
     norm: NormConfig
@@ -252,7 +255,7 @@ class TrainConfig:
         if self.only == HEADS:
             return idle | dict.fromkeys(["distill.*", "ewc.*", "optim.backbone_lr"], "only=heads learns no gaze")
         if self.checkpoint is not None:
-            idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
+            idle |= dict.fromkeys(("model.backbone.weights", "widths"), f"checkpoint={self.checkpoint} brings its own")
         if self.distill.teacher is None:
             idle["distill.weight"] = "no distill.teacher is named"
         elif not self.distill.weight:

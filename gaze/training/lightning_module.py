@@ -74,7 +74,7 @@ class GazeModule(pl.LightningModule):
         checkpoint.update(describe(self.network, self.trained_on, self.seed))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Narrows the network to the checkpoint's, for its weights to be loaded."""
+        """Brings the network to the checkpoint's widths, for its weights to be loaded."""
         set_widths(self.network, checkpoint.get("widths", {}))
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor | dict[str, Tensor]:

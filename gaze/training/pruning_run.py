@@ -31,7 +31,7 @@ from gaze.pruning.methods.base import METHODS, PacedPruning
 from gaze.pruning.methods.candidates import Rules
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome, Outcome
-from gaze.pruning.methods.removal_log import REMOVALS, read
+from gaze.pruning.methods.removal_log import GROWTH, REMOVALS, read
 from gaze.pruning.structure.groups import find_pinned
 from gaze.streams import print_note
 from gaze.training.averaging import Averaging
@@ -120,6 +120,7 @@ def _job(config: PruneConfig, unpruned: GazeNetwork) -> Job:
         latency_named=config.latency is not None,
         removals=config.out / REMOVALS,
         progress=config.trainer.progress,
+        start=pruner.start,
     )
 
 
@@ -152,6 +153,8 @@ def _finish(
 
 def _draw(out: Path, outcome: FasterOutcome) -> None:
     pictures.draw_widths(outcome.before, outcome.after, out / "widths.png")
+    if (out / GROWTH).is_file():  # what is drawn below is how a network got faster
+        return
     if rows := read(out / REMOVALS):
         pictures.draw_time_loss(rows, out / "time_loss.png", outcome.budget_ms)
         pictures.draw_predicted(rows, out / "predicted.png")

@@ -20,11 +20,14 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError, check_settings, expect, one_line, shown
+from gaze.errors import ConfigError, ModelError, check_settings, expect, one_line, shown
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
 from gaze.models.backbone import build_backbone, leave_out, set_activation
 from gaze.models.checkpoints import load_checkpoint
 from gaze.models.config import RANDOM, HeadsConfig
+from gaze.models.widths import widths
+from gaze.pruning.structure.groups import find_groups
+from gaze.pruning.structure.surgery import keep_random
 from gaze.training.averaging import Averaging
 from gaze.training.config import HEADS, DistillConfig, NormConfig, RunConfig, TrainConfig, TrainerConfig
 from gaze.training.consolidation import consolidation
@@ -58,7 +61,7 @@ def fit(config: TrainConfig) -> Path:
     Raises:
         ConfigError: a value makes no sense, `out` holds a run that would be lost, or none where one is to be resumed.
         DataError: a store is missing or damaged.
-        ModelError: the backbone or its weights are missing, or the checkpoint to go on from is damaged.
+        ModelError: the backbone or its weights are missing, or a checkpoint is damaged.
     """
     check_settings(config)
     last = check_folder(config.out, config.resume, LAST)
@@ -69,6 +72,8 @@ def fit(config: TrainConfig) -> Path:
     distillation = make_distillation(config.distill, config.trainer.progress)
     network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
     check_labelled(network, data, config.only)
+    if config.widths is not None and config.checkpoint is None:
+        _narrow(network, config.widths, config.seed)
     holding = consolidation(config, network)
     trained_on = _trained_on(config.checkpoint, data)
     module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, trained_on, config.only)
@@ -228,6 +233,19 @@ def _set_heads(network: GazeNetwork, asked: HeadsConfig, checkpoint: Path) -> No
 def _trained_on(checkpoint: Path | None, data: GazeDataModule) -> list[str]:
     """What the network has seen people's gaze of: the sets, and before them those that it learnt first."""
     return data.people if checkpoint is None else sorted({*load_checkpoint(checkpoint).trained_on, *data.people})
+
+
+def _narrow(network: GazeNetwork, checkpoint: Path, seed: int) -> None:
+    """Makes a network as narrow as that of a checkpoint; maps that are drawn at random stay."""
+    other = load_network(checkpoint)
+    own, came = network.config.backbone.name, other.config.backbone.name
+    expect(came == own, f"widths={checkpoint}", f"a network pruned from {own}", came)
+    try:
+        keep_random(network, {group.name: group.maps for group in find_groups(other, least=1)}, seed)
+    except ModelError as error:
+        raise ConfigError(f"widths={checkpoint}: expected a network pruned from this one ({error})") from error
+    if widths(network) != widths(other):
+        raise ConfigError(f"widths={checkpoint}: expected a network of these layers, got others: set model.* as there")
 
 
 def check_folder(out: Path, resume: bool, *results: str) -> Path | None:

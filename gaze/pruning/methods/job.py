@@ -1,5 +1,6 @@
 """What a pruning method is made from, whatever the method: a network, a budget, and names of what it is to use."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Job:
         latency_named: the user asked for that file: one that does not fit is an error.
         removals: file of the removal log.
         progress: tell how far it is.
+        start: share of each group's maps that growing begins with; None: all.
     """
 
     unpruned: nn.Module
@@ -56,18 +58,22 @@ class Job:
     latency_named: bool
     removals: Path
     progress: bool
+    start: float | None = None
 
     def make_signal(self, network: nn.Module, groups: list[Group]) -> Signal:
         """The signal of a network and its groups; it may hook into the network."""
         return SIGNALS.get(self.signal, "pruner.signal").make(network, groups, self.signal_options)
 
-    def measure_costs(self) -> tuple[Cost, Cost]:
+    def measure_costs(self, widest: Mapping[str, int] | None = None) -> tuple[Cost, Cost]:
         """What the choice weighs, and what predicts milliseconds: one and the same where the two are alike.
 
         Measures the latency table where there is none that fits.
+
+        Args:
+            widest: the most maps of each group, those of one map among them, where maps may join; None: none may.
         """
-        operators = find_operators(self.unpruned, self.example)
-        maps = {group.name: group.maps for group in find_groups(self.unpruned)}
+        operators = find_operators(self.unpruned, self.example, least=2 if widest is None else 1)
+        maps = widest or {group.name: group.maps for group in find_groups(self.unpruned)}
         named = "latency" if self.latency_named else None
         table = load_or_measure(self.latency, operators, maps, self._engine(), self.example, self.progress, named)
         make_cost, make_clock = COSTS.get(self.cost, "pruner.cost"), COSTS.get("table")

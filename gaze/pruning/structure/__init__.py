@@ -4,7 +4,7 @@ What may live here:
 
 - `groups`: which maps leave together, found by tracing, and what is pinned;
 - `gates`: multipliers on maps while they are still there;
-- `surgery` and `snapshot`: maps leave for good, and come back;
+- `surgery` and `snapshot`: maps leave for good, and come back; `growth`: maps join;
 - `followers`: what must follow, optimisers and copies.
 
 Nothing here knows what a map is worth, what it costs, or when it should go.
