@@ -90,6 +90,7 @@ class Stimulus:
         split: "train", "val" or "test".
         fixations: may be empty.
         density: float32 height x width, sums to 1; only where the set has a map and no points, else None.
+        heads: float32 M x 4, left, top, right and bottom of each in pixels; None where nobody labelled any.
     """
 
     name: str
@@ -99,3 +100,4 @@ class Stimulus:
     split: str
     fixations: Fixations
     density: NDArray[np.float32] | None = None
+    heads: NDArray[np.float32] | None = None

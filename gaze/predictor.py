@@ -1,4 +1,4 @@
-"""Image -> log density through ONNX Runtime: finds, checks and runs a model file.
+"""Image -> log density, and heads, through ONNX Runtime: finds, checks and runs a model file.
 
 A model is two files: the network `<name>.onnx` and its card `<name>.json`, which says how to feed it, where
 it comes from, and the sha256 of the network (see `gaze.card`).
@@ -6,6 +6,8 @@ it comes from, and the sha256 of the network (see `gaze.card`).
 
 import hashlib
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ import numpy as np
 
 from gaze.card import ModelCard
 from gaze.errors import ConfigError, ModelError
+from gaze.framing.heads import Heads
 from gaze.geometry import Size
 from gaze.images import ImageLike, as_rgb, check_rgb
 from gaze.weights import find_model
@@ -74,6 +77,25 @@ def fit_log_density(coarse: np.ndarray, size: Size) -> np.ndarray:
     return fitted
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of an image.
+
+    Attributes:
+        density: float32, h x w: the share of the gaze in each of the cells that divide the image evenly; sums to 1.
+        heads: where it takes heads to be, and the gaze on them; None where the model does not tell.
+    """
+
+    density: np.ndarray
+    heads: Heads | None = None
+
+    @classmethod
+    def mean(cls, parts: "Sequence[Prediction]") -> "Prediction":
+        """That of several frames of one size, each counting the same."""
+        heads = [part.heads for part in parts if part.heads is not None]
+        return cls(np.mean([part.density for part in parts], axis=0), Heads.mean(heads) if heads else None)
+
+
 class Predictor:
     """A loaded model; safe to call from many threads.
 
@@ -94,6 +116,7 @@ class Predictor:
         self.path = find_model(model)
         self.card = ModelCard.load(self.path.with_suffix(".json"))
         self._session = open_session(_verified(self.path, self.card), self.path, threads)
+        _check_heads(self._session, self.card, self.path)
 
     def log_density(self, image: np.ndarray, size: Size | None = None) -> np.ndarray:
         """Predicts where people look.
@@ -127,20 +150,50 @@ class Predictor:
             ModelError: the network failed, or answered with NaN.
         """
         check_rgb(image)
-        cells = self._cells(image)
-        return np.exp(fit_log_density(cells, Size(cells.shape[1], cells.shape[0])))
+        return _density(self._cells(image))
+
+    def predict(self, image: np.ndarray) -> Prediction:
+        """Predicts where people look, and where heads are if the model has the output for it, in one run.
+
+        Args:
+            image: H x W x 3 uint8, RGB in sRGB, upright.
+
+        Raises:
+            ImageError: the array has another shape or type.
+            ModelError: the network failed, or answered with NaN.
+        """
+        check_rgb(image)
+        if not self.knows_heads:
+            return Prediction(_density(self._cells(image)))
+        cells, heads = self._run(image, ["log_density", "heads"])
+        density = _density(cells)
+        return Prediction(density, Heads.read(heads, density))
+
+    @property
+    def knows_heads(self) -> bool:
+        """Whether the model tells where heads are."""
+        return "heads" in self.card.output
 
     def _cells(self, image: np.ndarray) -> np.ndarray:
-        """The network's output for an image, h x w float32."""
+        """The network's log density for an image, h x w float32."""
+        return self._run(image, ["log_density"])[0]
+
+    def _run(self, image: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+        """The named outputs of the network for an image."""
         rule, original = self.card.input, Size(image.shape[1], image.shape[0])
         seen = network_size(original, rule.longer_side, rule.multiple)
         try:
-            cells: np.ndarray = self._session.run(["log_density"], {"image": shrink(image, seen)[None]})[0][0]
+            found = [each[0] for each in self._session.run(outputs, {"image": shrink(image, seen)[None]})]
         except Exception as error:  # ONNX Runtime has a dozen unrelated exception classes
             raise ModelError(f"{self.path}: the network failed ({_first_line(error)})") from error
-        if not np.isfinite(cells.max(initial=-np.inf)):  # NaN where there is any
+        if not all(np.isfinite(values.max(initial=-np.inf)) for values in found):  # NaN where there is any
             raise ModelError(f"{self.path}: the network answered with NaN or infinity, expected a log density")
-        return cells
+        return found
+
+
+def _density(cells: np.ndarray) -> np.ndarray:
+    """A network's log density as a density, h x w float32."""
+    return np.exp(fit_log_density(cells, Size(cells.shape[1], cells.shape[0])))
 
 
 def choose_predictor(predictor: Predictor | None, model: str | Path | None) -> Predictor:
@@ -181,6 +234,13 @@ def saliency(image: ImageLike, predictor: Predictor | None = None, model: str | 
 
 
 saliency.__module__ = "gaze"
+
+
+def _check_heads(session: "InferenceSession", card: ModelCard, path: Path) -> None:
+    """Raises ModelError where the card tells of heads and the network has no such output of 5 maps."""
+    shapes = {node.name: node.shape for node in session.get_outputs()}
+    if "heads" in card.output and (len(shape := shapes.get("heads", [])) != 4 or shape[1] not in (5, None)):
+        raise ModelError(f"{path}: its card tells of heads, expected an output heads of 5 maps, got {shapes}")
 
 
 def _verified(path: Path, card: ModelCard) -> bytes:

@@ -176,7 +176,7 @@ def _read_stimulus(entry: Entry, split: str, rule: Rule, report: Omissions) -> S
         raise DataError(f"{width} pixels wide, the first image of the set {rule.width}; its sigma holds for one width")
     gaze = entry.gaze(Size(width, height))
     if not isinstance(gaze, Fixations):
-        return Stimulus(entry.name, image, width, height, split, Fixations.of([], []), normalise(gaze))
+        return Stimulus(entry.name, image, width, height, split, Fixations.of([], []), normalise(gaze), entry.heads)
     inside = gaze.inside(width, height)
     outside = len(gaze) - int(inside.sum())
     if outside:
@@ -187,7 +187,7 @@ def _read_stimulus(entry: Entry, split: str, rule: Rule, report: Omissions) -> S
         raise DataError("no fixation inside the image")
     if rule.drop_first and not len(kept.without_first()):
         raise DataError("only first fixations of viewings inside the image, which this set leaves out")
-    return Stimulus(entry.name, image, width, height, split, kept)
+    return Stimulus(entry.name, image, width, height, split, kept, heads=entry.heads)
 
 
 def _split_rule(

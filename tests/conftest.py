@@ -66,6 +66,33 @@ def bright_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def head_model(bright_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an output `heads`: every cell whose mean is above half lies in a head one cell wide."""
+    from onnx import TensorProto, helper, load, numpy_helper, save
+
+    model, node = load(bright_model), helper.make_node
+    model.graph.node.extend(
+        [
+            node("AveragePool", ["channel"], ["coarse"], kernel_shape=[8, 8], strides=[8, 8]),
+            node("Sub", ["coarse", "half"], ["logit"]),
+            node("Mul", ["logit", "zero"], ["sides"]),
+            node("Add", ["sides", "log_half"], ["side"]),
+            node("Concat", ["logit", "side", "side", "side", "side"], ["heads"], axis=1),
+        ]
+    )
+    for name, value in {"half": 127.5, "zero": 0.0, "log_half": np.log(0.5)}.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    shape = ["n", 5, "head_rows", "head_columns"]
+    model.graph.output.append(helper.make_tensor_value_info("heads", TensorProto.FLOAT, shape))
+    path = tmp_path_factory.mktemp("model") / "heads.onnx"
+    save(model, path)
+    card = json.loads(bright_model.with_suffix(".json").read_text())
+    card |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "output": {"stride": 4, "heads": 8}}
+    path.with_suffix(".json").write_text(json.dumps(card))
+    return path
+
+
 @pytest.fixture
 def few_frames() -> Iterator[None]:
     """So few that a function cannot call itself for each of 300 folders."""

@@ -29,14 +29,15 @@ from gaze.teach import TeachConfig
 from gaze.training.config import PruneConfig, TrainConfig
 from gaze.training.latency_config import LatencyConfig
 
+HEADS = "model.heads={reduce: 24, channels: [48], weight: 0.5}"
 VERBS: dict[str, tuple[Any, type, list[str]]] = {
     "prepare": (prepare, PrepareConfig, ["data=osie", "data.root=somewhere"]),
-    "train": (train, TrainConfig, ["data=osie"]),
+    "train": (train, TrainConfig, ["data=osie", HEADS]),
     "prune": (prune, PruneConfig, ["data=osie", "checkpoint=a.ckpt", "budget=0.5"]),
     "teach": (teach, TeachConfig, ["data=osie"]),
     "evaluate": (evaluate, EvaluateConfig, ["data=osie"]),
     "export": (export, ExportConfig, ["checkpoint=a.ckpt", "out=a.onnx", "photos=folder"]),
-    "latency": (latency, LatencyConfig, ["model=mobilegaze"]),
+    "latency": (latency, LatencyConfig, ["model=mobilegaze", HEADS]),
 }
 OF_DATA = [verb for verb, (_, schema, _) in VERBS.items() if "sets" in get_type_hints(schema)]
 
@@ -197,7 +198,12 @@ BAD: dict[str, list[str]] = {
     "model.readout.channels": ["[]", "[16, 2]", "[0, 1]", "16", "[a]"],
     "model.finalizer.sigma": [*NUMBER, "0", "-1"],
     "model.finalizer.center_bias": ["[]", "[12]", "[12, 0]", "12", "[1, 2, 3]"],
+    "model.heads.reduce": WHOLE,
+    "model.heads.channels": ["[0]", "[48, -1]", "48", "[a]"],
+    "model.heads.weight": [*NUMBER, "0", "-1"],
     "checkpoint": OPTIONAL,
+    "only": ["tails", "''", "[1]"],
+    "widths": OPTIONAL,
     "distill.teacher": OPTIONAL,
     "distill.weight": SHARE,
     "ewc.weight": [*NUMBER, "-1"],
@@ -236,6 +242,7 @@ BAD: dict[str, list[str]] = {
     "pruner.beta": ["much", "[1]"],
     "pruner.exclude": ["3", "{a: 1}"],
     "pruner.multiple": WHOLE,
+    "pruner.start": [*NUMBER, "0", "1"],
     "schedule.updates_per_removal": WHOLE,
     "schedule.maps_per_removal": WHOLE,
     "schedule.removals": WHOLE,
@@ -361,7 +368,8 @@ def test_help_shows_every_setting_and_what_can_be_chosen(verb, monkeypatch, caps
     assert (code, err) == (0, "")
     lines = [line.strip().partition("=")[0] for line in out.splitlines()]
     for key in keys(schema):
-        assert {key.replace(".osie.", ".NAME."), key.split(".")[0]} & set(lines), key
+        shown = {key.replace(".osie.", ".NAME."), key.split(".")[0], key.rpartition(".")[0]}  # of what is null, itself
+        assert shown & set(lines), key
     for group in {"data", "model", "pruner", "card", "experiment"} & {line.partition(":")[0] for line in lines}:
         assert f"  {group}: {', '.join(choices(group, verb))}\n" in out
     assert f"python -m gaze.{verb}" in out
@@ -386,6 +394,7 @@ IDLE = [
     ("train", ["distill={weight: 0.3}"], "no distill.teacher is named"),
     ("train", ["distill.teacher=a.ckpt", "distill.weight=0"], "distill.weight is 0"),
     ("train", ["checkpoint=a.ckpt", "model.backbone.weights=none"], "checkpoint=a.ckpt brings its own"),
+    ("train", ["checkpoint=a.ckpt", "widths=b.ckpt"], "checkpoint=a.ckpt brings its own"),
     ("train", ["augment.crop=0", "augment.min_scale=0.5"], "augment.crop is 0"),
     ("train", ["sets.osie.sigma_pixels=30"], "gaze.prepare settled it"),
     ("train", ["ewc.fisher=empirical"], "ewc.weight is 0"),
@@ -401,6 +410,10 @@ IDLE = [
     ("prune", ["pruner=weights", "pruner.signal=taylor"], "pruner.method=weights prunes single weights"),
     ("prune", ["pruner=magnitude", "pruner.decay=0.9"], "pruner.signal=magnitude reads no updates"),
     ("prune", ["pruner.signal=random", "pruner={decay: 0.9}"], "pruner.signal=random reads no updates"),
+    ("prune", ["pruner.start=0.5"], "only pruner=grow begins with a share of the maps"),
+    ("prune", ["pruner=weights", "pruner.start=0.5"], "pruner.method=weights prunes single weights"),
+    ("prune", ["pruner=grow", "pruner.beta=1"], "pruner.method=grow removes nothing by and by"),
+    ("prune", ["pruner=grow", "pruner.signal=taylor"], "pruner.start is null"),
     ("prune", ["schedule.maps_per_removal=1", "schedule.removals=9"], "schedule.maps_per_removal says"),
     ("prune", ["distill.weight=0", "distill.teacher=a.ckpt"], "distill.weight is 0"),
     ("latency", ["networks=0", "rounds=20"], "networks is 0"),
@@ -432,6 +445,9 @@ RECIPES = [
                "maps_per_removal: null, removals: 16, removals_per_surgery: 4, finetune_updates: 20}"]),
     ("prune", ["data=osie", "checkpoint=a.ckpt", "budget=0.5", "distill=theis2018",
                "distill.teacher=[b.ckpt,quality]"]),
+    ("prune", ["data=osie", "checkpoint=a.ckpt", "budget=0.5", "pruner=grow", "pruner.start=0.25",
+               "pruner.signal=magnitude", "pruner.multiple=8", "schedule.removals=20"]),
+    ("train", ["data=osie", "model=mobileonegaze", "widths=pruned.ckpt", "seed=2"]),
     ("teach", ["data=[osie,eyecrowd]", "network=quality", "views=11", "seed=2", "out=data/taught2.h5"]),
     ("teach", ["photos=FOLDER", "license=CC BY 4.0", "network=[quality,runs/dense/best.ckpt]", "out=data/photos.h5"]),
     ("evaluate", ["network=[quality,a.ckpt]", "data=osie", "out=evaluation_mean"]),

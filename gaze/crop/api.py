@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from gaze.crop.photo import rendering
@@ -15,7 +14,7 @@ from gaze.errors import ConfigError
 from gaze.framing.choice import Crop, Framing, choose
 from gaze.geometry import AspectRatio, Size
 from gaze.images import ImageLike, as_rgb, as_upright, overview
-from gaze.predictor import Predictor, choose_predictor
+from gaze.predictor import Prediction, Predictor, choose_predictor
 
 
 def crop(
@@ -70,8 +69,8 @@ def crop(
     framing = Framing(_bounds(zoom), padding, candidates, threshold, keep, cut_weight)
     pixels = as_rgb(image)
     size = Size(pixels.shape[1], pixels.shape[0])
-    density = choose_predictor(predictor, model).density(pixels)
-    best, *others = _choose(density, size, shape.of(size).ratio, framing, focus, focus_weight)
+    seen = choose_predictor(predictor, model).predict(pixels)
+    best, *others = _choose(seen, size, shape.of(size).ratio, framing, focus, focus_weight)
     return replace(best, alternatives=tuple(others))
 
 
@@ -126,8 +125,8 @@ def thumbnail(
     request = Request(wanted, framing, upscale=upscale, fill=fill)
     chosen = choose_predictor(predictor, model)
     photo, full = as_upright(image, lambda size: rendering.reduction(request, size, chosen.card.input.longer_side))
-    shape, seen = wanted[0].of(full), overview(photo, 4 * chosen.card.input.longer_side)
-    best = _choose(chosen.density(seen), full, shape.ratio, framing, focus, focus_weight)[0]
+    shape, seen = wanted[0].of(full), chosen.predict(overview(photo, 4 * chosen.card.input.longer_side))
+    best = _choose(seen, full, shape.ratio, framing, focus, focus_weight)[0]
     return rendering.thumbnail(photo, full, best, shape, request)
 
 
@@ -188,8 +187,9 @@ def _bounds(zoom: float | tuple[float, float]) -> tuple[float, float]:
 
 
 def _choose(
-    density: np.ndarray, size: Size, ratio: AspectRatio, framing: Framing,
+    seen: Prediction, size: Size, ratio: AspectRatio, framing: Framing,
     focus: Place | Sequence[Place], focus_weight: float,
 ) -> list[Crop]:  # fmt: skip
     """The boxes, the best first."""
-    return choose(density, size, ratio, framing, as_points(focus, size) if focus else (), focus_weight)
+    points = as_points(focus, size) if focus else ()
+    return choose(seen.density, size, ratio, framing, points, focus_weight, seen.heads)

@@ -13,12 +13,17 @@ from torch.utils.data import Dataset, Sampler
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig, random_box, random_color, resized_window
 from gaze.data.densities import normalise
+from gaze.data.heads import mirrored, padded, window_heads
+from gaze.data.layout import UNLABELLED
 from gaze.data.store import FixationStore, photograph
 from gaze.data.taught import Taught
 from gaze.errors import DataError
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Box, Size
 from gaze.predictor import network_size
+
+_Example = tuple[NDArray, NDArray, NDArray[np.float32]]
+"""Image, target and heads."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,9 @@ class GazeDataset(Dataset):
 
     An example is a dict: `image` uint8 h x w x 3 RGB at the size the network sees; `target` float32
     h/stride x w/stride, the share of the fixations in each cell, or the density where a set has no points
-    (sum 1); `store` the position of its set; `counted` bool. It depends on its `Draw` alone, whatever the worker
-    and the order.
+    (sum 1); `heads` float32 M x 5, `gaze.data.heads.HEAD` for each labelled one and NaN up to as many as an image has
+    at most; `labelled` bool, whether they are labelled at all; `store` the position of its set; `counted` bool. It
+    depends on its `Draw` alone, whatever the worker and the order.
 
     Args:
         stores: the prepared data sets.
@@ -72,6 +78,7 @@ class GazeDataset(Dataset):
         if not self.entries:
             raise DataError(f"{', '.join(str(store.path) for store in stores)}: no stimulus in the split {split}")
         self.sizes = [_network_size(stores[s], i, rule) for s, i in self.entries]
+        self.most_heads = max(1, *(int(stores[s].head_counts[i]) for s, i in self.entries))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -81,36 +88,46 @@ class GazeDataset(Dataset):
         stimulus, size = self.stores[store][index], self.sizes[draw.index]
         cells = Size(size.width // self.stride, size.height // self.stride)
         if draw.seed is None:
-            image, target = self._example(draw.index, stimulus, stimulus_box(stimulus), cells)
+            image, target, heads = self._example(draw.index, stimulus, stimulus_box(stimulus), cells)
         else:
-            image, target = self._varied(draw.index, stimulus, cells, np.random.default_rng(draw.seed))
+            image, target, heads = self._varied(draw.index, stimulus, cells, np.random.default_rng(draw.seed))
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image)),
             "target": torch.from_numpy(np.ascontiguousarray(target)),
+            "heads": torch.from_numpy(padded(heads, self.most_heads)),
+            "labelled": torch.tensor(stimulus.heads is not None),
             "store": torch.tensor(store),
             "counted": torch.tensor(draw.counted),
         }
+
+    @property
+    def labelled(self) -> bool:
+        """Whether somebody labelled the heads of any entry."""
+        return any(self.stores[store].head_counts[index] != UNLABELLED for store, index in self.entries)
 
     def fixations(self, index: int) -> int:
         """How many fixations there are on the photograph of an entry; 1 where there is a density alone."""
         store, position = self.entries[index]
         return max(1, len(self.stores[store].fixations(position)))
 
-    def _varied(self, index: int, stimulus: Stimulus, cells: Size, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    def _varied(self, index: int, stimulus: Stimulus, cells: Size, rng: np.random.Generator) -> _Example:
         box = random_box(Size(stimulus.width, stimulus.height), self.augment, rng)
         if target_map(stimulus, box, cells) is None:  # nobody looked there
             box = stimulus_box(stimulus)
-        image, target = self._example(index, stimulus, box, cells)
+        image, target, heads = self._example(index, stimulus, box, cells)
         image = random_color(image, self.augment.color, rng)
-        return (image[:, ::-1], target[:, ::-1]) if rng.random() < self.augment.flip else (image, target)
+        if rng.random() < self.augment.flip:
+            return image[:, ::-1], target[:, ::-1], mirrored(heads)
+        return image, target, heads
 
-    def _example(self, index: int, stimulus: Stimulus, box: Box, cells: Size) -> tuple[NDArray, NDArray]:
+    def _example(self, index: int, stimulus: Stimulus, box: Box, cells: Size) -> _Example:
         target = target_map(stimulus, box, cells)
         if target is None:
             raise DataError(f"{stimulus.name}: has neither fixations nor a density")
         if self.taught is not None:
             target = self.taught.mix(index, Size(stimulus.width, stimulus.height), box, target)
-        return resized_window(photograph(stimulus), box, self.sizes[index]), target
+        image = resized_window(photograph(stimulus), box, self.sizes[index])
+        return image, target, window_heads(stimulus.heads, box)
 
 
 def stimulus_box(stimulus: Stimulus) -> Box:

@@ -9,6 +9,10 @@ Format version 1, for N images and K fixations:
     fixations                K x (x, y, subject, order, duration) as in `records.Fixations`, order 0 included
     densities                N x variable length uint8: a 16-bit grey PNG proportional to the density, empty
                              where there are points
+
+Two more may be there, for M heads that the set's authors labelled; what has none, or not yet, is read all the same:
+    heads                    M x 4 float32, left, top, right and bottom in pixels of the upright image
+    head_counts              N int32, how many of them are image i's, in order; -1 where nobody labelled any
 """
 
 from dataclasses import dataclass
@@ -32,6 +36,8 @@ TABLES: dict[str, np.dtype] = {
     "offsets": np.dtype(np.int64),
     "fixations": FIXATION,
 }
+HEAD_TABLES: dict[str, np.dtype] = {"heads": np.dtype(np.float32), "head_counts": np.dtype(np.int32)}
+UNLABELLED = -1
 
 
 @dataclass(frozen=True)

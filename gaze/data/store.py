@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.data.densities import normalise
-from gaze.data.layout import FORMAT, FORMAT_VERSION, TABLES, StoreAttributes
+from gaze.data.layout import FORMAT, FORMAT_VERSION, HEAD_TABLES, TABLES, UNLABELLED, StoreAttributes
 from gaze.data.writer import write_store
 from gaze.errors import ConfigError, DataError, ImageError, expect_number
 from gaze.fixations import FIELDS, SPLITS, Fixations, Stimulus
@@ -42,6 +42,7 @@ class FixationStore:
         names: of the stimuli, in the order of the file.
         splits: "train", "val" or "test" for each.
         sizes: N x 2 int array, width and height in pixels.
+        head_counts: N int array, how many heads are labelled on each; -1 where nobody labelled any.
 
     Raises:
         DataError: the file is missing, damaged, not a store, or of another format version.
@@ -64,6 +65,7 @@ class FixationStore:
                 self.sizes: NDArray[np.int32] = tables["sizes"][:]
                 self._offsets: NDArray[np.int64] = tables["offsets"][:]
                 self._check_values(len(tables["fixations"]))
+                self.head_counts: NDArray[np.int32] = _head_counts(tables, len(self.names))
         except _HDF5_ERRORS as error:
             raise DataError(f"{self.path}: not a store, or a damaged one ({_reason(error)})") from error
         _opened.add(self)
@@ -83,6 +85,7 @@ class FixationStore:
             split=str(self.splits[index]),
             fixations=self.fixations(index),
             density=self._density(index),
+            heads=self.heads(index),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,6 +106,15 @@ class FixationStore:
         inside = fixations.inside(*self.sizes[index])
         fixations = fixations if inside.all() else fixations.select(inside)
         return fixations.without_first() if self.attributes.drop_first and not raw else fixations
+
+    def heads(self, index: int) -> NDArray[np.float32] | None:
+        """Left, top, right and bottom of each labelled head of one stimulus, M x 4; None where nobody labelled any."""
+        index = self._checked(index)
+        count = int(self.head_counts[index])
+        if count == UNLABELLED:
+            return None
+        start = int(self.head_counts[:index].clip(0).sum())
+        return self._read("heads", slice(start, start + count))
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """The positions of one split's stimuli, ascending, without those that `seen` says nobody looked at.
@@ -248,7 +260,23 @@ def _open_tables(file: h5py.File) -> dict[str, h5py.Dataset]:
     Raises:
         ValueError: one is missing, is a link, lies in other files or is of another type.
     """
-    return {name: _open_table(file, name, dtype) for name, dtype in TABLES.items()}
+    there = any(file.id.links.exists(name.encode()) for name in HEAD_TABLES)
+    expected = TABLES | HEAD_TABLES if there else TABLES
+    return {name: _open_table(file, name, dtype) for name, dtype in expected.items()}
+
+
+def _head_counts(tables: dict[str, h5py.Dataset], count: int) -> NDArray[np.int32]:
+    """How many heads are labelled on each of `count` stimuli.
+
+    Raises:
+        ValueError: the counts are not those of the table `heads`.
+    """
+    if "heads" not in tables:
+        return np.full(count, UNLABELLED, np.int32)
+    counts: NDArray[np.int32] = tables["head_counts"][:]
+    if (counts < UNLABELLED).any() or counts.clip(0).sum(dtype=np.int64) != len(tables["heads"]):
+        raise ValueError("its tables have different lengths: the counts do not lead through the heads")
+    return counts
 
 
 def _open_table(file: h5py.File, name: str, dtype: np.dtype) -> h5py.Dataset:
@@ -275,9 +303,10 @@ def _kind(dtype: np.dtype) -> tuple:
 def _check_lengths(tables: dict[str, h5py.Dataset], most: int) -> None:
     """Raises ValueError where tables do not fit together, or are longer than a file of `most` bytes can hold."""
     count = len(tables["names"])
-    shapes = {name: table.shape for name, table in tables.items() if name != "fixations"}
+    shapes = {name: table.shape for name, table in tables.items() if name not in ("fixations", "heads")}
     expected = {**dict.fromkeys(shapes, (count,)), "sizes": (count, 2), "offsets": (count + 1,)}
-    if shapes != expected or tables["fixations"].ndim != 1:
+    boxes = tables["heads"].shape[1:] == (4,) if "heads" in tables else True
+    if shapes != expected or tables["fixations"].ndim != 1 or not boxes:
         raise ValueError("its tables have different lengths")
     if max(len(table) for table in tables.values()) > most:
         raise ValueError("its tables are longer than the file")

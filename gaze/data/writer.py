@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.data.layout import BYTES, FIXATION, FORMAT, TEXT, StoreAttributes
+from gaze.data.layout import BYTES, FIXATION, FORMAT, TEXT, UNLABELLED, StoreAttributes
 from gaze.errors import DataError
 from gaze.files import replacing
 from gaze.fixations import FIELDS, SPLITS, Stimulus
@@ -45,6 +45,8 @@ def _write_stimuli(file: h5py.File, stimuli: Iterable[Stimulus]) -> int:
     file.create_dataset("sizes", (0, 2), np.int32, maxshape=(None, 2), chunks=(256, 2))
     file.create_dataset("offsets", data=np.zeros(1, np.int64), maxshape=(None,), chunks=(256,))
     file.create_dataset("fixations", (0,), FIXATION, maxshape=(None,), chunks=(4096,))
+    file.create_dataset("heads", (0, 4), np.float32, maxshape=(None, 4), chunks=(256, 4))
+    file.create_dataset("head_counts", (0,), np.int32, maxshape=(None,), chunks=(256,))
     tables = dict(file.items())
     seen: set[str] = set()
     for stimulus in stimuli:
@@ -66,6 +68,9 @@ def _append_stimulus(tables: dict[str, h5py.Dataset], stimulus: Stimulus) -> Non
     _append(tables["names"], [stimulus.name])
     _append(tables["splits"], [stimulus.split])
     _append(tables["sizes"], [(stimulus.width, stimulus.height)])
+    heads = np.zeros((0, 4), np.float32) if stimulus.heads is None else stimulus.heads
+    _append(tables["heads"], heads)
+    _append(tables["head_counts"], [UNLABELLED if stimulus.heads is None else len(heads)])
     _append_bytes(tables["images"], np.frombuffer(stimulus.image, np.uint8))
     _append_bytes(tables["densities"], _encode_density(stimulus.density))
 

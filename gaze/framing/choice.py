@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze.errors import ConfigError, brief
+from gaze.framing.heads import Heads
 from gaze.framing.windows import TIE, Windows, search
 from gaze.geometry import AspectRatio, Box, Point, Size
 
@@ -28,6 +29,18 @@ Chosen on `val` together with `Framing.cut_weight`: docs/crop.md has the frontie
 
 TOLERANCE = 0.005
 """Windows whose worth differs by less are nearly the same: the one that cuts least is taken, then the most central."""
+
+HEAD_WEIGHT = 0.7
+"""Where heads are known, the price of gaze on those partly inside, in parts of `Framing.cut_weight`."""
+
+NEAR_WEIGHT = 0.05
+"""Where heads are known, the price of gaze near the sides, likewise: what it stood for is known better now.
+
+Both were chosen on `val`: docs/crop.md has the table, `crop_heads.py` makes it.
+"""
+
+HEAD_TIE = 1e-4
+"""Cuts that differ by less are equal where heads are known: hundreds of cells that each see hardly a head add up."""
 
 KEEP = 0.95
 """Automatic zoom keeps this share of the gaze that the loosest window holds.
@@ -136,11 +149,15 @@ class Crop:
     """The sides of the largest window of the ratio over those of the box."""
     alternatives: "tuple[Crop, ...]" = ()
     """Other boxes, the next best first, where more candidates than one were wanted; see `gaze.crop`."""
+    cut_heads: float | None = None
+    """Share of the predicted gaze on heads that are partly inside, 0 to 1; None where the model knows no heads."""
+    center_cut_heads: float | None = None
+    """The same for the window in the centre."""
 
 
 def choose(
     density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = Framing(),
-    focus: Sequence[Point] = (), focus_weight: float = 1.0,
+    focus: Sequence[Point] = (), focus_weight: float = 1.0, heads: Heads | None = None,
 ) -> list[Crop]:  # fmt: skip
     """Finds the boxes of an aspect ratio that hold most of the density and cut through little of it.
 
@@ -153,6 +170,7 @@ def choose(
         focus: points that a person chose, see `with_focus`. They never mean the centre, and the less the density
             counts, the less its cuts do.
         focus_weight: share of the gaze that goes to them.
+        heads: of the image, where a model says where they are; like the gaze, a focus leaves them less to say.
 
     Returns:
         At least one crop, the best first.
@@ -161,8 +179,8 @@ def choose(
         density = with_focus(density, size, focus, focus_weight)
         framing = replace(framing, threshold=0.0, cut_weight=(1 - focus_weight) * framing.cut_weight)
     density = density / density.sum(dtype=np.float64)
-    window = _window(density, size, ratio, framing)
-    places = _places(density, size, window, framing)
+    window = _window(density, size, ratio, framing, heads)
+    places = _places(density, size, window, framing, heads)
     best, center = _best(places, framing), places.center
     gain = float(places.worth[places.at(best)] - places.worth[places.at(center)])
     centered = best == center or gain < framing.threshold
@@ -172,7 +190,8 @@ def choose(
 
     def crop(box: Box, centered: bool = False) -> Crop:
         score, middle = places.share(box), places.share(center)
-        return Crop(ratio, box, score, middle, max(0.0, gain), places.cut(box), places.cut(center), centered, zoom)
+        cut = Crop(ratio, box, score, middle, max(0.0, gain), places.cut(box), places.cut(center), centered, zoom)
+        return replace(cut, cut_heads=places.cut_heads(box), center_cut_heads=places.cut_heads(center))
 
     return [crop(boxes[0], centered), *map(crop, boxes[1:])]
 
@@ -231,21 +250,28 @@ def _apart(places: Windows, first: Box, framing: Framing) -> list[Box]:
 def _best(places: Windows, framing: Framing) -> Box:
     """Of the places that are worth nearly most the one that cuts least; of equal ones the most central."""
     tolerance = TOLERANCE if framing.cut_weight else TIE
-    nearly = np.where(places.worth >= places.worth.max() - tolerance, places.cuts, np.inf)
-    return places.most_central(nearly <= nearly.min() + TIE)
+    cuts, tie = places.cuts, TIE
+    if places.heads is not None:
+        cuts, tie = NEAR_WEIGHT * cuts + HEAD_WEIGHT * places.heads, HEAD_TIE
+    nearly = np.where(places.worth >= places.worth.max() - tolerance, cuts, np.inf)
+    return places.most_central(nearly <= nearly.min() + tie)
 
 
-def _places(density: NDArray, size: Size, window: Size, framing: Framing) -> Windows:
-    near = NEAR * max(size.width, size.height)
-    return search(density, size, window, framing.padding, near, framing.cut_weight)
+def _places(density: NDArray, size: Size, window: Size, framing: Framing, heads: Heads | None) -> Windows:
+    near, weight = NEAR * max(size.width, size.height), framing.cut_weight
+    if heads is None:
+        return search(density, size, window, framing.padding, near, weight)
+    places = search(density, size, window, framing.padding, near, NEAR_WEIGHT * weight)
+    cut = heads.partly_inside(size, window, places.tops, places.lefts)
+    return replace(places, heads=cut, worth=places.worth - HEAD_WEIGHT * weight * cut)
 
 
-def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing) -> Size:
+def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing, heads: Heads | None) -> Size:
     """The size of the box: of the ratio within the bounds of the zoom, beyond it where that holds too little."""
     tightest, loosest = (_shrunk(ratio.largest(size), zoom) for zoom in reversed(framing.zoom))
 
     def most(window: Size) -> float:
-        places = _places(density, size, window, framing)
+        places = _places(density, size, window, framing, heads)
         return places.share(_best(places, framing))
 
     if tightest == loosest and not framing.keep:

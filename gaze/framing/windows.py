@@ -32,6 +32,7 @@ class Windows:
         cuts: likewise, what stands out of the density near the sides of the window, within it or without; sides of the
             image do not count, nor does what every place of it has on average, lest an even density be cut anywhere.
         worth: likewise, the share less the cut's price; within the margins of the window the share counts half.
+        heads: likewise, the gaze on heads that are partly inside; None where it is not known where heads are.
     """
 
     size: Size
@@ -41,6 +42,7 @@ class Windows:
     shares: NDArray[np.float64]
     cuts: NDArray[np.float64]
     worth: NDArray[np.float64]
+    heads: NDArray[np.float64] | None = None
 
     @property
     def center(self) -> Box:
@@ -66,6 +68,10 @@ class Windows:
     def cut(self, box: Box) -> float:
         """What lies near its sides at one of the places."""
         return min(1.0, max(0.0, float(self.cuts[self.at(box)])))
+
+    def cut_heads(self, box: Box) -> float | None:
+        """The gaze on heads that are partly inside at one of the places, where it is known where heads are."""
+        return None if self.heads is None else float(self.heads[self.at(box)])
 
     def apart_from(self, box: Box, overlap: float) -> "Windows":
         """The same, where places whose intersection over union with `box` is above `overlap` are worth -inf."""

@@ -2,7 +2,7 @@
 
 What may live here:
 
-- `backbone`, `readout` and `finalizer`: one part a file, which `network` wires together;
+- `backbone`, `readout`, `heads` and `finalizer`: one part a file, which `network` wires together;
 - `widths`: how many maps each layer reads and writes, which pruning changes and every checkpoint carries;
 - `checkpoints`: what a training leaves; `onnx`, with `padding`, and `bundle`: what an export does;
 - `config`: the schemas of a network, an export and its card.

@@ -59,7 +59,7 @@ def make_card(words: CardConfig, name: str, trained: Trained, content: bytes) ->
         version=words.version,
         sha256=hashlib.sha256(content).hexdigest(),
         input=InputRule(config.input.longer_side, config.input.multiple),
-        output={"stride": STRIDE},
+        output={"stride": STRIDE} | ({"heads": trained.network.backbone.strides[0]} if trained.network.heads else {}),
         backbone=config.backbone.name,
         parameters=sum(parameter.numel() for parameter in trained.network.parameters()),
         trained_on=trained.trained_on,

@@ -1,13 +1,14 @@
-"""A gaze network: backbone, readout and finalizer wired together."""
+"""A gaze network: backbone, readout and finalizer wired together, and the heads readout where there is one."""
 
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from gaze.errors import check_settings
 from gaze.models.backbone import Backbone, build_backbone
-from gaze.models.config import RANDOM, ModelConfig
+from gaze.models.config import RANDOM, HeadsConfig, ModelConfig
 from gaze.models.finalizer import STRIDE, Finalizer
+from gaze.models.heads import HeadsReadout
 from gaze.models.readout import Readout
 
 
@@ -16,20 +17,42 @@ class GazeNetwork(nn.Module):
 
     Attributes:
         config: the `ModelConfig` it was built from; it travels with every checkpoint.
+        heads: says where heads are; None where the network does not.
     """
 
-    def __init__(self, config: ModelConfig, backbone: Backbone, readout: Readout, finalizer: Finalizer) -> None:
+    def __init__(
+        self, config: ModelConfig, backbone: Backbone, readout: Readout, finalizer: Finalizer,
+        heads: HeadsReadout | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.config = config
-        self.backbone, self.readout, self.finalizer = backbone, readout, finalizer
+        self.backbone, self.readout, self.finalizer, self.heads = backbone, readout, finalizer, heads
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 RGB images, B x H x W x 3, to natural-log densities, float32 B x H/4 x W/4; exp sums to 1 each.
 
         H and W are multiples of `config.input.multiple`.
         """
+        taps = self.backbone(images)
+        if self.heads is not None and isinstance(images, fx.Proxy):
+            self.heads(taps)  # a trace is to see all that reads the taps; a run without heads need not pay for them
+        return self._density(taps, images)
+
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the heads: float32 B x 5 x h x w (`gaze.models.heads`), at the size of the finest tap."""
+        assert self.heads is not None
+        taps = self.backbone(images)
+        return self._density(taps, images), self.heads(taps).float()
+
+    def _density(self, taps: list[Tensor], images: Tensor) -> Tensor:
         size = (images.shape[1] // STRIDE, images.shape[2] // STRIDE)
-        return self.finalizer(self.readout(self.backbone(images)).float(), size)
+        return self.finalizer(self.readout(taps).float(), size)
+
+    def add_heads(self, config: HeadsConfig) -> None:
+        """Gives the network, pruned or not, a heads readout with random weights."""
+        self.heads = HeadsReadout(self.backbone.channels, config.reduce, config.channels)
+        self.heads.to(next(self.parameters()).device)
+        self.config = replace(self.config, heads=config)
 
 
 def build_network(config: ModelConfig, *, load_weights: bool = True) -> GazeNetwork:
@@ -43,4 +66,5 @@ def build_network(config: ModelConfig, *, load_weights: bool = True) -> GazeNetw
     backbone = build_backbone(config.backbone if load_weights else replace(config.backbone, weights=RANDOM))
     readout = Readout(backbone.channels, config.readout.reduce, config.readout.channels)
     rows, columns = config.finalizer.center_bias
-    return GazeNetwork(config, backbone, readout, Finalizer(config.finalizer.sigma, (rows, columns)))
+    heads = HeadsReadout(backbone.channels, config.heads.reduce, config.heads.channels) if config.heads else None
+    return GazeNetwork(config, backbone, readout, Finalizer(config.finalizer.sigma, (rows, columns)), heads)

@@ -43,9 +43,10 @@ class Exportable(nn.Module):
         kernel = self.network.finalizer.kernel().detach()
         self.network.finalizer.kernel = lambda: kernel  # type: ignore[method-assign]
 
-    def forward(self, image: Tensor) -> Tensor:
-        """As `GazeNetwork.forward`."""
-        return self.network(image)
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """As `GazeNetwork.look` where there are heads, else as `GazeNetwork.forward`."""
+        found = outputs(self.network, image)
+        return found if len(found) > 1 else found[0]
 
 
 def needed_reach(kernel: Tensor) -> int:
@@ -66,13 +67,16 @@ def rounded(network: GazeNetwork) -> GazeNetwork:
 def export_onnx(network: GazeNetwork, path: Path) -> None:
     """Writes the network as ONNX: `image` uint8 N x H x W x 3 in, `log_density` float32 N x H/4 x W/4 out.
 
+    Where the network says where heads are, there is `heads` too, float32 N x 5 x h x w, see `GazeNetwork.look`.
     N, H and W are free; BatchNorm stays for ONNX Runtime to fold. Weights that float16 holds exactly (see
     `rounded`) are stored so, half the size, and widened when the file is loaded. The network may be on any device.
     """
     side = 8 * network.config.input.multiple
     example = torch.zeros(1, side, side + network.config.input.multiple, 3, dtype=torch.uint8, device=DEVICE)
     axes = {"image": {0: "n", 1: "height", 2: "width"}, "log_density": {0: "n", 1: "rows", 2: "columns"}}
-    export_graph(Exportable(network), [example], str(path), ["image"], ["log_density"], axes)
+    if network.heads is not None:
+        axes["heads"] = {0: "n", 2: "head_rows", 3: "head_columns"}
+    export_graph(Exportable(network), [example], str(path), ["image"], list(axes)[1:], axes)
     model = onnx.load(str(path))
     _store_halves(model)
     onnx.checker.check_model(model)
@@ -131,7 +135,7 @@ def _store_halves(model: onnx.ModelProto) -> None:
 
 
 def parity(network: GazeNetwork, path: Path, photos: Iterable[NDArray[np.uint8]]) -> float:
-    """The largest difference in log density between the file in ONNX Runtime and the network in torch.
+    """The largest difference in log density, and in what is said of heads, of the file in ONNX Runtime from torch.
 
     Args:
         network: what was exported.
@@ -147,9 +151,15 @@ def parity(network: GazeNetwork, path: Path, photos: Iterable[NDArray[np.uint8]]
         size = network_size(Size(photo.shape[1], photo.shape[0]), rule.longer_side, rule.multiple)
         image = cv2.resize(photo, (size.width, size.height), interpolation=cv2.INTER_AREA)[None]
         with torch.inference_mode():
-            expected = network(torch.from_numpy(image).to(device)).cpu().numpy()
-        difference = float(np.abs(session.run(["log_density"], {"image": image})[0] - expected).max())
+            expected = outputs(network, torch.from_numpy(image).to(device))
+        found = session.run(["log_density", "heads"][: len(expected)], {"image": image})
+        difference = max(float(np.abs(a - b.cpu().numpy()).max()) for a, b in zip(found, expected, strict=True))
         worst = max(worst, difference)
         if not worst < PARITY:
             raise ModelError(f"{path}: differs from torch by {difference:.1e} in log density, expected below {PARITY}")
     return worst
+
+
+def outputs(network: GazeNetwork, images: Tensor) -> tuple[Tensor, ...]:
+    """All that the exported file puts out: the log density and, where there are heads, these."""
+    return (network(images),) if network.heads is None else network.look(images)

@@ -9,6 +9,7 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from gaze.models.network import GazeNetwork
+from gaze.models.widths import WAS_DEPTHWISE, depthwise
 
 REPEATS = 64
 """How much longer than wide the image is that tries the layers out: divisible by the stride of each."""
@@ -25,6 +26,7 @@ class PaddedConv2d(nn.Conv2d):
         size, steps, gaps = _pair(layer.kernel_size), _pair(layer.stride), _pair(layer.dilation)
         super().__init__(layer.in_channels, layer.out_channels, size, steps, 0, gaps, layer.groups)
         self.weight, self.bias = layer.weight, layer.bias
+        setattr(self, WAS_DEPTHWISE, depthwise(layer))
         self.sides: list[int] = []  # left, right, top, bottom
         for kernel, dilation, stride in zip(self.kernel_size, self.dilation, self.stride, strict=True):
             total = max((kernel - 1) * dilation + 1 - stride, 0)

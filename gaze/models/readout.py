@@ -26,6 +26,10 @@ class Readout(nn.Module):
 
     def forward(self, taps: list[Tensor]) -> Tensor:
         """Taps, B x C x h x w each, to one B x h x w map at the size of the first."""
+        return self.maps(taps)[:, 0]
+
+    def maps(self, taps: list[Tensor]) -> Tensor:
+        """The same, to all maps of the last layer: B x C x h x w."""
         if self.reduce is not None:
             taps = [reduce(tap) for reduce, tap in zip(self.reduce, taps, strict=True)]
         size = taps[0].shape[-2:]
@@ -33,4 +37,4 @@ class Readout(nn.Module):
         x = torch.cat(maps, 1) if len(maps) > 1 else maps[0]
         for i, layer in enumerate(self.layers):
             x = layer(F.relu(x) if i or self.reduce is not None else x)
-        return x[:, 0]
+        return x

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gaze.pruning.structure.followers import Follower, OptimizerFollower
     from gaze.pruning.structure.gates import Gates
     from gaze.pruning.structure.groups import Group, Member, Pinned, find_groups, find_pinned
+    from gaze.pruning.structure.growth import Growth, Joining, grow
     from gaze.pruning.structure.surgery import Cut, apply, remove
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Follower",
     "Gates",
     "Group",
+    "Growth",
+    "Joining",
     "Magnitude",
     "Member",
     "OptimizerFollower",
@@ -43,6 +46,7 @@ __all__ = [
     "apply",
     "find_groups",
     "find_pinned",
+    "grow",
     "remove",
 ]
 
@@ -54,6 +58,8 @@ _LATER = {
     "Follower": "gaze.pruning.structure.followers",
     "Gates": "gaze.pruning.structure.gates",
     "Group": "gaze.pruning.structure.groups",
+    "Growth": "gaze.pruning.structure.growth",
+    "Joining": "gaze.pruning.structure.growth",
     "Magnitude": "gaze.pruning.information.magnitude",
     "Member": "gaze.pruning.structure.groups",
     "OptimizerFollower": "gaze.pruning.structure.followers",
@@ -65,6 +71,7 @@ _LATER = {
     "apply": "gaze.pruning.structure.surgery",
     "find_groups": "gaze.pruning.structure.groups",
     "find_pinned": "gaze.pruning.structure.groups",
+    "grow": "gaze.pruning.structure.growth",
     "remove": "gaze.pruning.structure.surgery",
 }
 

@@ -28,7 +28,7 @@ def draw_widths(before: Mapping[str, int], after: Mapping[str, int], path: Path)
 
     Args:
         before: maps of each group, in the order in which the network computes them; at least one.
-        after: maps that each group has left; one that is missing kept none.
+        after: maps that each group has then; one that is missing kept none.
         path: of the PNG; replaced if it is there.
     """
     rows = -(-len(before) // PER_ROW)
@@ -38,10 +38,11 @@ def draw_widths(before: Mapping[str, int], after: Mapping[str, int], path: Path)
     names, old = short_names(list(before)), np.array(list(before.values()))
     new, shares = np.array([after.get(name, 0) for name in before]), kept_shares(before, after)
     for bars, line, chunk in zip(axes[::2], axes[1::2], chunks, strict=True):
-        _bars(bars, old[chunk], new[chunk], int(old.max()))
+        _bars(bars, old[chunk], new[chunk], max(int(old.max()), int(new.max())))
         _shares(line, shares[chunk], [names[i] for i in chunk], len(chunks[0]))
     axes[0].legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize=9, borderaxespad=0.2)
-    _headline(figure, f"Maps per layer: {old.sum():,} before pruning, {new.sum():,} after")
+    change = "growing" if new.sum() > old.sum() else "pruning"
+    _headline(figure, f"Maps per layer: {old.sum():,} before {change}, {new.sum():,} after")
     figure.align_ylabels(axes)
     verdict = alternation(before, after).verdict.replace(" = ", "\u00a0=\u00a0")  # stays on one line
     figure.supxlabel(textwrap.fill(verdict, int(13 * figure.get_figwidth())), fontsize=10, color=INK, x=0.01, ha="left")
@@ -162,11 +163,14 @@ def short_names(names: Sequence[str]) -> list[str]:
 def _bars(axis: Axes, before: NDArray[np.int_], after: NDArray[np.int_], widest: int) -> None:
     """The scale is logarithmic, so that a share is the same distance in a wide and in a narrow layer."""
     _frame(axis)
-    axis.bar(range(len(before)), before, 0.82, color=BEFORE, label="before")
-    axis.bar(range(len(after)), after, 0.82, color=AFTER, label="after")
+    places, grown = np.arange(len(before)), after > before
+    axis.bar(places[grown], after[grown], 0.82, color=AFTER)  # the shorter bar stands before the other
+    axis.bar(places, before, 0.82, color=BEFORE, label="before")
+    axis.bar(places, np.where(grown, 0, after), 0.82, color=AFTER, label="after")
     for place, (old, new) in enumerate(zip(before.tolist(), after.tolist(), strict=True)):
-        axis.text(place, old * 1.08, str(old), ha="center", va="bottom", fontsize=6, color="#8a97a5")
-        axis.text(place, max(new, 1) * 0.93, str(new), ha="center", va="top", fontsize=6, color="white")
+        low, high, inside, over = (new, old, "white", "#8a97a5") if new <= old else (old, new, "#8a97a5", AFTER)
+        axis.text(place, high * 1.08, str(high), ha="center", va="bottom", fontsize=6, color=over)
+        axis.text(place, max(low, 1) * 0.93, str(low), ha="center", va="top", fontsize=6, color=inside)
     axis.set_yscale("log", base=2)
     axis.set_ylim(0.6, widest * 2)
     axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -177,9 +181,9 @@ def _bars(axis: Axes, before: NDArray[np.int_], after: NDArray[np.int_], widest:
 def _shares(axis: Axes, shares: NDArray[np.float64], names: Sequence[str], places: int) -> None:
     _frame(axis)
     axis.plot(shares, color=ACCENT, linewidth=1.2, marker="o", markersize=3.5, clip_on=False)
-    axis.set_ylim(0, 1)
+    axis.set_ylim(0, max(1.0, float(shares.max())))
     axis.yaxis.set_major_formatter(PercentFormatter(1))
-    axis.set_ylabel("kept", color=INK, fontsize=9)
+    axis.set_ylabel("kept" if shares.max() <= 1 else "of before", color=INK, fontsize=9)
     axis.set_xticks(range(len(names)), names, rotation=90, fontsize=6.5)
     for pane in (axis, axis.figure.axes[axis.figure.axes.index(axis) - 1]):
         pane.set_xlim(-0.7, places - 0.3)

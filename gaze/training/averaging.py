@@ -1,4 +1,4 @@
-"""Averaged weights, of a network that may lose maps meanwhile."""
+"""Averaged weights, of a network that may lose or gain maps meanwhile."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from gaze.pruning.structure.followers import Change
 
 
 class Averaging(WeightAveraging):
-    """Lightning's moving average of the weights, warmed up, for modules whose `network` may lose maps.
+    """Lightning's moving average of the weights, warmed up, for modules whose `network` may lose or gain maps.
 
     Args:
         decay: 0 to 1, share of the average that an update keeps once it is warm; see `warmed_up`.
@@ -36,7 +36,7 @@ class Averaging(WeightAveraging):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Narrows the averaged network to the checkpoint's before its weights are loaded."""
+        """Brings the averaged network to the checkpoint's widths before its weights are loaded."""
         if self._average_model is not None:
             network: nn.Module = self.network
             set_widths(network, checkpoint.get("widths", {}))

@@ -13,6 +13,7 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+HEADS = "heads"
 UNIFORM = "uniform"
 FISHERS = ("model", "empirical", UNIFORM)
 LARGEST_SEED = 2**32 - 1  # that Lightning and NumPy take
@@ -203,6 +204,9 @@ class TrainConfig:
         sets: the prepared data sets to train on, by name.
         model: the network.
         checkpoint: of a network to train on, pruned or not, in place of a pretrained backbone; null starts afresh.
+        only: `heads` trains what says where heads are and leaves the rest as the checkpoint has it; null trains all.
+        widths: checkpoint of a pruned network of the same layers: the network begins as narrow as that one is, with
+            maps drawn at random by `seed`; null begins with all maps.
         distill: what is learnt from a teacher beside people.
         ewc: what holds it at the checkpoint while it trains on another set.
         norm: when the Fisher-Rao norm is measured.
@@ -218,6 +222,8 @@ class TrainConfig:
     sets: dict[str, DataSetConfig]
     model: ModelConfig
     checkpoint: Path | None
+    only: str | None
+    widths: Path | None
     distill: DistillConfig
     ewc: EwcConfig
     norm: NormConfig
@@ -237,12 +243,19 @@ class TrainConfig:
                 f"ewc.weight={self.ewc.weight:g}: expected checkpoint=PATH of the network to hold, got none"
             )
         expect_number("seed", self.seed, least=0, most=LARGEST_SEED)
+        expect(self.only in (HEADS, None), "only", f"{HEADS} or null", self.only)
+        if self.only == HEADS:
+            expect(
+                self.checkpoint is not None, "checkpoint", "a network to be left as it is, as only=heads is given", None
+            )
 
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
         idle = {**PREPARED, **self.augment.idle(), **self.ewc.idle(), **self.norm.idle()}
+        if self.only == HEADS:
+            return idle | dict.fromkeys(["distill.*", "ewc.*", "optim.backbone_lr"], "only=heads learns no gaze")
         if self.checkpoint is not None:
-            idle["model.backbone.weights"] = f"checkpoint={self.checkpoint} brings its own"
+            idle |= dict.fromkeys(("model.backbone.weights", "widths"), f"checkpoint={self.checkpoint} brings its own")
         if self.distill.teacher is None:
             idle["distill.weight"] = "no distill.teacher is named"
         elif not self.distill.weight:

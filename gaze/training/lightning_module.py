@@ -14,16 +14,22 @@ from torch import Tensor, nn
 from gaze.models.checkpoints import describe
 from gaze.models.network import GazeNetwork
 from gaze.models.widths import set_widths
-from gaze.training.config import OptimConfig, RatesConfig
+from gaze.training.config import HEADS, OptimConfig, RatesConfig
+from gaze.training.heads_loss import heads_loss
 from gaze.training.losses import information_gain
 from gaze.training.penalty import total_penalty
 
 MONITOR = "val/information_gain"
 """What checkpoints and early stopping go by: bits per fixation over the centre bias, mean over the sets."""
 
+HEADS_MONITOR = "val/heads_loss"
+"""What they go by where the heads readout alone is trained: mean over the images whose heads are labelled."""
+
 
 class GazeModule(pl.LightningModule):
     """Maximises the information gain of a network's log density over the uniform one.
+
+    Where the network says where heads are, that is trained too, on the images whose heads are labelled.
 
     Args:
         network: what is trained; its configuration travels with each checkpoint.
@@ -32,6 +38,7 @@ class GazeModule(pl.LightningModule):
         seed: of the run, for the record.
         trained_on: names of the sets that people looked at, for the record; None: all of `names`.
         center_biases: log centre bias of each set in relative coordinates, the baseline of the validation figure.
+        only: `heads` trains the heads readout and leaves the rest of the network as it is; None trains all.
     """
 
     center_biases: Tensor
@@ -44,8 +51,13 @@ class GazeModule(pl.LightningModule):
         center_biases: list[NDArray[np.float32]],
         seed: int,
         trained_on: list[str] | None = None,
+        only: str | None = None,
     ) -> None:
         super().__init__()
+        self.only = only
+        if only == HEADS:
+            for name, parameter in network.named_parameters():
+                parameter.requires_grad_(name.startswith("heads."))
         self.network, self.optim, self.names, self.seed = network, optim, names, seed
         self.trained_on = names if trained_on is None else trained_on
         self.register_buffer("center_biases", torch.from_numpy(np.stack(center_biases)), persistent=False)
@@ -62,53 +74,83 @@ class GazeModule(pl.LightningModule):
         checkpoint.update(describe(self.network, self.trained_on, self.seed))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Narrows the network to the checkpoint's, for its weights to be loaded."""
+        """Brings the network to the checkpoint's widths, for its weights to be loaded."""
         set_widths(self.network, checkpoint.get("widths", {}))
 
     def losses(self, batch: dict[str, Tensor]) -> Tensor:
-        """Loss of each photograph of a batch: negative bits per fixation over the uniform density, one a photograph."""
-        return -information_gain(self.network(batch["image"]), batch["target"])
+        """The loss of a training step, photograph by photograph, without penalties; negative bits per fixation."""
+        if self.network.heads is None:
+            return -information_gain(self.network(batch["image"]), batch["target"])
+        log_density, output = self.network.look(batch["image"])
+        heads, settings = self._heads(log_density, output, batch), self.network.config.heads
+        assert settings is not None
+        return heads if self.only == HEADS else settings.weight * heads - information_gain(log_density, batch["target"])
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor | dict[str, Tensor]:
-        """Loss of one batch: negative bits per fixation over the uniform density.
+        """Loss of one batch: negative bits per fixation over the uniform density, and that on heads.
 
         Where a callback of the trainer is a `Penalty`, its term is added to the loss, told as `train/penalty` and
         handed on as `penalty`, for the loss on the data to be known.
         """
-        gain = -self.losses(batch).mean()
-        self.log(
-            "train/bits_over_uniform",
-            gain,
-            prog_bar=True,
-            on_step=True,
-            on_epoch=True,
-            sync_dist=True,
-            batch_size=len(batch["image"]),
-        )
-        penalty = total_penalty(self)
+        loss, penalty = self._loss(batch), total_penalty(self)
         if penalty is None:
-            return -gain
+            return loss
         self.log("train/penalty", penalty, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch["image"]))
-        return {"loss": penalty - gain, "penalty": penalty.detach()}
+        return {"loss": penalty + loss, "penalty": penalty.detach()}
+
+    def _loss(self, batch: dict[str, Tensor]) -> Tensor:
+        if self.network.heads is None:
+            return -self._gain(self.network(batch["image"]), batch)
+        log_density, output = self.network.look(batch["image"])
+        heads = self._heads(log_density, output, batch).mean()
+        self._log("train/heads_loss", heads, batch)
+        if self.only == HEADS:
+            return heads
+        settings = self.network.config.heads
+        assert settings is not None
+        return settings.weight * heads - self._gain(log_density, batch)
+
+    def _gain(self, log_density: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        gain = information_gain(log_density, batch["target"]).mean()
+        self._log("train/bits_over_uniform", gain, batch)
+        return gain
+
+    def _heads(self, log_density: Tensor, output: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """The loss on heads of each image, 0 where nobody labelled any."""
+        return heads_loss(output, batch["heads"], log_density.exp()) * batch["labelled"]
+
+    def _log(self, name: str, value: Tensor, batch: dict[str, Tensor]) -> None:
+        size = len(batch["image"])
+        self.log(name, value, prog_bar=True, on_step=True, on_epoch=True, sync_dist=True, batch_size=size)
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the figures of the last validation."""
         self.totals = torch.zeros(len(self.names), 2, device=self.device)
+        self.heads_total = torch.zeros(2, device=self.device)
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
         """Adds up the information gain over the centre bias, by set, of the images that count."""
-        log_density = self.network(batch["image"])
+        counted = batch["counted"].to(self.totals)
+        if self.network.heads is None:
+            log_density = self.network(batch["image"])
+        else:
+            log_density, output = self.network.look(batch["image"])
+            of_heads = self._heads(log_density, output, batch) * counted
+            self.heads_total += torch.stack([of_heads.sum(), (counted * batch["labelled"]).sum()])
         baseline = self.baseline(batch["store"], (log_density.shape[1], log_density.shape[2]))
         gains = information_gain(log_density, batch["target"], baseline)
-        counted = batch["counted"].to(gains)
         self.totals.index_add_(0, batch["store"], torch.stack([gains * counted, counted], 1))
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the mean of each set that has validation images, and the mean over the sets, each counting the same."""
+        """Logs the mean of each set that has validation images, the mean over the sets, each counting the same, and the
+        loss on heads."""
         totals = torch.as_tensor(self.all_gather(self.totals)).reshape(-1, len(self.names), 2).sum(0)
         means = {name: sum_ / count for name, (sum_, count) in zip(self.names, totals, strict=True) if count}
         self.log_dict({f"val/{name}": mean for name, mean in means.items()}, sync_dist=True)
         self.log(MONITOR, torch.stack(list(means.values())).mean(), prog_bar=True, sync_dist=True)
+        loss, count = torch.as_tensor(self.all_gather(self.heads_total)).reshape(-1, 2).sum(0)
+        if count:
+            self.log(HEADS_MONITOR, loss / count, prog_bar=True, sync_dist=True)
 
     def baseline(self, stores: Tensor, size: tuple[int, int]) -> Tensor:
         """Log centre bias of each image's set at `size`: B x height x width."""

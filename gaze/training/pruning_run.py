@@ -31,7 +31,7 @@ from gaze.pruning.methods.base import METHODS, PacedPruning
 from gaze.pruning.methods.candidates import Rules
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome, Outcome
-from gaze.pruning.methods.removal_log import REMOVALS, read
+from gaze.pruning.methods.removal_log import GROWTH, REMOVALS, read
 from gaze.pruning.structure.groups import find_pinned
 from gaze.streams import print_note
 from gaze.training.averaging import Averaging
@@ -40,7 +40,7 @@ from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
 from gaze.training.photograph import photograph
 from gaze.training.progress import make_progress_bar
 from gaze.training.resuming import SETTINGS, check_settings_of_run, check_state
-from gaze.training.run import LAST, check_folder, make_distillation, make_watchers, trainer_on
+from gaze.training.run import LAST, check_folder, check_labelled, make_distillation, make_watchers, trainer_on
 
 PRUNED = "pruned.ckpt"
 SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
@@ -78,6 +78,7 @@ def prune(config: PruneConfig) -> Outcome:
         kept = ", ".join(map(str, pinned))
         print_note(f"gaze.prune: maps that stay, as it is not known what is done to them: {kept}")
     data = _make_data(config, unpruned)
+    check_labelled(unpruned, data)
     distill = replace(config.distill, teacher=config.distill.teacher or str(config.checkpoint))
     distillation = make_distillation(distill, config.trainer.progress)
     network = copy.deepcopy(unpruned).train()
@@ -121,6 +122,7 @@ def _job(config: PruneConfig, unpruned: GazeNetwork) -> Job:
         removals=config.out / REMOVALS,
         progress=config.trainer.progress,
         l0=pruner.l0,
+        start=pruner.start,
     )
 
 
@@ -153,6 +155,8 @@ def _finish(
 
 def _draw(out: Path, outcome: FasterOutcome) -> None:
     pictures.draw_widths(outcome.before, outcome.after, out / "widths.png")
+    if (out / GROWTH).is_file():  # what is drawn below is how a network got faster
+        return
     if rows := read(out / REMOVALS):
         pictures.draw_time_loss(rows, out / "time_loss.png", outcome.budget_ms)
         pictures.draw_predicted(rows, out / "predicted.png")

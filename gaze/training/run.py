@@ -20,17 +20,20 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
 from gaze.data.store import FixationStore
-from gaze.errors import ConfigError, check_settings, expect, one_line, shown
+from gaze.errors import ConfigError, ModelError, check_settings, expect, one_line, shown
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
 from gaze.models.backbone import build_backbone, leave_out, set_activation
 from gaze.models.checkpoints import load_checkpoint
-from gaze.models.config import RANDOM
+from gaze.models.config import RANDOM, HeadsConfig
+from gaze.models.widths import widths
+from gaze.pruning.structure.groups import find_groups
+from gaze.pruning.structure.surgery import keep_random
 from gaze.training.averaging import Averaging
-from gaze.training.config import DistillConfig, NormConfig, RunConfig, TrainConfig, TrainerConfig
+from gaze.training.config import HEADS, DistillConfig, NormConfig, RunConfig, TrainConfig, TrainerConfig
 from gaze.training.consolidation import consolidation
 from gaze.training.distillation import Distillation
 from gaze.training.fisher_rao_norm import FisherRaoNorm
-from gaze.training.lightning_module import MONITOR, GazeModule
+from gaze.training.lightning_module import HEADS_MONITOR, MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 from gaze.training.progress import make_progress_bar
 from gaze.training.resuming import SETTINGS, check_length, check_settings_of_run, check_state
@@ -53,12 +56,12 @@ def fit(config: TrainConfig) -> Path:
     """Trains as `config` says.
 
     Returns:
-        The checkpoint with the highest validation information gain.
+        The checkpoint with the highest validation information gain; of heads alone, with the least loss on them.
 
     Raises:
         ConfigError: a value makes no sense, `out` holds a run that would be lost, or none where one is to be resumed.
         DataError: a store is missing or damaged.
-        ModelError: the backbone or its weights are missing, or the checkpoint to go on from is damaged.
+        ModelError: the backbone or its weights are missing, or a checkpoint is damaged.
     """
     check_settings(config)
     last = check_folder(config.out, config.resume, LAST)
@@ -68,13 +71,17 @@ def fit(config: TrainConfig) -> Path:
     data = make_data(config)
     distillation = make_distillation(config.distill, config.trainer.progress)
     network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
+    check_labelled(network, data, config.only)
+    if config.widths is not None and config.checkpoint is None:
+        _narrow(network, config.widths, config.seed)
     holding = consolidation(config, network)
     trained_on = _trained_on(config.checkpoint, data)
-    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, trained_on)
+    module = GazeModule(network, config.optim, data.names, data.center_biases(), config.seed, trained_on, config.only)
     if config.checkpoint is None:
         module.start_from_center_bias()
+    goal = (HEADS_MONITOR, "min") if config.only == HEADS else (MONITOR, "max")
     watchers = make_watchers(config.norm, data, config.seed, config.out)
-    trainer = make_trainer(config.trainer, config.out, data, [*distillation, *holding, *watchers])
+    trainer = make_trainer(config.trainer, config.out, data, [*distillation, *holding, *watchers], goal)
     if last is not None:
         check_state(last, module, trainer.callbacks)  # type: ignore[attr-defined]
         check_length(last, config.trainer.max_epochs)
@@ -111,15 +118,25 @@ def make_data(config: TrainConfig) -> GazeDataModule:
     return GazeDataModule(stores, rule, STRIDE, config.loader, config.augment, config.seed)
 
 
-def make_trainer(config: TrainerConfig, out: Path, data: GazeDataModule, others: Sequence[pl.Callback]) -> pl.Trainer:
-    """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`."""
+def make_trainer(
+    config: TrainerConfig,
+    out: Path,
+    data: GazeDataModule,
+    others: Sequence[pl.Callback],
+    goal: tuple[str, str] = (MONITOR, "max"),
+) -> pl.Trainer:
+    """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`.
+
+    `goal` is the figure that the best has, and whether it is the `max` or the `min`.
+    """
+    monitor, mode = goal
     callbacks: list[pl.Callback] = [
         *others,
         PanelCallback(out, data),  # before the averaging, which takes its weights away when validation ends
         Averaging(decay=config.ema_decay),
-        ModelCheckpoint(out, Path(BEST).stem, monitor=MONITOR, mode="max", enable_version_counter=False),
+        ModelCheckpoint(out, Path(BEST).stem, monitor=monitor, mode=mode, enable_version_counter=False),
         ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
-        EarlyStopping(MONITOR, mode="max", patience=config.patience),
+        EarlyStopping(monitor, mode=mode, patience=config.patience),
         LearningRateMonitor("step"),
     ]
     if config.progress:
@@ -168,6 +185,17 @@ def resolve_precision(precision: str) -> str:
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
+def check_labelled(network: GazeNetwork, data: GazeDataModule, only: str | None = None) -> None:
+    """Raises ConfigError where a network is to learn where heads are and cannot."""
+    if network.heads is None:
+        expect(only != HEADS, "model.heads", "{reduce: 24, channels: [48], weight: 0.5} or alike, as only=heads", None)
+    elif not (data.train_set.labelled and (data.val_set.labelled or only != HEADS)):
+        raise ConfigError(
+            f"data: the network says where heads are, and none are labelled in {', '.join(data.names)}; expected a set "
+            "with faces.csv, as eyecrowd, prepared with it"
+        )
+
+
 def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
     """The network of a checkpoint, to be trained on at the input size and with the changes that `model` names."""
     network = load_network(checkpoint)
@@ -185,12 +213,39 @@ def _continued(checkpoint: Path, model: ModelConfig) -> GazeNetwork:
     if asked.skip:
         build_backbone(replace(backbone, weights=RANDOM))  # unpruned, as it will be when the checkpoint is loaded
     network.config = replace(network.config, name=model.name, input=model.input, backbone=backbone)
+    if model.heads is not None:
+        _set_heads(network, model.heads, checkpoint)
     return network.train()
+
+
+def _set_heads(network: GazeNetwork, asked: HeadsConfig, checkpoint: Path) -> None:
+    """Gives a network the heads readout that is asked for, if it has none yet; another one is an error."""
+    came = network.config.heads
+    if came is None:
+        network.add_heads(asked)
+        return
+    for key in ("reduce", "channels"):
+        settled, wanted = getattr(came, key), getattr(asked, key)
+        expect(settled == wanted, f"model.heads.{key}", f"{shown(settled)}, as checkpoint={checkpoint} has it", wanted)
+    network.config = replace(network.config, heads=asked)
 
 
 def _trained_on(checkpoint: Path | None, data: GazeDataModule) -> list[str]:
     """What the network has seen people's gaze of: the sets, and before them those that it learnt first."""
     return data.people if checkpoint is None else sorted({*load_checkpoint(checkpoint).trained_on, *data.people})
+
+
+def _narrow(network: GazeNetwork, checkpoint: Path, seed: int) -> None:
+    """Makes a network as narrow as that of a checkpoint; maps that are drawn at random stay."""
+    other = load_network(checkpoint)
+    own, came = network.config.backbone.name, other.config.backbone.name
+    expect(came == own, f"widths={checkpoint}", f"a network pruned from {own}", came)
+    try:
+        keep_random(network, {group.name: group.maps for group in find_groups(other, least=1)}, seed)
+    except ModelError as error:
+        raise ConfigError(f"widths={checkpoint}: expected a network pruned from this one ({error})") from error
+    if widths(network) != widths(other):
+        raise ConfigError(f"widths={checkpoint}: expected a network of these layers, got others: set model.* as there")
 
 
 def check_folder(out: Path, resume: bool, *results: str) -> Path | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from crop_measures import Head, read_heads
@@ -21,7 +21,7 @@ from gaze.framing.choice import Framing, choose
 from gaze.framing.windows import central_window
 from gaze.geometry import AspectRatio, Box, Size
 from gaze.images import decode
-from gaze.predictor import Predictor
+from gaze.predictor import Prediction, Predictor
 
 PLAIN = Framing(padding=0, threshold=0, cut_weight=0)
 """The window that holds most, and nothing else."""
@@ -106,6 +106,16 @@ def by_density(density: Callable[[Photo], NDArray], framing: Framing = PLAIN) ->
     return chosen
 
 
+def by_prediction(predicted: Callable[[Photo], Prediction], framing: Framing = Framing()) -> Chooser:
+    """As `gaze.crop` chooses, by the heads too where the model tells where they are."""
+
+    def chosen(photo: Photo, window: Window) -> Box:
+        seen, framed = predicted(photo), window.framed(framing)
+        return choose(seen.density, photo.size, window.ratio, framed, heads=seen.heads)[0].box
+
+    return chosen
+
+
 def by_brightest(density: Callable[[Photo], NDArray]) -> Chooser:
     """Twitter's rule: a window around the brightest point, moved into the photo."""
 
@@ -159,9 +169,10 @@ def by_networks(peers: ModuleType) -> dict[str, Chooser]:
 def by_gaze(model: str) -> dict[str, Chooser]:
     """One of ours: as `gaze.crop` chooses, and the best window."""
     predictor = Predictor(model)
-    density = remembered(lambda photo: predictor.density(photo.image))
+    predicted = remembered(lambda photo: predictor.predict(photo.image))
     name = f"gaze {predictor.card.name} {predictor.card.version}"
-    return {name: by_density(density, Framing()), f"{name}, best window": by_density(density)}
+    best = by_density(lambda photo: predicted(photo).density)
+    return {name: by_prediction(predicted), f"{name}, best window": best}
 
 
 def by_its_own_fixations(photo: Photo, window: Window) -> Box:
@@ -177,14 +188,17 @@ def blurred(photo: Photo, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
     return fixation_density(Fixations.of(x, y), size, photo.sigma * scale)
 
 
-def remembered(density: Callable[[Photo], NDArray]) -> Callable[[Photo], NDArray]:
-    """The same, run once for the photograph that was asked for last."""
-    last: dict[Path, NDArray] = {}
+Found = TypeVar("Found")
 
-    def found(photo: Photo) -> NDArray:
+
+def remembered(work: Callable[[Photo], Found]) -> Callable[[Photo], Found]:
+    """The same, run once for the photograph that was asked for last."""
+    last: dict[Path, Found] = {}
+
+    def found(photo: Photo) -> Found:
         if photo.file not in last:
             last.clear()
-            last[photo.file] = density(photo)
+            last[photo.file] = work(photo)
         return last[photo.file]
 
     return found

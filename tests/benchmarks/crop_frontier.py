@@ -1,5 +1,7 @@
 """What does a higher price of gaze at the cut spare, and what does it cost? The frontier of `Framing.cut_weight`.
 
+Heads are left out here, also where the model tells where they are: `crop_heads.py` is about these.
+
     python tests/benchmarks/crop_frontier.py DATA STORES OUT.png [--split val|test] [--models fast quality PATH ...]
 
 DATA, STORES and the measures: see `crop_quality.py`. Run `npm install` in `tests/benchmarks/node` first. Prints a table

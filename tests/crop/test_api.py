@@ -219,6 +219,17 @@ def test_threads_get_what_one_gets(draw: Callable[..., Path], predictor: Predict
         assert list(pool.map(cropped, photos * 4)) == expected * 4
 
 
+def test_a_crop_says_what_gaze_is_on_cut_heads_where_the_model_knows(
+    draw: Callable[..., Path], head_model: Path, bright_model: Path
+):
+    photo = draw("a.png")
+    known, unknown = (gaze.crop(photo, "9:16", model=model) for model in (head_model, bright_model))
+    assert 0 <= known.cut_heads <= 1
+    assert 0 <= known.center_cut_heads <= 1
+    assert (unknown.cut_heads, unknown.center_cut_heads) == (None, None)
+    assert gaze.thumbnail(photo, 40, "9:16", model=head_model).size == gaze.thumbnail(photo, 40, "9:16").size
+
+
 @pytest.mark.parametrize("size", [(100, 100), (90, 160), (160, 90), (37, 53)])
 @pytest.mark.parametrize("photo", [(640, 480), (301, 517), (1000, 333), (100, 100)])
 def test_centering_has_pillow_cut_out_our_box(predictor: Predictor, size: tuple[int, int], photo: tuple[int, int]):

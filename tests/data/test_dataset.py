@@ -1,12 +1,13 @@
 """Examples, targets and batches, against a loop over the fixations."""
 
+import cv2
 import numpy as np
 import pytest
 
 from gaze.card import InputRule
 from gaze.data.augment import AugmentConfig, random_box, random_color
 from gaze.data.dataset import BucketBatches, Draw, GazeDataset, target_map
-from gaze.data.store import FixationStore
+from gaze.data.store import FixationStore, StoreAttributes, write_store
 from gaze.errors import DataError
 from gaze.fixations import Fixations, Stimulus
 from gaze.geometry import Box, Size
@@ -133,3 +134,37 @@ def test_colour_changes_are_mild_and_none_changes_nothing():
     assert np.abs(random_color(image, 0.0, np.random.default_rng(2)).astype(int) - image).max() <= 1
     changed = random_color(image, 0.2, np.random.default_rng(3)).astype(int)
     assert 0 < np.abs(changed - image).mean() < 60
+
+
+def test_heads_move_with_the_photograph(tmp_path):
+    """A bright square is labelled as a head: whatever the variation, the label is where the square is."""
+    image = np.zeros((96, 128, 3), np.uint8)
+    image[24:60, 70:106] = 255
+    content = cv2.imencode(".png", image)[1].tobytes()
+    fixations = Fixations.of([88, 20], [40, 80], 0, [1, 2])
+    square = np.array([[70, 24, 106, 60]], np.float32)
+    stimuli = [
+        Stimulus("one.png", content, 128, 96, "train", fixations, heads=square),
+        Stimulus("two.png", content, 128, 96, "train", fixations),
+    ]
+    write_store(tmp_path / "s.h5", StoreAttributes("s", "MIT", "drawn", 5.0, None, False), stimuli)
+    augment = AugmentConfig(flip=0.5, crop=0.9, min_scale=0.6, color=0.0)
+    dataset = GazeDataset([FixationStore(tmp_path / "s.h5")], "train", InputRule(128, 16), 4, augment)
+    assert dataset.labelled
+    assert dataset.most_heads == 1
+    seen = set()
+    for seed in range(30):
+        example = dataset[Draw(0, (seed,))]
+        assert bool(example["labelled"])
+        (left, top, right, bottom, counted) = example["heads"][0].tolist()
+        bright = example["image"].numpy().mean(axis=2) > 127
+        rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+        assert [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] == pytest.approx(
+            [128 * left, 96 * top, 128 * right, 96 * bottom], abs=1.5
+        )
+        assert counted == 1
+        seen.add((round(left, 3), round(top, 3)))
+    assert len(seen) > 10
+    example = dataset[Draw(1, (0,))]
+    assert not bool(example["labelled"])
+    assert example["heads"].isnan().all()

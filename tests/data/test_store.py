@@ -398,3 +398,55 @@ def test_many_workers_read_at_once(path, method, workers):
     np.testing.assert_allclose([checksum(stimulus) for stimulus in loader], expected)
     assert method == "spawn" or store._file is None, "no file may be open across a fork"
     assert checksum(store[0]) == expected[0]
+
+
+HEADS = (np.array([[1, 2, 3, 4], [5, 6, 7.5, 8]], np.float32), None, np.zeros((0, 4), np.float32))
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Two heads on the first, none on the third, and so on; nobody labelled those between."""
+    stimuli = (replace(make_stimulus(i), heads=HEADS[i % 3]) for i in range(9))
+    write_store(tmp_path / "heads.h5", ATTRIBUTES, stimuli)
+    return tmp_path / "heads.h5"
+
+
+def test_heads_are_read_as_they_were_written(labelled):
+    store = FixationStore(labelled)
+    assert store.head_counts.tolist() == [2, -1, 0] * 3
+    for i in range(9):
+        expected = HEADS[i % 3]
+        for found in (store[i].heads, store.heads(i), store.heads(i - 9)):
+            assert (found is None) == (expected is None)
+            if expected is not None:
+                np.testing.assert_array_equal(found, expected)
+
+
+def test_a_store_from_before_heads_has_none_labelled(labelled):
+    with h5py.File(labelled, "r+") as file:
+        del file["heads"], file["head_counts"]
+    store = FixationStore(labelled)
+    assert store.head_counts.tolist() == [-1] * 9
+    assert store[0].heads is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: file.__delitem__("heads"), "no table heads"),
+        (lambda file: file.__delitem__("head_counts"), "no table head_counts"),
+        (lambda file: file["heads"].resize(5, axis=0), "different lengths"),
+        (lambda file: file["heads"].resize(3, axis=1), "different lengths"),
+        (lambda file: file["head_counts"].resize(8, axis=0), "different lengths"),
+        (lambda file: file["head_counts"].write_direct(np.full(9, -2, np.int32)), "different lengths"),
+    ],
+)
+def test_damaged_tables_of_heads_are_named(labelled, damage, message):
+    with h5py.File(labelled, "r+") as file:
+        if message == "different lengths" and file["heads"].maxshape[1] == 4:
+            boxes, rows = file["heads"][:], file["heads"].chunks
+            del file["heads"]
+            file.create_dataset("heads", data=boxes, maxshape=(None, None), chunks=rows)
+        damage(file)
+    with pytest.raises(DataError, match=message):
+        FixationStore(labelled)

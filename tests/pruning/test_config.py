@@ -7,7 +7,7 @@ import pytest
 from gaze.errors import ConfigError
 from gaze.pruning.config import PrunerConfig
 
-FISHER = PrunerConfig("greedy", None, "fisher", 1.0, "table", None, [], 1, None)
+FISHER = PrunerConfig("greedy", None, "fisher", 1.0, "table", None, [], 1, None, None)
 
 
 @pytest.mark.parametrize(("granularity", "method"), [("map", "greedy"), ("parameter", "weights")])
@@ -20,7 +20,7 @@ def test_the_older_word_for_a_method_is_understood(granularity: str, method: str
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("method", "hunch", "pruner.method: expected one of greedy, l0, weights, got 'hunch'"),
+        ("method", "hunch", "pruner.method: expected one of greedy, grow, l0, weights, got 'hunch'"),
         ("signal", "hunch", "pruner.signal: expected one of fisher, magnitude, random, taylor, got 'hunch'"),
         ("cost", "hunch", "pruner.cost: expected one of macs, none, quadratic, table, got 'hunch'"),
         ("granularity", "atom", "pruner.granularity: expected map, parameter or null, got 'atom'"),

@@ -62,6 +62,15 @@ def test_widths_of_any_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert verdict in {" ".join(text.split()) for text in said}
 
 
+def test_widths_of_a_network_that_grew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said = text_of(monkeypatch)
+    draw_widths({"a": 4, "b": 8, "c": 6}, {"a": 20, "b": 8, "c": 5}, tmp_path / "widths.png")
+    image = pixels(tmp_path / "widths.png")
+    assert "Maps per layer: 18 before growing, 33 after" in said
+    columns = (image == np.round(255 * np.array(to_rgb(pictures.BEFORE)))).all(-1).sum(0)
+    assert sum(np.diff((columns > 20).astype(int)) > 0) == 1, "what there was shows before what joined"
+
+
 def test_a_picture_replaces_the_one_before(tmp_path: Path):
     for maps in (1, 8):
         draw_widths({"a": 8, "b": 8}, {"a": maps, "b": 8}, tmp_path / "widths.png")

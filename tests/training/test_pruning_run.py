@@ -24,12 +24,15 @@ from gaze.models.onnx import PARITY, export_onnx, parity
 from gaze.pruning.cost.models import COSTS
 from gaze.pruning.information.signal import SIGNALS
 from gaze.pruning.methods.base import METHODS
+from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import Pinned, find_groups
 from gaze.training.config import PruneConfig
 from gaze.training.pruning_run import PRUNED, prune, timed_size
 from gaze.training.run import LAST, fit
 from tests.models.conftest import small_config
+from tests.pruning.methods.test_fisher_pruning import Count
+from tests.pruning.methods.test_growing import measured
 from tests.training.conftest import QUIET, train_config  # noqa: F401
 
 pytestmark = QUIET
@@ -101,6 +104,42 @@ def test_every_criterion_runs(prune_config, pruner):
     assert sum(outcome.after.values()) < sum(outcome.before.values())
 
 
+def test_a_network_grows_from_a_share_of_its_maps_and_on_from_there(prune_config, tmp_path, monkeypatch):
+    def stopwatch(job):
+        watch = Watch(job.unpruned)
+        return watch, job.budget_ms or job.budget * watch.base
+
+    monkeypatch.setattr(Job, "measure_costs", lambda job, widest: (Count(), Count()))
+    monkeypatch.setattr(Job, "make_stopwatch", stopwatch)
+    outcome = prune(prune_config("pruner=grow", "budget=0.4", "pruner.start=0.25", "pruner.signal=magnitude"))
+    out = tmp_path / "run"
+    assert {"growth.csv", "removals.csv", "pruning.json", "widths.png", PRUNED} <= {path.name for path in out.iterdir()}
+    assert 0.4 * outcome.before_ms - 2 < outcome.after_ms <= 0.4 * outcome.before_ms
+    trained = load_checkpoint(out / PRUNED).network
+    assert {g.name: g.maps for g in find_groups(trained, least=1)} == outcome.after
+    first, last = (sum(network.values()) for network in (outcome.before, outcome.after))
+    assert last == first - count(out / "removals.csv") + count(out / "growth.csv")
+    again = ("pruner=grow", f"checkpoint={out / PRUNED}", f"out={tmp_path / 'on'}", "schedule.maps_per_removal=8")
+    grown = prune(prune_config(*again, f"budget_ms={outcome.after_ms + 20}"))
+    assert (sum(grown.before.values()), sum(grown.after.values())) == (last, last + 10)
+    assert not (tmp_path / "on" / "removals.csv").exists()
+
+
+class Watch:
+    """Two milliseconds a map."""
+
+    def __init__(self, unpruned):
+        self.base = measured(unpruned)
+
+    def __call__(self, network):
+        return measured(network)
+
+
+def count(log: Path) -> int:
+    """How many maps left, or joined."""
+    return sum(len(row.maps) for row in read(log))
+
+
 TOYS = {
     SIGNALS: """
         from gaze.pruning.information.signal import SIGNALS, Signal
@@ -130,6 +169,7 @@ TOYS = {
         """,
     METHODS: """
         from gaze.pruning.methods.base import METHODS
+from gaze.pruning.methods.job import Job
         from gaze.pruning.methods.fisher_pruning import FisherPruning
 
         @METHODS.register("toy")
@@ -213,7 +253,10 @@ def test_single_weights_leave_and_what_is_pinned_is_told_once(prune_config, tmp_
         (["budget_ms=-1"], "budget_ms: expected above 0, got -1"),
         (["budget=0.5", "pruner.signal=hunch"], "pruner.signal: expected one of fisher, .*got 'hunch'"),
         (["budget=0.5", "pruner.cost=gut"], "pruner.cost: expected one of macs, none, quadratic, table.*got 'gut'"),
-        (["budget=0.5", "pruner.method=hunch"], "pruner.method: expected one of greedy, l0, weights, got 'hunch'"),
+        (
+            ["budget=0.5", "pruner.method=hunch"],
+            "pruner.method: expected one of greedy, grow, l0, weights, got 'hunch'",
+        ),
         (["budget=0.5", "pruner.granularity=atom"], "pruner.granularity: expected map, parameter or null, got 'atom'"),
         (["budget=0.5", "pruner.beta=-1"], "pruner.beta: expected at least 0, got -1"),
         (["budget=0.5", "pruner.exclude=[readuot]"], r"pruner.exclude: .* begins: readout.*; got 'readuot'"),
@@ -221,6 +264,9 @@ def test_single_weights_leave_and_what_is_pinned_is_told_once(prune_config, tmp_
         (["budget=0.5", "pruner.exclude=[x]"], r"pruner.exclude: .*backbone.*readout.*; got 'x'"),
         (["budget=0.5", "pruner.decay=0"], "pruner.decay: expected above 0"),
         (["budget=0.5", "pruner.multiple=0"], "pruner.multiple: expected at least 1"),
+        (["budget=0.5", "pruner=grow", "pruner.start=1"], "pruner.start: expected above 0, below 1, got 1"),
+        (["budget=0.5", "pruner=grow"], "budget=0.5: a share of its own time is nothing that a network can grow to; "),
+        (["budget_ms=9", "pruner=grow", "pruner.exclude=[backbone,readout]"], "pruner=grow: expected a group that can"),
         (["budget=0.5", "distill.weight=2"], "distill.weight: expected 0 to 1"),
         (["budget=0.5", "longer_side=0"], "longer_side: expected at least 1, got 0"),
         (["budget=0.5", "resume=true"], "no run to continue"),

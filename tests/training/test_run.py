@@ -21,7 +21,8 @@ from gaze.evaluation.run import score_split
 from gaze.evaluation.sources import open_source
 from gaze.models import build_network, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
-from gaze.models.widths import set_widths
+from gaze.models.widths import set_widths, widths
+from gaze.pruning import find_groups, remove
 from gaze.training.run import BEST, LAST, fit, make_data, resolve_precision
 from tests.conftest import SPLITS, drawn_stimulus
 from tests.models.conftest import small_config
@@ -52,6 +53,21 @@ def test_a_run_learns_and_leaves_checkpoints_logs_and_panels(train_config, tmp_p
     kept = torch.load(best, weights_only=True)["callbacks"]
     score = next(state["best_model_score"] for key, state in kept.items() if "ModelCheckpoint" in key)
     assert float(score) == pytest.approx(max(gains), abs=1e-4)
+
+
+def test_a_run_can_have_the_widths_of_a_pruned_network_and_random_maps(train_config, tmp_path):
+    torch.manual_seed(0)
+    pruned = build_network(small_config())
+    gone = {group.name: range(max(1, group.maps // 3), group.maps) for group in find_groups(pruned)}
+    remove(pruned, gone)  # some are down to a single map
+    save_checkpoint(tmp_path / "pruned.ckpt", pruned, ["drawn"], 5)
+    settings = (f"widths={tmp_path / 'pruned.ckpt'}", "trainer.max_epochs=1", "model.finalizer.center_bias=[3, 4]")
+    network = load_network(fit(train_config(*settings)))
+    assert widths(network) == widths(pruned)
+    for other in (["model.backbone.name=lcnet_100"], ["model.readout={reduce: 2, channels: [1]}"]):
+        with pytest.raises(ConfigError, match=r"widths=\S*pruned.ckpt: expected a network (pruned|of)"):
+            fit(train_config(*settings, *other, f"out={tmp_path / 'no'}"))
+    assert not (tmp_path / "no").exists()
 
 
 class Interrupt(pl.Callback):

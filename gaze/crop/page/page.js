@@ -99,6 +99,10 @@ function drawCrop(crop, image, beside) {
     score: percent(score), "center score": percent(center), confidence: confidence?.toFixed(3) ?? "–",
     cut: percent(crop.cut), "center cut": percent(crop.center_cut),
   };
+  if (crop.cut_heads != null) {
+    facts["heads cut"] = percent(crop.cut_heads);
+    facts["center heads cut"] = percent(crop.center_cut_heads);
+  }
   const lines = Object.entries(facts).flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, value)]);
   const path = make("a", { className: "path", href: output.href }, printable(output.path));
   const pair = make("div", { className: "pair" }, image, beside);

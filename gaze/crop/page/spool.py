@@ -23,7 +23,7 @@ from gaze.crop.photo.preview import Preview
 from gaze.crop.photo.record import CroppedRecord, ModelRecord, Record, parse_record
 from gaze.errors import ConfigError, OutputError
 from gaze.files import replacing
-from gaze.framing.choice import NEAR, Framing
+from gaze.framing.choice import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, Framing
 
 _MARK, _HEAD = b'<meta name="generator" content="gaze.crop --report">', 4096
 """Every page has the mark in so many bytes from its beginning."""
@@ -110,6 +110,8 @@ class PageSpool:
             "model": [html.escape(subtitle)],
             "weight": [f"{Framing.cut_weight:g}"],
             "near": [f"{NEAR:.0%}"],
+            "heads": [f"{HEAD_WEIGHT:g}"],
+            "beside": [f"{NEAR_WEIGHT:g}"],
             "counts": [f"<div><dt>{term}<dd>{count:,}</div>" for term, count in counts.items()],
             "records": self._records(offsets),
             "entries": (_LINE.format(index, line.decode()[:-1]) for index, line in enumerate(self._lines(offsets))),

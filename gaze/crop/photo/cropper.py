@@ -23,7 +23,7 @@ from gaze.framing.choice import Crop, choose
 from gaze.geometry import Box, Size
 from gaze.images import Frame, Photo, accept, encode, open_photo, output_format, output_suffix, overview, to_array
 from gaze.images.heatmap import LONGER_SIDE, overlay
-from gaze.predictor import Predictor
+from gaze.predictor import Prediction, Predictor
 
 LOOKED_AT = 5
 """Frames of an animation whose predictions are averaged, spread over its length."""
@@ -84,9 +84,10 @@ class Cropper:
         name = PurePosixPath(name.name) if self.request.flat else name
         photo = self._open(source)
         clock.lap("decode")
-        density = self._density(photo)
+        prediction = self._predict(photo)
+        density = prediction.density
         clock.lap("predict")
-        crops = self._choose(density, photo, points)
+        crops = self._choose(prediction, photo, points)
         clock.lap("choose")
         suffix = suffix or output_suffix(photo, name.suffix, self.request.encoding)
         shown = [(found, self._cut(photo, found)) for found in crops]
@@ -118,18 +119,19 @@ class Cropper:
             strict=request.strict,
         )
 
-    def _density(self, photo: Photo) -> np.ndarray:
+    def _predict(self, photo: Photo) -> Prediction:
         if len(photo.frames) == 1:
-            return self.predictor.density(overview(photo.image, 4 * self.predictor.card.input.longer_side))
+            return self.predictor.predict(overview(photo.image, 4 * self.predictor.card.input.longer_side))
         places = np.linspace(0, len(photo.frames) - 1, min(LOOKED_AT, len(photo.frames))).round().astype(int)
         frames = [photo.frames[place].image for place in places]
-        return np.mean([self.predictor.density(to_array(frame)) for frame in frames], axis=0)
+        return Prediction.mean([self.predictor.predict(to_array(frame)) for frame in frames])
 
-    def _choose(self, density: np.ndarray, photo: Photo, points: Sequence[FocusPoint]) -> list["_Found"]:
+    def _choose(self, seen: Prediction, photo: Photo, points: Sequence[FocusPoint]) -> list["_Found"]:
         focus = [point.within(photo.size) for point in points]
         fitted = [shape.of(photo.size) for shape in self.request.shapes]
+        framing, weight = self.request.framing, self.request.focus_weight
         chosen = {
-            ratio: choose(density, photo.size, ratio, self.request.framing, focus, self.request.focus_weight)
+            ratio: choose(seen.density, photo.size, ratio, framing, focus, weight, seen.heads)
             for ratio in {each.ratio for each in fitted}
         }
         return [
@@ -227,6 +229,8 @@ def _entry(found: _Found, output: PictureRecord) -> CropRecord:
         output=output,
         cut=round(crop.cut, 6),
         center_cut=round(crop.center_cut, 6),
+        cut_heads=None if crop.cut_heads is None else round(crop.cut_heads, 6),
+        center_cut_heads=None if crop.center_cut_heads is None else round(crop.center_cut_heads, 6),
     )
 
 

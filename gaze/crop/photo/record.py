@@ -69,6 +69,9 @@ class CropRecord:
     cut: float | None = None
     """None, like `center_cut`, where the version that made the record did not tell."""
     center_cut: float | None = None
+    cut_heads: float | None = None
+    """None, like `center_cut_heads`, where the model does not tell where heads are."""
+    center_cut_heads: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON; what is unknown is absent."""
@@ -89,6 +92,8 @@ class CropRecord:
             output=PictureRecord.from_json(values["output"]),
             cut=values.get("cut"),
             center_cut=values.get("center_cut"),
+            cut_heads=values.get("cut_heads"),
+            center_cut_heads=values.get("center_cut_heads"),
         )
 
 

@@ -28,12 +28,14 @@ class Entry:
         image: the file.
         gaze: reads the gaze on this image, given the size of the upright image in pixels.
         split: the set's official one, None where it has none.
+        heads: M x 4, left, top, right and bottom of each in pixels of the upright image; None where none are labelled.
     """
 
     name: str
     image: Path
     gaze: Callable[[Size], Gaze]
     split: str | None = None
+    heads: NDArray[np.float32] | None = None
 
 
 Reader = Callable[[Path], list[Entry]]

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from gaze.data.readers.entry import READERS, Entry, Gaze, is_image, require
+from gaze.data.readers.faces import with_heads
 from gaze.data.readers.maps import read_grey
 from gaze.data.readers.table import Columns, read_table, table_fixations
 from gaze.errors import DataError, one_line
@@ -24,12 +25,13 @@ def read(root: Path) -> list[Entry]:
     """Lists the images, at any depth, with their rows of `fixations.csv` or, where they have none, their map.
 
     An image is named by its path below the folder of images. Its map has the same path below `maps/`, of
-    any suffix. Images that the table names and that are not there are told of in the log.
+    any suffix. Images that the table names and that are not there are told of in the log. `faces.csv` in the folder
+    tells where heads are.
 
     Raises:
         DataError: there are no images or no gaze, or the table is not one of fixations.
     """
-    return read_folder(root, LAYOUT)
+    return with_heads(read_folder(root, LAYOUT), root)
 
 
 def read_folder(root: Path, layout: str) -> list[Entry]:

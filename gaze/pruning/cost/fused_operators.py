@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from gaze.models.padding import exported_layer
-from gaze.models.widths import BatchNorm
+from gaze.models.widths import BatchNorm, depthwise
 from gaze.pruning.cost.example_input import ExampleInput
-from gaze.pruning.cost.operator_builder import OperatorBuilder, depthwise, layer_of, name_of
+from gaze.pruning.cost.operator_builder import OperatorBuilder, layer_of, name_of
 from gaze.pruning.structure.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
 
 DEVICE = "cpu"
@@ -71,15 +71,15 @@ class FusedOperator:
         return {name for width in (*self.inputs, self.writes) for name, _ in width.groups}
 
 
-def find_operators(network: nn.Module, example: ExampleInput) -> list[FusedOperator]:
+def find_operators(network: nn.Module, example: ExampleInput, least: int = 2) -> list[FusedOperator]:
     """The operators of a network on an example, in the order in which it computes them.
 
     A convolution, a BatchNorm behind a concatenation, a pooling, a product ... begins an operator. What follows and
     touches each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing
-    else reads what lies between.
+    else reads what lies between. Their widths are those of groups of `least` maps or more, see `find_groups`.
     """
     network = example.fix(network).to(DEVICE)
-    trace, groups, owners = trace_groups(network)
+    trace, groups, owners = trace_groups(network, least)
     recorder = _Recorder(network, trace.graph)
     with torch.no_grad():
         recorder.run(*(x.to(DEVICE) for x in example.inputs))

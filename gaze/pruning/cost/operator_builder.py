@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from gaze.models.padding import exported_layer
-from gaze.models.widths import BatchNorm
+from gaze.models.widths import BatchNorm, depthwise
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,6 @@ def resized(layer: nn.Module, reads: int, writes: int) -> nn.Module:
         layer.weight, layer.bias = nn.Parameter(torch.ones(writes)), nn.Parameter(torch.zeros(writes))
         layer.running_mean, layer.running_var = torch.zeros(writes), torch.ones(writes)
     return layer.eval()
-
-
-def depthwise(layer: nn.Conv2d) -> bool:
-    """Whether each map that a convolution writes comes of one map of its own."""
-    return layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels
 
 
 def layer_of(root: nn.Module, node: fx.Node) -> nn.Module | None:

@@ -30,7 +30,7 @@ class PacedPruning(pl.Callback, ABC):
             what a training step says is `penalty` is not counted.
     """
 
-    IDLE: Mapping[str, str] = {}
+    IDLE: Mapping[str, str] = {"pruner.start": "only pruner=grow begins with a share of the maps"}
     """Keys of the configuration (glob patterns) that the method does not ask for, and why."""
 
     def __init__(self, schedule: ScheduleConfig) -> None:

@@ -1,4 +1,4 @@
-"""When a pruning stops: on fresh measurements that fit a budget of milliseconds, else with the fastest network."""
+"""When a network is done: on fresh measurements that fit a budget of milliseconds, else with the fastest that was."""
 
 import copy
 import math
@@ -19,21 +19,20 @@ CONFIRMATIONS = 5
 """Fresh measurements of a network that seems to fit."""
 
 
-class TimedPruning(PacedPruning):
-    """Pruning towards a budget of milliseconds, which the network is measured against.
+class Timed(PacedPruning):
+    """A change towards a budget of milliseconds, which the network is measured against.
 
     Of many noisy measurements the first that fits is likely a lucky one. So a network that seems to fit is measured
-    `CONFIRMATIONS` times afresh: the median of these decides, and it is what is reported. Where the budget is missed,
-    the fastest network that there was is kept.
+    `CONFIRMATIONS` times afresh: the median of these decides, and it is what is reported.
 
     Args:
         stopwatch: measures a network: milliseconds, the median of many runs.
         budget: milliseconds.
-        schedule: when maps leave.
-        base: milliseconds of the unpruned network, where they are known already.
+        schedule: when maps leave or join.
+        base: milliseconds of the network as it was given, where they are known already.
 
     Attributes:
-        base: measured time before the first removal, milliseconds.
+        base: measured time before the first change, milliseconds.
         measured: the last measured time; where it fits, the median of fresh measurements.
     """
 
@@ -43,8 +42,7 @@ class TimedPruning(PacedPruning):
     ) -> None:  # fmt: skip
         super().__init__(schedule)
         self.stopwatch, self.budget = stopwatch, budget
-        self.base = self.measured = self.fastest = math.nan if base is None else base
-        self.earlier: dict[str, Any] | None = None
+        self.base = self.measured = math.nan if base is None else base
 
     @property
     def met(self) -> bool:
@@ -52,18 +50,50 @@ class TimedPruning(PacedPruning):
         return self.measured <= self.budget
 
     def measure_base(self) -> None:
-        """Times the unpruned network where its time is not known, and confirms it where it fits already."""
+        """Times the network as it was given, where its time is not known, and confirms it where it fits already."""
         if math.isnan(self.base):
             self.base = self.stopwatch(self.network)
-        self.measured = self.fastest = self.base
+        self.measured = self.base
         if self.met:
-            self.measured = self._afresh(self.network)
+            self.measured = self.afresh(self.network)
+
+    def afresh(self, network: nn.Module) -> float:
+        """The median of fresh measurements."""
+        return statistics.median(self.stopwatch(network) for _ in range(CONFIRMATIONS))
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `PacedPruning.state_dict`."""
+        return super().state_dict() | {"base": self.base, "measured": self.measured}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See `state_dict`. Where the budget is a share, milliseconds stay those of the run's first part."""
+        super().load_state_dict(state_dict)
+        if isinstance(self.stopwatch, Stopwatch) and self.stopwatch.relative:
+            self.budget *= self.base / self.stopwatch.base
+            self.stopwatch.base = self.base
+
+
+class TimedPruning(Timed):
+    """Pruning towards a budget: where it is missed, the fastest network that there was is kept; see `Timed`."""
+
+    def __init__(
+        self, stopwatch: Callable[[nn.Module], float], budget: float, schedule: ScheduleConfig,
+        base: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(stopwatch, budget, schedule, base)
+        self.fastest = self.measured
+        self.earlier: dict[str, Any] | None = None
+
+    def measure_base(self) -> None:
+        """See `Timed.measure_base`."""
+        super().measure_base()
+        self.fastest = self.base
 
     def measure(self, last: bool = False) -> None:
         """Times the network as it is now; afresh where it seems to fit, and where nothing more can be removed."""
         self.measured = self.stopwatch(self.network)
         if self.met or last:
-            self.measured = self._afresh(self.network)
+            self.measured = self.afresh(self.network)
         if self.measured < self.fastest:
             self.fastest, self.earlier = self.measured, None
 
@@ -102,7 +132,7 @@ class TimedPruning(PacedPruning):
             return None
         snapshot, earlier = Snapshot.load(self.earlier["snapshot"]), copy.deepcopy(self.network)
         Restoration(snapshot, earlier)
-        time = self._afresh(earlier)
+        time = self.afresh(earlier)
         if time >= self.measured:
             return None
         noted, self.earlier = self.earlier, None
@@ -112,15 +142,9 @@ class TimedPruning(PacedPruning):
 
     def state_dict(self) -> dict[str, Any]:
         """See `PacedPruning.state_dict`."""
-        return super().state_dict() | {name: getattr(self, name) for name in ("base", "measured", "fastest", "earlier")}
+        return super().state_dict() | {"fastest": self.fastest, "earlier": self.earlier}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See `state_dict`. Where the budget is a share, milliseconds stay those of the run's first part."""
+        """See `state_dict`."""
         super().load_state_dict(state_dict)
         self.fastest = state_dict.get("fastest", self.measured)  # earlier checkpoints hold none
-        if isinstance(self.stopwatch, Stopwatch) and self.stopwatch.relative:
-            self.budget *= self.base / self.stopwatch.base
-            self.stopwatch.base = self.base
-
-    def _afresh(self, network: nn.Module) -> float:
-        return statistics.median(self.stopwatch(network) for _ in range(CONFIRMATIONS))

@@ -1,5 +1,6 @@
 """What a pruning method is made from, whatever the method: a network, a budget, and names of what it is to use."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Job:
         removals: file of the removal log.
         progress: tell how far it is.
         l0: of gates that are learnt; None where none are.
+        start: share of each group's maps that growing begins with; None: all.
     """
 
     unpruned: nn.Module
@@ -59,25 +61,33 @@ class Job:
     removals: Path
     progress: bool
     l0: L0Config | None = None
+    start: float | None = None
 
     def make_signal(self, network: nn.Module, groups: list[Group]) -> Signal:
         """The signal of a network and its groups; it may hook into the network."""
         return SIGNALS.get(self.signal, "pruner.signal").make(network, groups, self.signal_options)
 
-    def measure_costs(self) -> tuple[Cost, Cost]:
+    def measure_costs(self, widest: Mapping[str, int] | None = None) -> tuple[Cost, Cost]:
         """What the choice weighs, and what predicts milliseconds: one and the same where the two are alike.
 
         Measures the latency table where there is none that fits.
+
+        Args:
+            widest: the most maps of each group, those of one map among them, where maps may join; None: none may.
         """
-        operators, table = self.measure_table()
+        operators, table = self.measure_table(widest)
         make_cost, make_clock = COSTS.get(self.cost, "pruner.cost"), COSTS.get("table")
         clock = make_clock(operators, table)
         return (clock if make_cost is make_clock else make_cost(operators, table)), clock
 
-    def measure_table(self) -> tuple[list[FusedOperator], LatencyTable]:
-        """The network's operators, and their latency table, which is measured where there is none that fits."""
-        operators = find_operators(self.unpruned, self.example)
-        maps = {group.name: group.maps for group in find_groups(self.unpruned)}
+    def measure_table(self, widest: Mapping[str, int] | None = None) -> tuple[list[FusedOperator], LatencyTable]:
+        """The network's operators, and their latency table, which is measured where there is none that fits.
+
+        Args:
+            widest: as in `measure_costs`.
+        """
+        operators = find_operators(self.unpruned, self.example, least=2 if widest is None else 1)
+        maps = widest or {group.name: group.maps for group in find_groups(self.unpruned)}
         named = "latency" if self.latency_named else None
         return operators, load_or_measure(
             self.latency, operators, maps, self._engine(), self.example, self.progress, named

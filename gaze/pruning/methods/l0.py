@@ -66,7 +66,8 @@ class L0Pruning(TimedPruning):
     """
 
     IDLE = dict.fromkeys(
-        ("pruner.signal", "pruner.decay", "pruner.cost", "pruner.beta"), "pruner.method=l0 learns which maps leave"
+        ("pruner.signal", "pruner.decay", "pruner.cost", "pruner.beta", "pruner.start"),
+        "pruner.method=l0 learns which maps leave",
     )
 
     def __init__(

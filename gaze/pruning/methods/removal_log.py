@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 from gaze.errors import DataError
 from gaze.files import write_atomic
 
-REMOVALS = "removals.csv"
-"""What a run calls its log."""
+REMOVALS, GROWTH = "removals.csv", "growth.csv"
+"""What a run calls its logs: of maps that left, and of maps that joined."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class WeightPruning(PacedPruning):
     IDLE = dict.fromkeys(
         (
             "pruner.signal",
+            "pruner.start",
             "pruner.cost",
             "pruner.beta",
             "pruner.exclude",

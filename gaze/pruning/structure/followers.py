@@ -6,11 +6,11 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from gaze.models.widths import Replaced, take
+from gaze.models.widths import Replaced
 
 
 class Change(Protocol):
-    """Something that was done to a network, for others to do the same; `surgery.Cut` is one.
+    """Something that was done to a network, for others to do the same; `surgery.Cut` and `growth.Growth` are two.
 
     Attributes:
         replaced: the parameters that took the place of others.
@@ -35,7 +35,8 @@ class Follower(Protocol):
 class OptimizerFollower:
     """A torch optimiser that goes on with the new parameters.
 
-    Each has the state (moments, steps) of its surviving part; state of a shape that fits no longer is dropped.
+    Each has the state (moments, steps) of its surviving part, and zeros for what joined; state of a shape that fits no
+    longer is dropped.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
@@ -60,7 +61,7 @@ def followers(callbacks: Iterable[Any], optimizers: Iterable[torch.optim.Optimiz
 
 
 def _moved(value: Any, change: Replaced) -> Any:
-    return take(value, change.indices) if torch.is_tensor(value) and value.shape == change.old.shape else value
+    return change.carry(value) if torch.is_tensor(value) and value.shape == change.old.shape else value
 
 
 def _fits(value: Any, change: Replaced) -> bool:

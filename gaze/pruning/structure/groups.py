@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from gaze.models.widths import BatchNorm
+from gaze.models.widths import BatchNorm, depthwise
 
 WRITES, NORMALISES, READS = "writes", "normalises", "reads"
 
@@ -78,13 +78,13 @@ class Pinned:
         return f"{self.operation} ({self.where}, {self.maps} maps)"
 
 
-def find_groups(network: nn.Module) -> list[Group]:
+def find_groups(network: nn.Module, least: int = 2) -> list[Group]:
     """The groups of backbone and readout, in the order in which the network computes them; names are unique.
 
-    Left out are groups of one map (a layer is never emptied), maps that nothing reads, the image, the last map of the
-    readout, and what an operation pins that is not known, see `find_pinned`.
+    Left out are groups of fewer maps than `least` (by default of one, as a layer is never emptied), maps that nothing
+    reads, the image, the last map of the readout, and what an operation pins that is not known, see `find_pinned`.
     """
-    return trace_groups(network)[1]
+    return trace_groups(network, least)[1]
 
 
 def find_pinned(network: nn.Module) -> list[Pinned]:
@@ -92,8 +92,8 @@ def find_pinned(network: nn.Module) -> list[Pinned]:
     return Trace(network).pinned
 
 
-def trace_groups(network: nn.Module) -> tuple["Trace", list[Group], dict[int, str]]:
-    """The traced network, its groups, and the name of the group of each removable map, by the map's `Trace.root`."""
+def trace_groups(network: nn.Module, least: int = 2) -> tuple["Trace", list[Group], dict[int, str]]:
+    """The traced network, its groups, and the name of the group of each of their maps, by the map's `Trace.root`."""
     trace = Trace(network)
     together: dict[tuple[int, ...], dict[int, list[int]]] = {}
     for root, uses in trace.uses().items():
@@ -103,7 +103,7 @@ def trace_groups(network: nn.Module) -> tuple["Trace", list[Group], dict[int, st
     for steps, maps in together.items():
         group = _group(trace.steps, steps, list(maps.values()), taken)
         taken.add(group.name)  # that of a single map too, so that no name changes hands when a group has shrunk to it
-        if group.maps > 1 and group.consumers:
+        if group.maps >= least and group.consumers:
             kept.append((group, maps))
     return trace, [group for group, _ in kept], {root: group.name for group, maps in kept for root in maps}
 
@@ -216,7 +216,7 @@ class Trace:
         if not node.args:  # gates and attribution see what a layer is given by position
             self._pin_layer(node, layer, operands)
             entering = []
-        if entering and layer.groups == layer.in_channels == layer.out_channels:  # depthwise
+        if entering and depthwise(layer):
             self.steps.append(_Step(name, WRITES, entering))
             return entering
         if layer.groups > 1:

@@ -51,6 +51,22 @@ def remove(network: nn.Module, maps: Mapping[str, Collection[int]]) -> Cut:
     return Cut(layers, stay, replaced)
 
 
+def keep_random(network: nn.Module, maps: Mapping[str, int], seed: int) -> Cut:
+    """Removes feature maps drawn at random, until each group of `find_groups` has as many as `maps` says.
+
+    A network of given widths to set beside one that was pruned to them: Liu et al. 2019 (arXiv 1810.05270).
+
+    Raises:
+        ModelError: a group is not there, or has fewer maps.
+    """
+    groups, generator = {group.name: group.maps for group in find_groups(network)}, torch.Generator().manual_seed(seed)
+    for name, count in maps.items():
+        if not 1 <= count <= groups.get(name, 1):
+            raise ModelError(f"group {name}: expected 1 to {groups.get(name, 1)} maps to stay, got {count}")
+    gone = {name: torch.randperm(count, generator=generator)[maps.get(name, count) :] for name, count in groups.items()}
+    return remove(network, {name: indices.tolist() for name, indices in gone.items()})
+
+
 def apply(network: nn.Module, layers: Mapping[str, Kept]) -> list[Replaced]:
     """Makes a cut; the layers are named as in the network that the cut was planned on."""
     return [replaced for name, kept in layers.items() for replaced in select(network.get_submodule(name), kept)]

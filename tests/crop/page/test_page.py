@@ -363,6 +363,13 @@ def test_photos_are_sorted_by_the_cut_and_those_of_before_come_last(opened: Call
     assert facts[-1] == ["cut", "–", "center cut", "–"]
 
 
+def test_heads_that_are_cut_are_told_where_they_are_known(opened: Callable[..., Any]):
+    tab = opened(with_crops(record("a.jpg", 0.9), cut_heads=0.125, center_cut_heads=0.0), record("b.jpg", 0.9))
+    known, unknown = (facts.inner_text().split("\n") for facts in tab.locator(".crops dl").all())
+    assert known[-4:] == ["heads cut", "12.5 %", "center heads cut", "0.0 %"]
+    assert not any("heads" in fact for fact in unknown)
+
+
 def test_center_crop_is_shown_beside_one_that_was_moved(opened: Callable[..., Any], tmp_path: Path):
     image = Image.new("RGB", (320, 240), "red")
     image.paste("lime", (120, 60, 200, 180))  # the middle of 20 x 30 in 80 x 60 pixels, and the middle of that

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from gaze.crop.photo.cropper import Cropped, Cropper
+from gaze.crop.photo.record import PhotoRecord
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import shapes
 from gaze.errors import ConfigError, ImageError
@@ -48,3 +49,26 @@ def test_the_record_says_that_a_photo_is_damaged(bright_model: Path):
     assert damaged.to_json()["damaged"] is True
     with pytest.raises(ImageError, match="the end is missing"):
         crop(Request(shapes([], []), strict=True), bright_model, photo()[:-2])
+
+
+def test_the_record_says_what_gaze_is_on_cut_heads_where_it_is_known(bright_model: Path, head_model: Path):
+    request = Request(shapes([AspectRatio(1, 1)], []))
+    pixels = np.full((240, 320, 3), 10, np.uint8)
+    pixels[80:160, 10:310] = 250
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    known, unknown = (crop(request, model, content.getvalue()).record for model in (head_model, bright_model))
+    told, untold = (record.to_json()["crops"][0] for record in (known, unknown))
+    assert 0 <= told["cut_heads"] <= 0.2
+    assert told["cut_heads"] <= told["center_cut_heads"] + 1e-6
+    assert not {"cut_heads", "center_cut_heads"} & untold.keys()
+    assert PhotoRecord.from_json(known.to_json()) == known
+
+
+def test_heads_of_all_frames_that_are_looked_at_count(head_model: Path):
+    frames = [Image.new("RGB", (320, 240), (value,) * 3) for value in (250, 20, 250)]
+    content = io.BytesIO()
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=100)
+    request = Request(shapes([AspectRatio(1, 1)], []), frames=None)
+    (told,) = crop(request, head_model, content.getvalue()).record.crops
+    assert told.cut_heads is not None

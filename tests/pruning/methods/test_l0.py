@@ -182,7 +182,9 @@ def test_the_last_cut_changes_nothing_at_test_time(network, tmp_path):  # noqa: 
 
     shape = gated(tmp_path, network, 0.5)
     callback = Watching(shape.config, shape.time, shape.time, Count(), measured, shape.budget, QUICK, shape.removal_log)
-    fit(tmp_path, network, callback)
+    callback.attach(model := Penalized(network))
+    torch.nn.init.uniform_(model.log_alpha, -2, 4, generator=torch.Generator().manual_seed(0))
+    trainer(tmp_path, callback).fit(model)
     assert callback.met
     assert len(seen) == callback.removals
     assert max(seen) < 1e-4

@@ -10,6 +10,7 @@ from gaze.errors import ModelError
 from gaze.models.widths import set_widths, widths
 from gaze.pruning import Gates, OptimizerFollower, apply, find_groups, remove
 from gaze.pruning.structure import surgery as module
+from gaze.pruning.structure.surgery import keep_random
 
 
 def some(network, seed=0) -> dict[str, list[int]]:
@@ -46,6 +47,18 @@ def test_one_group_leaves_the_others_alone(small):
     touched = {member.layer for member in group.producers + group.norms + group.consumers}
     changed = {n.rpartition(".")[0] for n, p in small.named_parameters() if p.shape != shapes[n]}
     assert changed == touched
+
+
+def test_random_maps_stay_by_the_seed_as_many_as_are_asked_for(small):
+    counts = {group.name: 1 + group.maps // 2 for group in find_groups(small)}
+    cuts = [keep_random(copy.deepcopy(small), counts, seed).maps for seed in (1, 1, 2)]
+    assert {name: len(maps) for name, maps in cuts[0].items()} == counts
+    same, other = [[torch.equal(cuts[0][name], cut[name]) for name in counts] for cut in cuts[1:]]
+    assert all(same)
+    assert not all(other)
+    name = next(iter(counts))
+    with pytest.raises(ModelError, match=f"group {name}: expected 1 to .* maps to stay, got 999"):
+        keep_random(small, {name: 999}, 0)
 
 
 def test_down_to_one_map_and_no_further(small, images):

@@ -49,6 +49,10 @@ class Cost(ABC):
         """How many of a group's maps may be removed for the rest to be faster, fewest first."""
         return range(1, maps)
 
+    def additions(self, maps: int) -> Iterable[int]:
+        """How many maps may join a group that has so many, fewest first."""
+        return (1,)
+
     def total(self, maps: Mapping[str, int]) -> float:
         """What the whole network costs where each group has so many maps."""
         return self.scale * sum(self.of_operator(operator, maps) for operator in self.operators)
@@ -56,6 +60,10 @@ class Cost(ABC):
     def saving(self, name: str, n: int, maps: Mapping[str, int]) -> float:
         """What the removal of `n` maps of a group saves; negative where it costs."""
         return self.scale * self._saving(name, n, maps)
+
+    def addition(self, name: str, n: int, maps: Mapping[str, int]) -> float:
+        """What `n` more maps of a group cost; negative where they save."""
+        return -self.scale * self._saving(name, -n, maps)
 
     def step(self, name: str, maps: Mapping[str, int]) -> int | None:
         """The fewest maps of a group whose removal saves more than the noise; None if no removal down to one does."""

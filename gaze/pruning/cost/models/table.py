@@ -37,6 +37,11 @@ class TableCost(Cost):
         times = np.array([self.of_operator(operator, maps) for operator in operators])
         return float(np.hypot(self.table.noise * np.linalg.norm(times), self.table.noise_ms))
 
+    def additions(self, maps: int) -> Iterable[int]:
+        """To the end of the block that the last map lies in, where it is not full, and of the next."""
+        first = -maps % self.table.block or self.table.block
+        return (first, first + self.table.block)
+
     def candidates(self, maps: int) -> Iterable[int]:
         """Down to whole blocks."""
         return [n for n in range(1, maps) if (maps - n) % self.table.block == 0]
