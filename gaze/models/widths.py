@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from gaze.errors import ModelError
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+MIXES = (nn.Conv2d, nn.Linear)
+"""Layers that write maps from others."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Replaced:
 
 
 def widths(network: nn.Module) -> dict[str, list[int]]:
-    """Maps read and written, [inputs, outputs], of each convolution by its name, and [maps] of each BatchNorm."""
-    return {name: _width(layer) for name, layer in network.named_modules() if isinstance(layer, (nn.Conv2d, BatchNorm))}
+    """Maps read and written, [inputs, outputs], of convolutions and linear layers by name, and [maps] of BatchNorms."""
+    return {name: _width(layer) for name, layer in network.named_modules() if isinstance(layer, (*MIXES, BatchNorm))}
 
 
 def set_widths(network: nn.Module, stored: Mapping[str, Sequence[int]]) -> None:
@@ -53,12 +55,12 @@ def set_widths(network: nn.Module, stored: Mapping[str, Sequence[int]]) -> None:
 
 
 def select(layer: nn.Module, kept: Kept) -> list[Replaced]:
-    """Cuts a convolution or a BatchNorm down to some of its maps; weights, biases and statistics are sliced.
+    """Cuts a convolution, linear layer or BatchNorm down to some of its maps: weights, biases and statistics.
 
     Returns:
         The parameters that took the place of the old ones.
     """
-    dense = isinstance(layer, nn.Conv2d) and not _by_map(layer)
+    dense = not _by_map(layer)
     replaced = []
     for name, tensor in [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]:
         if not tensor.ndim:  # the number of batches seen
@@ -69,7 +71,7 @@ def select(layer: nn.Module, kept: Kept) -> list[Replaced]:
             part = nn.Parameter(part, tensor.requires_grad)
             replaced.append(Replaced(tensor, part, indices))
         setattr(layer, name, part)
-    _count(layer, dense)
+    _count(layer, dense, kept)
     return replaced
 
 
@@ -81,19 +83,23 @@ def take(tensor: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     return tensor.clone()
 
 
-def _count(layer: Any, dense: bool) -> None:
-    if isinstance(layer, nn.Conv2d):
+def _count(layer: Any, dense: bool, kept: Kept) -> None:
+    if isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = layer.weight.shape
+    elif isinstance(layer, nn.Conv2d):
         layer.out_channels = len(layer.weight)
         layer.in_channels = layer.weight.shape[1] if dense else layer.out_channels
         layer.groups = 1 if dense else layer.out_channels
-    else:
-        layer.num_features = len(layer.running_mean)
+    elif kept.outputs is not None:
+        layer.num_features = len(kept.outputs)
 
 
 def _width(layer: Any) -> list[int]:
+    if isinstance(layer, nn.Linear):
+        return [layer.in_features, layer.out_features]
     return [layer.in_channels, layer.out_channels] if isinstance(layer, nn.Conv2d) else [layer.num_features]
 
 
 def _by_map(layer: nn.Module) -> bool:
     """Whether each map that the layer writes comes of one map alone: BatchNorm, depthwise convolution."""
-    return not isinstance(layer, nn.Conv2d) or layer.groups > 1
+    return isinstance(layer, BatchNorm) or (isinstance(layer, nn.Conv2d) and layer.groups > 1)

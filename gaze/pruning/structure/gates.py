@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gaze.errors import ModelError
-from gaze.pruning.structure.groups import Group, convolution
+from gaze.pruning.structure.groups import Group, weighted
 
 
 class Gates:
@@ -45,9 +45,9 @@ class Gates:
             raise ModelError(f"group {name}: all maps were to be closed, expected at least one to stay open")
         self.open[name] = still
         for member in self.groups[name].consumers:
-            weight = convolution(self.network, member.layer).weight
-            mask = self.masks.setdefault(member.layer, weight.new_ones(1, weight.shape[1], 1, 1))
-            mask[0, member.offset : member.offset + len(still), 0, 0] = still.to(mask)
+            weight = weighted(self.network, member.layer).weight
+            mask = self.masks.setdefault(member.layer, weight.new_ones(weight.shape[1], *(1,) * (weight.ndim - 2)))
+            mask.view(-1)[member.channels(len(still))] = still.repeat_interleave(member.span).to(mask)
 
     def closed(self) -> dict[str, list[int]]:
         """The closed maps of each group that has some: what `remove` is to remove."""
