@@ -1,11 +1,15 @@
 """Networks that know nothing of gaze: of torchvision, and a small U-Net; random weights."""
 
+import copy
 from collections.abc import Callable
 
+import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
 
+from gaze.pruning.cost.example_input import ExampleInput
+from gaze.pruning.cost.models.macs import MacCost
 from tests.pruning.conftest import standardize
 
 
@@ -56,3 +60,47 @@ def stranger(name: str) -> nn.Module:
 
 def images(count: int = 2) -> Tensor:
     return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def counted(network: nn.Module, x: Tensor) -> int:
+    """Multiply-adds of convolutions and linear layers, as they run."""
+    counts = []
+
+    def count(layer, _, leaving):
+        counts.append(leaving.numel() * layer.weight[0].numel())
+
+    layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        network.eval()(x)
+    for hook in hooks:
+        hook.remove()
+    return sum(counts)
+
+
+class Counted:
+    """In place of a stopwatch: the multiply-adds of a network, in millions."""
+
+    relative = False
+
+    def __init__(self, network: nn.Module, example: ExampleInput, *_: object, **__: object) -> None:
+        self.example = example
+        self.base = self(network)
+
+    def __call__(self, network: nn.Module) -> float:
+        return counted(copy.deepcopy(network), *self.example.inputs) / 1e6
+
+
+class Macs:
+    """In place of the cost models: each is this one."""
+
+    @staticmethod
+    def get(*_: object) -> type[MacCost]:
+        return MacCost
+
+
+def count_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No clock: what a job would measure is counted."""
+    monkeypatch.setattr("gaze.pruning.methods.job.Stopwatch", Counted)
+    monkeypatch.setattr("gaze.pruning.methods.job.load_or_measure", lambda *_: None)
+    monkeypatch.setattr("gaze.pruning.methods.job.COSTS", Macs)

@@ -22,7 +22,7 @@ from gaze.pruning.methods.removal_log import RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.methods.weight_pruning import WeightPruning
 from tests.pruning.methods.test_fisher_pruning import trainer
-from tests.pruning.strangers import STRANGERS, UNet, images, stranger
+from tests.pruning.strangers import STRANGERS, UNet, count_instead, counted, images, stranger
 from tests.pruning.structure.test_gates import thirds
 from tests.pruning.structure.test_groups import assert_agrees_with_depgraph
 
@@ -87,22 +87,6 @@ def test_every_multiply_add_is_counted_before_and_after_a_removal(name):
         remove(network, thirds(find_groups(network)))
 
 
-def counted(network: nn.Module, x: Tensor) -> int:
-    """Multiply-adds of convolutions and linear layers, as they run."""
-    counts = []
-
-    def count(layer, _, leaving):
-        counts.append(leaving.numel() * layer.weight[0].numel())
-
-    layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    with torch.no_grad():
-        network.eval()(x)
-    for hook in hooks:
-        hook.remove()
-    return sum(counts)
-
-
 class Learner(pl.LightningModule):
     """A stranger's: learns numbers of random images; batches are pairs."""
 
@@ -125,32 +109,9 @@ class Learner(pl.LightningModule):
         return DataLoader(TensorDataset(images(8), torch.arange(8.0)), batch_size=4)
 
 
-class Counted:
-    """In place of a stopwatch: the multiply-adds of a network, in millions."""
-
-    relative = False
-
-    def __init__(self, network, *_, **__):
-        self.base = self(network)
-
-    def __call__(self, network):
-        return counted(copy.deepcopy(network), images(1)) / 1e6
-
-
 @pytest.fixture
 def count(monkeypatch):
-    """No clock: what is measured is counted, by table and by stopwatch."""
-    monkeypatch.setattr("gaze.pruning.methods.job.Stopwatch", Counted)
-    monkeypatch.setattr("gaze.pruning.methods.job.load_or_measure", lambda *_: None)
-    monkeypatch.setattr("gaze.pruning.methods.job.COSTS", Macs)
-
-
-class Macs:
-    """In place of the cost models: each is this one."""
-
-    @staticmethod
-    def get(*_):
-        return MacCost
+    count_instead(monkeypatch)
 
 
 def small() -> UNet:
@@ -195,9 +156,8 @@ def test_the_mean_and_the_sum_of_losses_give_one_signal(tmp_path):
 
 @QUIET
 def test_a_network_that_is_not_there_is_one_clear_line(tmp_path):
-    pruning = FisherPruning(
-        Fisher, MacCost([]), MacCost([]), Counted(small()), 1.0, QUICK, RemovalLog(tmp_path / "removals.csv")
-    )
+    none, log = MacCost([]), RemovalLog(tmp_path / "removals.csv")
+    pruning = FisherPruning(Fisher, none, none, lambda network: 1.0, 1.0, QUICK, log)
     with pytest.raises(ConfigError, match="expected the job's network within the LightningModule, or another"):
         trainer(tmp_path, pruning).fit(Learner(small()))
 

@@ -91,7 +91,7 @@ def find_operators(network: nn.Module, example: ExampleInput) -> list[FusedOpera
     touches each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing
     else reads what lies between.
     """
-    network = example.fix(network).to(DEVICE)
+    network = example.fix(network).to(DEVICE).eval()
     trace, groups, owners = trace_groups(network)
     recorder = _Recorder(network, trace.graph)
     with torch.no_grad():
