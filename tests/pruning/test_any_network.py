@@ -1,27 +1,32 @@
 """Networks of others: pruned, exported, trained on, within a Lightning training that is not gaze's."""
 
 import copy
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from gaze.errors import ConfigError
+from gaze.models.widths import set_widths, widths
 from gaze.pruning import Fisher, Gates, OptimizerFollower, find_groups, find_pinned, remove
+from gaze.pruning.cost.engines import ENGINES
 from gaze.pruning.cost.engines.onnx_profile import cpu_session
 from gaze.pruning.cost.example_input import ExampleInput, exported_whole
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.models.macs import MacCost
-from gaze.pruning.methods.base import PacedPruning
+from gaze.pruning.methods.base import METHODS, PacedPruning
 from gaze.pruning.methods.fisher_pruning import FisherPruning
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.removal_log import RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.methods.weight_pruning import WeightPruning
-from tests.pruning.methods.test_fisher_pruning import trainer
+from gaze.pruning.structure.snapshot import Restoration, Snapshot
+from tests.pruning.methods.test_fisher_pruning import Interrupt, trainer
 from tests.pruning.strangers import STRANGERS, UNet, count_instead, counted, images, stranger
 from tests.pruning.structure.test_gates import thirds
 from tests.pruning.structure.test_groups import assert_agrees_with_depgraph
@@ -203,37 +208,119 @@ def test_batch_statistics_are_told_once(frozen, tmp_path):
 
 
 class Classifier(nn.Module):
-    """Convolutions, BatchNorm, a residual sum, and linear layers that read every position."""
+    """Convolutions, BatchNorm, a residual sum, linear layers that read every position, and rows that are joined."""
 
     def __init__(self) -> None:
         super().__init__()
         self.a, self.b = nn.Conv2d(3, 4, 3, padding=1, stride=4), nn.Conv2d(4, 4, 3, padding=1)
         self.norm, self.hidden = nn.BatchNorm2d(4), nn.Linear(4 * 64, 6)
-        self.row, self.head = nn.BatchNorm1d(6), nn.Linear(6, 2)
+        self.row, self.drop, self.head = nn.BatchNorm1d(10), nn.Dropout(), nn.Linear(10, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.a(x).relu()
         maps = (maps + self.norm(self.b(maps))).relu()
-        return self.head(self.row(self.hidden(maps.flatten(1))).relu())
+        hidden = self.hidden(self.drop(maps.flatten(1)))
+        return self.head(self.row(torch.cat([hidden, maps.mean((2, 3))], 1)).relu())
 
 
-def test_the_signal_is_that_of_brute_force_on_frozen_statistics():
+@pytest.fixture
+def classifier() -> Classifier:
+    """With statistics of its own."""
     torch.manual_seed(0)
-    network, x = Classifier().train(), images(5)
-    network(x)  # statistics of their own
-    network.eval()
-    groups = find_groups(network)
-    assert [(g.name, g.maps, [m.span for m in g.consumers]) for g in groups] == [
-        ("a", 4, [1, 64]), ("hidden", 6, [1]),
-    ]  # fmt: skip
-    signal = Fisher(network, groups)
-    network(x).square().sum(1).mean().backward()
+    network = Classifier().train()
+    network(images(5))
+    return network.eval()
+
+
+def test_a_map_is_every_column_that_it_is_flattened_to(classifier):
+    found = {g.name: (g.maps, [(m.layer, m.offset, m.span) for m in g.consumers]) for g in find_groups(classifier)}
+    assert found == {
+        "a": (4, [("b", 0, 1), ("hidden", 0, 64), ("head", 6, 1)]),
+        "hidden": (6, [("head", 0, 1)]),
+    }
+
+
+def test_the_signal_is_that_of_brute_force_on_frozen_statistics(classifier):
+    groups, x = find_groups(classifier), images(5)
+    signal = Fisher(classifier, groups)
+    classifier(x).square().sum(1).mean().backward()
     signal.update(len(x))
     signal.detach()
     found = signal.values()
     for group in groups:
-        gradients = torch.stack([masks_gradient(network, group, one[None]) for one in x])
+        gradients = torch.stack([masks_gradient(classifier, group, one[None]) for one in x])
         torch.testing.assert_close(found[group.name], gradients.square().mean(0) / 2, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch-cpu"])
+def test_every_operator_is_timed_as_it_was_and_narrower(classifier, engine):
+    example, runs = ExampleInput.of(images(1)), ENGINES[engine](1)
+    before = find_operators(classifier, example)
+    remove(classifier, {"a": [1], "hidden": [0, 5]})
+    after, maps = find_operators(classifier, example), {"a": 3, "hidden": 4}
+    assert [(o.name, o.kind) for o in after] == [(o.name, o.kind) for o in before]
+    assert [[w.at(maps) for w in o.inputs] for o in after] == [[w.at(maps) for w in o.inputs] for o in before]
+    assert [o.writes.at(maps) for o in after] == [o.writes.at(maps) for o in before]
+    for operator in after:
+        module, inputs = operator.builder.build(operator.reads.at(maps), operator.writes.at(maps))
+        assert runs.operator_time(module, inputs, budget=0, rounds=2).median >= 0
+    runs.load_network(classifier, example)()
+
+
+def test_what_was_removed_comes_back(classifier):
+    x = images(3)
+    with torch.no_grad():
+        whole, snapshot = classifier(x), Snapshot.of(classifier)
+        remove(classifier, {"a": [1], "hidden": [0, 5]})
+        assert not torch.equal(classifier(x), whole)
+        Restoration(Snapshot.load(snapshot.state_dict()), classifier)
+        assert torch.equal(classifier(x), whole)
+    assert widths(classifier) == widths(Classifier())
+
+
+@QUIET
+@pytest.mark.usefixtures("count")
+@pytest.mark.parametrize("pruner", ["taylor", "magnitude", "random", "weights"])
+def test_every_other_way_prunes_as_well(pruner, tmp_path):
+    module = Learner(small())
+    job = Job.of(module.model, images(1), tmp_path, budget=0.5, pruner=pruner, schedule=vars(QUICK))
+    pruning = METHODS.get("weights" if pruner == "weights" else "greedy").of(job)
+    trainer(tmp_path, pruning).fit(module)
+    kernels = torch.cat([m.weight.flatten() for m in module.modules() if isinstance(m, nn.Conv2d)])
+    if pruner == "weights":
+        assert float((kernels == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
+    else:
+        assert counted(module.model, images(1)) <= counted(small(), images(1)) / 2
+
+
+@QUIET
+@pytest.mark.usefixtures("count")
+@pytest.mark.filterwarnings("ignore:.*exists and is not empty")
+def test_a_run_that_was_stopped_goes_on(tmp_path):
+    results, schedule = [], {**vars(QUICK), "removals": 6, "removals_per_surgery": 3}
+    for name, stops in (("whole", [-1]), ("parted", [1, 2, -1])):  # two updates an epoch: masked maps wait to be cut
+        folder, last = tmp_path / name, None
+        for stop in stops:
+            module = Resuming(small())
+            pruning = FisherPruning.of(Job.of(module.model, images(1), folder, budget=0.3, schedule=schedule))
+            keep = ModelCheckpoint(folder, "last", enable_version_counter=False)
+            with nullcontext() if stop < 0 else pytest.raises(SystemExit):
+                trainer(folder, pruning, keep, Interrupt(stop)).fit(module, ckpt_path=last, weights_only=True)
+            last = folder / "last.ckpt"
+        results.append((module.model.state_dict(), (folder / "removals.csv").read_text(), pruning.step))
+    (whole, rows, step), (parted, same_rows, same_step) = results
+    assert (rows, step) == (same_rows, same_step)
+    assert all(torch.equal(value, parted[key]) for key, value in whole.items())
+
+
+class Resuming(Learner):
+    """One whose checkpoints tell how narrow the network is."""
+
+    def on_save_checkpoint(self, checkpoint):
+        checkpoint["widths"] = widths(self.model)
+
+    def on_load_checkpoint(self, checkpoint):
+        set_widths(self.model, checkpoint["widths"])
 
 
 def masks_gradient(network: nn.Module, group, x: Tensor) -> Tensor:
@@ -242,7 +329,9 @@ def masks_gradient(network: nn.Module, group, x: Tensor) -> Tensor:
 
     def multiply(member):
         def hook(layer, entering):
-            wide = mask.repeat_interleave(member.span)
+            channels = member.channels(group.maps)
+            before, after = torch.ones(channels.start), torch.ones(entering[0].shape[1] - channels.stop)
+            wide = torch.cat([before, mask.repeat_interleave(member.span), after])
             return (entering[0] * (wide if isinstance(layer, nn.Linear) else wide[:, None, None]),)
 
         return network.get_submodule(member.layer).register_forward_pre_hook(hook)

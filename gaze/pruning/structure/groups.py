@@ -113,10 +113,10 @@ class Pinned:
 
 
 def find_groups(network: nn.Module) -> list[Group]:
-    """The groups of backbone and readout, in the order in which the network computes them; names are unique.
+    """The groups of a network, in the order in which it computes them; names are unique.
 
-    Left out are groups of one map (a layer is never emptied), maps that nothing reads, the image, the last map of the
-    readout, and what an operation pins that is not known, see `find_pinned`.
+    Left out are groups of one map (a layer is never emptied), maps that nothing reads, what enters and what leaves the
+    network, and what an operation pins that is not known, see `find_pinned`.
     """
     return trace_groups(network)[1]
 
