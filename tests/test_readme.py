@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 from PIL import Image
@@ -21,6 +22,8 @@ from test_layers import LAYERS, layer
 
 import gaze
 from gaze.crop.options import parse, parser
+from gaze.pruning.cost.engines.onnx_profile import cpu_session
+from tests.pruning.strangers import count_instead, counted
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -301,6 +304,23 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     for code in blocks(README, "python"):
         exec(code, {})
     assert "Box(" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:pruning. the signal is approximate")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec")
+def test_the_python_of_the_page_of_pruning_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    count_instead(monkeypatch)
+    (code,) = blocks(ROOT / "docs/prune.md", "python")
+    assert len(code.splitlines()) <= 42
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(code, names)
+    assert "met: True" in capsys.readouterr().out
+    network, example = names["module"].model.eval(), names["job"].example
+    assert counted(network, *example.inputs) <= counted(names["resnet18"](num_classes=4), *example.inputs) / 2
+    session = cpu_session((tmp_path / "pruned/model.onnx").read_bytes(), threads=1)
+    (found,) = session.run(None, {"x0": example.inputs[0].numpy()})
+    np.testing.assert_allclose(found, network(*example.inputs).detach().numpy(), rtol=0, atol=1e-4)
 
 
 def test_every_extra_stands_in_the_table_of_installs():

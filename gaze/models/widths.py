@@ -12,6 +12,8 @@ from gaze.errors import ModelError
 BatchNorm = nn.modules.batchnorm._BatchNorm
 WAS_DEPTHWISE = "was_depthwise"
 """Attribute of a convolution whose width was changed."""
+MIXES = (nn.Conv2d, nn.Linear)
+"""Layers that write maps from others."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Replaced:
 
 
 def widths(network: nn.Module) -> dict[str, list[int]]:
-    """Maps read and written, [inputs, outputs], of each convolution by its name, and [maps] of each BatchNorm."""
-    return {name: _width(layer) for name, layer in network.named_modules() if isinstance(layer, (nn.Conv2d, BatchNorm))}
+    """Maps read and written, [inputs, outputs], of convolutions and linear layers by name, and [maps] of BatchNorms."""
+    return {name: _width(layer) for name, layer in network.named_modules() if isinstance(layer, (*MIXES, BatchNorm))}
 
 
 def set_widths(network: nn.Module, stored: Mapping[str, Sequence[int]]) -> None:
@@ -65,7 +67,7 @@ def set_widths(network: nn.Module, stored: Mapping[str, Sequence[int]]) -> None:
 
 
 def select(layer: nn.Module, kept: Kept) -> list[Replaced]:
-    """Cuts a convolution or a BatchNorm down to some of its maps; weights, biases and statistics are sliced.
+    """Cuts a convolution, linear layer or BatchNorm down to some of its maps: weights, biases and statistics.
 
     Returns:
         The parameters that took the place of the old ones.
@@ -75,7 +77,7 @@ def select(layer: nn.Module, kept: Kept) -> list[Replaced]:
 
 
 def widen(layer: nn.Module, kept: Kept, values: Mapping[str, Tensor]) -> list[Replaced]:
-    """Has maps join a convolution or a BatchNorm: the inverse of `select`.
+    """Has maps join a convolution, linear layer or BatchNorm: the inverse of `select`.
 
     Args:
         layer: changed in place.
@@ -158,19 +160,23 @@ def depthwise(layer: nn.Conv2d) -> bool:
 
 
 def _count(layer: Any, dense: bool) -> None:
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = layer.weight.shape
+    elif isinstance(layer, nn.Conv2d):
         setattr(layer, WAS_DEPTHWISE, not dense)
         layer.out_channels = len(layer.weight)
         layer.in_channels = layer.weight.shape[1] if dense else layer.out_channels
         layer.groups = 1 if dense else layer.out_channels
     else:
-        layer.num_features = len(layer.running_mean)
+        layer.num_features = len(layer.weight if layer.running_mean is None else layer.running_mean)
 
 
 def _width(layer: Any) -> list[int]:
+    if isinstance(layer, nn.Linear):
+        return [layer.in_features, layer.out_features]
     return [layer.in_channels, layer.out_channels] if isinstance(layer, nn.Conv2d) else [layer.num_features]
 
 
 def _by_map(layer: nn.Module) -> bool:
     """Whether each map that the layer writes comes of one map alone: BatchNorm, depthwise convolution."""
-    return not isinstance(layer, nn.Conv2d) or depthwise(layer)
+    return isinstance(layer, BatchNorm) or (isinstance(layer, nn.Conv2d) and depthwise(layer))

@@ -84,7 +84,7 @@ def prune(config: PruneConfig) -> Outcome:
     network = copy.deepcopy(unpruned).train()
     module = PruningModule(network, config.optim, data.names, data.center_biases(), config.seed, data.people)
     config.out.mkdir(parents=True, exist_ok=True)
-    pruning = method.make(job)
+    pruning = method.of(job)
     pruning.attach(module)
     watchers = make_watchers(config.norm, data, config.seed, config.out)
     trainer = _make_trainer(config, [*distillation, pruning, *watchers])

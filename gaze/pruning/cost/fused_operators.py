@@ -9,16 +9,29 @@ import torch
 from torch import Tensor, fx, nn
 
 from gaze.models.padding import exported_layer
-from gaze.models.widths import BatchNorm, depthwise
+from gaze.models.widths import MIXES, BatchNorm, depthwise
 from gaze.pruning.cost.example_input import ExampleInput
 from gaze.pruning.cost.operator_builder import OperatorBuilder, layer_of, name_of
-from gaze.pruning.structure.groups import BY_MAP_LAYERS, Labels, Trace, trace_groups
+from gaze.pruning.structure.groups import (
+    BY_MAP_FUNCTIONS,
+    BY_MAP_LAYERS,
+    FLATTENING_FUNCTIONS,
+    POOLING_FUNCTIONS,
+    POOLING_LAYERS,
+    Labels,
+    Trace,
+    trace_groups,
+)  # fmt: skip
 
 DEVICE = "cpu"
 """Where operators are built, wherever the network is; an engine takes them to its own."""
 
-FOLLOWERS = {"relu", "silu", "sigmoid", "hardswish", "hardsigmoid", "float", "to", "sub", "truediv", "getitem"}
+FOLLOWERS = BY_MAP_FUNCTIONS | {"sub", "truediv", "getitem", "flatten"}
 """Functions that an engine fuses with what comes before, or that cost next to nothing."""
+
+FREE_LAYERS = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten)
+FREE_FUNCTIONS = {"float", "to", "getitem", "dropout", "contiguous", *FLATTENING_FUNCTIONS}
+"""What takes no time of its own."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,9 @@ class FusedOperator:
         kind: all that decides its time but the widths; operators of one kind share measurements.
         inputs: widths of the tensors that enter a concatenation; of anything else, of what enters first.
         writes: maps that leave what begins it. Images and densities count as 3 and 1 maps.
-        dense: whether it is a convolution that mixes maps, so that both widths count; else `writes` follows `inputs`.
-        rows, columns: of what leaves it.
-        kernel: rows x columns of the convolution's kernel, 0 where there is none.
+        dense: whether it is a layer that mixes maps, so that both widths count; else `writes` follows `inputs`.
+        rows, columns: of what leaves it; 1 where that has no positions.
+        kernel: rows x columns of the convolution's kernel, 1 of a linear layer, 0 where there is neither.
         builder: builds it.
         split: parts of a dense convolution that mix no maps with each other: `groups` of torch's layer.
     """
@@ -78,7 +91,7 @@ def find_operators(network: nn.Module, example: ExampleInput, least: int = 2) ->
     touches each map by itself (BatchNorm, activation, a residual sum behind a convolution) belongs to it, if nothing
     else reads what lies between. Their widths are those of groups of `least` maps or more, see `find_groups`.
     """
-    network = example.fix(network).to(DEVICE)
+    network = example.fix(network).to(DEVICE).eval()
     trace, groups, owners = trace_groups(network, least)
     recorder = _Recorder(network, trace.graph)
     with torch.no_grad():
@@ -122,14 +135,16 @@ class _Widths:
         """What leaves a node."""
         shape = self.values[node].shape
         labels: Labels = self.trace.labels[node]
-        if not labels or len(shape) != 4 or len(labels) != shape[1]:
-            return Width(3 if node.op == "placeholder" else shape[1] if len(shape) == 4 else 1)
+        if not labels or len(shape) not in (2, 4) or shape[1] % len(labels):
+            image = self.values[node].dtype == torch.uint8
+            return Width(3 if image else shape[1] if len(shape) in (2, 4) else 1)
+        span = shape[1] // len(labels)  # of a flattened map
         counts: dict[str, int] = {}
         for label in labels:
             if (name := self.owners.get(self.trace.root(label))) is not None:
                 counts[name] = counts.get(name, 0) + 1
-        times = {name: count // self.maps[name] for name, count in counts.items()}
-        fixed = len(labels) - sum(counts.values())
+        times = {name: span * count // self.maps[name] for name, count in counts.items()}
+        fixed = span * (len(labels) - sum(counts.values()))
         return Width(fixed, tuple(times.items()))
 
 
@@ -141,7 +156,7 @@ def _parts(graph: fx.Graph, root: nn.Module, values: Mapping[fx.Node, Any]) -> I
         if node.op in ("placeholder", "get_attr", "output") or not isinstance(values[node], _Tensor):
             continue
         ends = [x for x in node.all_input_nodes if x in home and parts[home[x]][-1] is x and _alone(x, values)]
-        joins = bool(ends) and _follows(root, node, parts[max(home[x] for x in ends)][0])
+        joins = bool(ends) and _follows(root, node, parts[max(home[x] for x in ends)])
         home[node] = max(home[x] for x in ends) if joins else len(parts)
         if not joins:
             parts.append([])
@@ -154,14 +169,19 @@ def _alone(node: fx.Node, values: Mapping[fx.Node, Any]) -> bool:
     return sum(isinstance(values.get(user), _Tensor) or user.op == "output" for user in node.users) == 1
 
 
-def _follows(root: nn.Module, node: fx.Node, head: fx.Node) -> bool:
+def _follows(root: nn.Module, node: fx.Node, part: list[fx.Node]) -> bool:
     layer = layer_of(root, node)
+    if any(_flattens(root, before) for before in part):  # from there on a map is several channels
+        return False
     if layer is not None:
-        by_map = isinstance(layer, (BatchNorm, *BY_MAP_LAYERS))
-        return by_map and not isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d))
-    return name_of(node) in FOLLOWERS or (
-        name_of(node) in ("add", "iadd") and isinstance(layer_of(root, head), nn.Conv2d)
+        return isinstance(layer, (BatchNorm, nn.Flatten, *BY_MAP_LAYERS))
+    return name_of(node).removesuffix("_") in FOLLOWERS or (
+        name_of(node) in ("add", "iadd") and isinstance(layer_of(root, part[0]), MIXES)
     )
+
+
+def _flattens(root: nn.Module, node: fx.Node) -> bool:
+    return isinstance(layer_of(root, node), nn.Flatten) or name_of(node) in FLATTENING_FUNCTIONS
 
 
 def _operator(
@@ -182,8 +202,8 @@ def _operator(
     builder = OperatorBuilder(nodes, network, tuple((x, values[x].shape, values[x].dtype) for x in measured))
     shape = values[tail].shape
     conv = layer if isinstance(layer, nn.Conv2d) else None
-    dense = conv is not None and not depthwise(conv)
-    rows, columns = values[head].shape[-2:] if len(values[head].shape) == 4 else shape[-2:]
+    dense = isinstance(layer, MIXES) and not (conv and depthwise(conv))
+    rows, columns = next((s[-2:] for s in (values[head].shape, shape) if len(s) > 2), (1, 1))
     return FusedOperator(
         name=str(head.target) if layer is not None else head.name,
         kind=_kind(network, nodes, [values[x].shape for x in measured]),
@@ -192,7 +212,7 @@ def _operator(
         dense=dense,
         rows=rows,
         columns=columns,
-        kernel=math.prod(conv.kernel_size) if conv else 0,
+        kernel=math.prod(conv.kernel_size) if conv else int(isinstance(layer, nn.Linear)),
         builder=builder,
         split=conv.groups if conv and dense else 1,
     )
@@ -201,8 +221,9 @@ def _operator(
 def _kind(root: nn.Module, nodes: tuple[fx.Node, ...], shapes: list[tuple[int, ...]]) -> str:
     words = [word for node in nodes if (word := _word(layer_of(root, node), node))]
     image = name_of(nodes[0]) == "permute"
-    sizes = dict.fromkeys("x".join(map(str, shape[1:3] if image else shape[-2:])) for shape in shapes)
-    return " ".join(words) + " @ " + ",".join(sizes)
+    sides = [shape[1:3] if image else shape[-2:] for shape in shapes if len(shape) != 2]
+    sizes = dict.fromkeys("x".join(map(str, side)) for side in sides)
+    return " ".join(words) + " @ " + ",".join(sizes or ["row"])
 
 
 def _word(layer: nn.Module | None, node: fx.Node) -> str:
@@ -213,9 +234,13 @@ def _word(layer: nn.Module | None, node: fx.Node) -> str:
         return "bn" if activation == "Identity" else f"bn {activation}"
     if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
         return f"{type(layer).__name__} {layer.kernel_size}/{layer.stride}"
+    if isinstance(layer, POOLING_LAYERS):
+        return f"{type(layer).__name__} {layer.extra_repr()}"
     if layer is not None:
-        return "" if isinstance(layer, nn.Identity) else type(layer).__name__
-    return "" if name_of(node) in ("float", "to", "getitem") else name_of(node)
+        return "" if isinstance(layer, FREE_LAYERS) else type(layer).__name__
+    if name_of(node) in POOLING_FUNCTIONS - {"interpolate"}:  # whose size is that of what follows
+        return f"{name_of(node)} {node.args[1:]} {dict(node.kwargs)}"
+    return "" if name_of(node) in FREE_FUNCTIONS else name_of(node)
 
 
 def _convolution_word(layer: nn.Conv2d) -> str:

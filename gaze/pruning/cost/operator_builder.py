@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from gaze.models.padding import exported_layer
-from gaze.models.widths import BatchNorm, depthwise
+from gaze.models.widths import MIXES, BatchNorm, depthwise
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class OperatorBuilder:
     def build(self, reads: int, writes: int) -> tuple["OperatorModule", list[Tensor]]:
         """The operator with fresh layers for these widths, and random inputs of the network's sizes."""
         head = self.nodes[0]
-        convolution = isinstance(layer_of(self.root, head), nn.Conv2d)
+        convolution = isinstance(layer_of(self.root, head), MIXES)
         parts = _split(reads, len(self.shapes)) if name_of(head) == "cat" else [reads] * len(self.shapes)
         if convolution:
             parts[1:] = [writes] * (len(parts) - 1)
@@ -40,7 +40,8 @@ class OperatorModule(nn.Module):
     """An operator as a module of its own, with random weights.
 
     Attributes:
-        alone: a convolution or the image begins it, so that it needs no layer before it to be as in the network.
+        alone: a layer that mixes maps or the image begins it, so that it needs no layer before it to be as in the
+            network.
     """
 
     def __init__(self, builder: OperatorBuilder, writes: int, reads: int, convolution: bool) -> None:
@@ -66,8 +67,10 @@ class OperatorModule(nn.Module):
 
 
 def resized(layer: nn.Module, reads: int, writes: int) -> nn.Module:
-    """A layer of the same kind for other widths, with random weights; only convolutions and BatchNorms change."""
+    """A layer of the same kind for other widths, with random weights; others than these three do not change."""
     layer = copy.deepcopy(layer)
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(reads, writes, layer.bias is not None).eval()
     if isinstance(layer, nn.Conv2d):
         by_map = depthwise(layer)
         layer.in_channels, layer.out_channels = (writes if by_map else reads), writes
@@ -112,7 +115,7 @@ def _copied(graph: fx.Graph, node: fx.Node, copies: dict[fx.Node, Any], holder: 
 def _random(shape: tuple[int, ...], dtype: torch.dtype, maps: int) -> Tensor:
     if dtype == torch.uint8:
         return torch.randint(0, 256, shape, dtype=dtype)
-    return torch.randn(shape[0], maps, *shape[2:]) if len(shape) == 4 else torch.randn(shape)
+    return torch.randn(shape[0], maps, *shape[2:]) if len(shape) in (2, 4) else torch.randn(shape)
 
 
 def _split(total: int, parts: int) -> list[int]:

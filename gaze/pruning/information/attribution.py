@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from gaze.pruning.structure.groups import Group
+from gaze.pruning.structure.groups import Group, weighted
 
 
 class Attribution:
@@ -24,7 +24,11 @@ class Attribution:
     def __init__(self, network: nn.Module, groups: Iterable[Group]) -> None:
         self.products: dict[str, Tensor] = {}
         readers = {member.layer for group in groups for member in group.consumers}
-        self.hooks = [network.get_submodule(name).register_forward_pre_hook(self._watch(name)) for name in readers]
+        layers = {name: weighted(network, name) for name in readers}
+        self.hooks = [
+            layer.register_forward_pre_hook(self._watch(name, isinstance(layer, nn.Linear)))
+            for name, layer in layers.items()
+        ]
 
     def read(self, groups: Iterable[Group], divisor: float) -> dict[str, Tensor]:
         """g of the last backward pass: one float32 tensor a group, examples x maps. It is handed out once.
@@ -40,7 +44,8 @@ class Attribution:
             sums = examples.new_zeros(len(examples), group.maps)
             for member in group.consumers:
                 if member.layer in products:
-                    sums += products[member.layer][:, member.offset : member.offset + group.maps]
+                    found = products[member.layer][:, member.channels(group.maps)]
+                    sums += found.unflatten(1, (group.maps, member.span)).sum(2)
             return divisor * sums
 
         return {group.name: total(group) for group in groups}
@@ -50,10 +55,12 @@ class Attribution:
         for hook in self.hooks:
             hook.remove()
 
-    def _watch(self, name: str) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor] | None]:
+    def _watch(self, name: str, linear: bool) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor] | None]:
         def collect(maps: Tensor, gradient: Tensor) -> None:
             wide = torch.promote_types(maps.dtype, torch.float32)  # products of halves may overflow, or vanish
-            self.products[name] = (maps.to(wide) * gradient.to(wide)).sum((2, 3), dtype=torch.float32)
+            product = maps.to(wide) * gradient.to(wide)
+            positions = tuple(range(1, product.ndim - 1) if linear else range(2, product.ndim))
+            self.products[name] = product.sum(positions, dtype=torch.float32) if positions else product.float()
 
         def watch(_: nn.Module, entering: tuple[Tensor]) -> tuple[Tensor] | None:
             if not torch.is_grad_enabled():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gaze.pruning.information.signal import SIGNALS, Signal, SignalOptions, normalized
-from gaze.pruning.structure.groups import Group, convolution
+from gaze.pruning.structure.groups import Group, weighted
 
 
 @SIGNALS.register("magnitude")
@@ -32,6 +32,6 @@ class Magnitude(Signal):
         return normalized({name: self._of_weights(group) for name, group in self.groups.items()})
 
     def _of_weights(self, group: Group) -> Tensor:
-        weights = [convolution(self.network, member.layer).weight.detach()[member.offset :][: group.maps].flatten(1)
+        weights = [weighted(self.network, member.layer).weight.detach()[member.channels(group.maps)].flatten(1)
                    for member in group.producers]  # fmt: skip
         return torch.cat(weights, 1).float().square().mean(1).cpu()

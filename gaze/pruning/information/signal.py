@@ -1,5 +1,6 @@
 """Signals: how much the loss would rise if a feature map were removed, estimated while the network trains."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gaze.models.widths import take
+from gaze.models.widths import BatchNorm, take
 from gaze.pruning.information.attribution import Attribution
 from gaze.pruning.structure.groups import Group
 from gaze.registry import Registry
@@ -147,6 +148,17 @@ class GradientSignal(Signal):
     @abstractmethod
     def of_examples(g: Tensor) -> Tensor:
         """The estimate of each example and map from g, examples x maps."""
+
+
+def warn_of_batch_statistics(network: nn.Module) -> None:
+    """Says (UserWarning) where BatchNorm lets examples see each other: then no gradient is of one example alone."""
+    norms = [layer for layer in network.modules() if isinstance(layer, BatchNorm)]
+    if mixed := sum(layer.training or layer.running_mean is None for layer in norms):
+        warnings.warn(
+            f"pruning: the signal is approximate, as {mixed} of {len(norms)} BatchNorms run on the statistics of the "
+            "batch; put them into eval() while it trains for one that is exact",
+            stacklevel=2,
+        )
 
 
 def normalized(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

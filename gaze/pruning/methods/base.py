@@ -3,10 +3,10 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
-from torch import nn
+from torch import Tensor, nn
 
 from gaze.errors import ConfigError, GazeError
 from gaze.pruning.methods.job import Job
@@ -17,7 +17,10 @@ from gaze.registry import Registry
 
 
 class PacedPruning(pl.Callback, ABC):
-    """Removes something of `module.network` every few updates, and ends the training some updates after the last.
+    """Removes something of a network every few updates, and ends the training some updates after the last.
+
+    The network is the one that the job was made with, if that is the LightningModule or a part of it; else `network` of
+    the LightningModule.
 
     Args:
         schedule: when.
@@ -28,7 +31,12 @@ class PacedPruning(pl.Callback, ABC):
         step: the last update.
         losses: of the batches since the last removal: the mean over the examples of each, and how many these are;
             what a training step says is `penalty` is not counted.
+        given: the network that it was made for, or a copy of that; None where it is not known.
+        summed: whether the loss of a batch is the sum over its examples, not their mean.
     """
+
+    given: nn.Module | None = None
+    summed = False
 
     IDLE: Mapping[str, str] = {"pruner.start": "only pruner=grow begins with a share of the maps"}
     """Keys of the configuration (glob patterns) that the method does not ask for, and why."""
@@ -50,8 +58,21 @@ class PacedPruning(pl.Callback, ABC):
 
     @classmethod
     @abstractmethod
-    def make(cls, job: Job) -> "PacedPruning":
+    def make(cls, job: Job) -> Self:
         """The callback for a job; may measure the engine first."""
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """The callback for a job, checked; as `make`, it may measure the engine first.
+
+        Raises:
+            ConfigError: a value of the job makes no sense, or does not fit the method or the network.
+        """
+        job.check()
+        cls.check(job)
+        pruning = cls.make(job)
+        pruning.given, pruning.summed = job.unpruned, job.loss == "sum"
+        return pruning
 
     def attach(self, module: pl.LightningModule) -> None:
         """Gives the module what the method trains beside the network; before anything copies the module."""
@@ -109,21 +130,25 @@ class PacedPruning(pl.Callback, ABC):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuses modules without a network, and several processes, whose copies surgery would leave behind."""
-        found: Any = getattr(pl_module, "network", None)
+        found = next((part for part in pl_module.modules() if part is self.given), getattr(pl_module, "network", None))
         if not isinstance(found, nn.Module):
-            raise ConfigError(f"pruning: expected an nn.Module as the module's network, got {type(found).__name__}")
+            raise ConfigError(
+                "pruning: expected the job's network within the LightningModule, or another as its attribute network, "
+                f"got {type(found).__name__}"
+            )
         if trainer.world_size > 1:
             raise ConfigError(f"pruning runs in one process, the trainer has {trainer.world_size}: set devices=1")
         self.network = found
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Counts the examples of a batch."""
-        self.examples = len(next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0])
+        self.examples = _examples(batch)
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reads the signal, free of what mixed precision scaled the loss by."""
         if self.finished is None:
-            self.read(self.examples * trainer.accumulate_grad_batches / self.loss_scale(trainer))
+            examples = 1 if self.summed else self.examples
+            self.read(examples * trainer.accumulate_grad_batches / self.loss_scale(trainer))
 
     def loss_scale(self, trainer: pl.Trainer) -> float:
         """What mixed precision multiplies the loss by."""
@@ -137,7 +162,7 @@ class PacedPruning(pl.Callback, ABC):
         # Lightning tells each batch's share of an update: its mean over the number of batches that are accumulated
         if self.finished is None:
             loss = float(outputs["loss"]) * trainer.accumulate_grad_batches - float(outputs.get("penalty", 0))
-            self.losses.append((loss, self.examples))
+            self.losses.append((loss / self.examples if self.summed else loss, self.examples))
         if trainer.global_step == self.step:  # gradients are being accumulated
             return
         self.step = trainer.global_step
@@ -159,6 +184,13 @@ class PacedPruning(pl.Callback, ABC):
             setattr(self, name, value)
         # earlier checkpoints hold the means alone
         self.losses = [(loss, 1) if isinstance(loss, float) else (loss[0], loss[1]) for loss in self.losses]
+
+
+def _examples(batch: Any) -> int:
+    """How many there are in a batch: rows of the first tensor in it."""
+    while not isinstance(batch, Tensor):
+        batch = next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0]
+    return len(batch)
 
 
 METHODS: Registry[type[PacedPruning]] = Registry("gaze.pruning.methods", "method")

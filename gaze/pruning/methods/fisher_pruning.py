@@ -1,14 +1,15 @@
 """The Lightning callback that prunes feature maps while a network trains, the cheapest by a signal first."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_info
 from torch import nn
 
 from gaze.errors import ConfigError
 from gaze.pruning.cost.models import Cost
-from gaze.pruning.information.signal import Signal
+from gaze.pruning.information.signal import GradientSignal, Signal, warn_of_batch_statistics
 from gaze.pruning.methods.base import METHODS
 from gaze.pruning.methods.budget import TimedPruning
 from gaze.pruning.methods.candidates import Candidate, Choice, Rules, check_exclude
@@ -18,14 +19,14 @@ from gaze.pruning.methods.removal_log import Removal, RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.gates import Gates
-from gaze.pruning.structure.groups import Group, find_groups
+from gaze.pruning.structure.groups import Group, find_groups, find_pinned, told
 
 GAIN = "val/information_gain"
 
 
 @METHODS.register("greedy")
 class FisherPruning(TimedPruning):
-    """Removes feature maps of `module.network` until its measured time fits a budget.
+    """Removes feature maps of a network, see `PacedPruning`, until its measured time fits a budget.
 
     Every few updates the maps with the least expected loss for the time they save are masked, every few removals what
     is masked is cut out, of all that follows the network too, and the network is measured. The predictions are
@@ -61,10 +62,10 @@ class FisherPruning(TimedPruning):
     @classmethod
     def check(cls, job: Job) -> None:
         """Refuses names to be left alone that no group's name begins with."""
-        check_exclude(job.rules.exclude, [group.name for group in find_groups(job.unpruned)])
+        check_exclude(job.rules.exclude, [group.name for group in _groups(job.unpruned)])
 
     @classmethod
-    def make(cls, job: Job) -> "FisherPruning":
+    def make(cls, job: Job) -> Self:
         """See `PacedPruning.make`: measures the latency table where there is none that fits, and the network."""
         cost, clock = job.measure_costs()
         stopwatch, budget = job.make_stopwatch()
@@ -78,9 +79,11 @@ class FisherPruning(TimedPruning):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attaches gates and signal and measures the network, or goes on where a checkpoint left off."""
-        if not (groups := find_groups(self.network)):
-            raise ConfigError(f"pruning: no feature map of {type(self.network).__name__} can leave: it has no group")
+        groups = _groups(self.network)
+        rank_zero_info(told(groups, find_pinned(self.network)))
         self.gates, self.signal = Gates(self.network, groups), self.make_signal(self.network, groups)
+        if isinstance(self.signal, GradientSignal):
+            warn_of_batch_statistics(self.network)
         if self.restored:
             for name, maps in self.restored["closed"].items():
                 self.gates.close(name, maps)
@@ -220,3 +223,10 @@ class FisherPruning(TimedPruning):
             before=self.before,
             after={name: self.maps.get(name, 1) for name in self.before},
         )
+
+
+def _groups(network: nn.Module) -> list[Group]:
+    """Those of a network that has some; ConfigError where it has none."""
+    if not (groups := find_groups(network)):
+        raise ConfigError(f"pruning: no feature map of {type(network).__name__} can leave: it has no group")
+    return groups

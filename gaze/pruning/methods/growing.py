@@ -24,7 +24,7 @@ from gaze.pruning.methods.removal_log import GROWTH, Removal, RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.groups import Group, find_groups, find_pinned
-from gaze.pruning.structure.growth import grow
+from gaze.pruning.structure.growth import grow, growable
 
 WIDEST = 2
 """The latency table reaches to so many times the maps of a network that growing begins with."""
@@ -85,8 +85,9 @@ class Growing(Timed):
     @classmethod
     def check(cls, job: Job) -> None:
         """Refuses names that no group begins with, a network with nothing to grow, and a share of its own time."""
-        groups = [group.name for group in find_groups(job.unpruned, least=1)]
-        check_exclude(job.rules.exclude, groups)
+        found = find_groups(job.unpruned, least=1)
+        check_exclude(job.rules.exclude, [group.name for group in found])
+        groups = [group.name for group in found if growable(job.unpruned, group)]
         if not any(not name.startswith(tuple(job.rules.exclude)) for name in groups):
             pinned = ", ".join(map(str, find_pinned(job.unpruned)))
             why = f"pruner.exclude={list(job.rules.exclude)}" if groups else f"pinned: {pinned or 'none'}"
@@ -204,7 +205,8 @@ class Growing(Timed):
     def _attach(self) -> None:
         """Hooks the signals that are needed now into the network, in place of those that were."""
         self._detach()
-        groups = [group for group in self.groups if not group.name.startswith(tuple(self.rules.exclude))]
+        exclude = tuple(self.rules.exclude)
+        groups = [g for g in self.groups if growable(self.network, g) and not g.name.startswith(exclude)]
         if self.begun is None:
             self.signal = self.make_signal(self.network, find_groups(self.network))
             return

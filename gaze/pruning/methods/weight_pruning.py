@@ -1,7 +1,7 @@
 """The Lightning callback that sets single weights to zero while a network trains: `method=weights`."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gaze.errors import ConfigError
 from gaze.models.widths import Replaced
+from gaze.pruning.information.signal import warn_of_batch_statistics
 from gaze.pruning.information.weight_fisher import ParameterFisher
 from gaze.pruning.methods.base import METHODS, PacedPruning
 from gaze.pruning.methods.job import Job
@@ -64,7 +65,7 @@ class WeightPruning(PacedPruning):
             raise ConfigError("budget_ms: zeros among the weights save no time; give budget=SHARE of the weights")
 
     @classmethod
-    def make(cls, job: Job) -> "WeightPruning":
+    def make(cls, job: Job) -> Self:
         """See `PacedPruning.make`."""
         return cls(job.budget or 0, job.schedule, job.signal_options.decay)
 
@@ -76,6 +77,7 @@ class WeightPruning(PacedPruning):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attaches the signal."""
         self.signal = ParameterFisher(self.network, self.decay)
+        warn_of_batch_statistics(self.network)
         if self.state is not None:
             self.signal.load_state_dict(self.state)
         fresh = {name: torch.ones_like(layer.weight, dtype=torch.bool) for name, layer in self.signal.layers.items()}

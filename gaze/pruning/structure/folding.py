@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gaze.models.widths import Replaced
-from gaze.pruning.structure.groups import Group, convolution
+from gaze.pruning.structure.groups import Group, weighted
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Folding:
     """The change that multiplies the weights by which layers read maps.
 
     Attributes:
-        factors: by convolution, one number for each map that it reads.
+        factors: by layer, one number for each channel that it reads.
     """
 
     factors: dict[str, Tensor]
@@ -25,8 +25,8 @@ class Folding:
     def apply(self, network: nn.Module) -> None:
         """See `Change.apply`."""
         for name, factors in self.factors.items():
-            weight = convolution(network, name).weight
-            weight.mul_(factors[None, :, None, None].to(weight))
+            weight = weighted(network, name).weight
+            weight.mul_(factors.reshape(1, -1, *[1] * (weight.ndim - 2)).to(weight))
 
 
 def fold(network: nn.Module, groups: Iterable[Group], multipliers: Mapping[str, Tensor]) -> Folding:
@@ -41,9 +41,10 @@ def fold(network: nn.Module, groups: Iterable[Group], multipliers: Mapping[str, 
     for group in groups:
         if group.name in multipliers:
             for member in group.consumers:
-                weight = convolution(network, member.layer).weight
+                weight = weighted(network, member.layer).weight
                 factor = factors.setdefault(member.layer, weight.new_ones(weight.shape[1]))
-                factor[member.offset : member.offset + group.maps] = multipliers[group.name].detach().to(factor)
+                own = multipliers[group.name].detach().to(factor)
+                factor[member.channels(group.maps)] = own.repeat_interleave(member.span)
     folding = Folding(factors)
     folding.apply(network)
     return folding

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gaze.errors import ModelError
-from gaze.pruning.structure.groups import Group, convolution
+from gaze.pruning.structure.groups import Group, weighted
 
 
 class Gates:
@@ -46,9 +46,9 @@ class Gates:
             raise ModelError(f"group {name}: all maps were to be closed, expected at least one to stay open")
         self.open[name] = still
         for member in self.groups[name].consumers:
-            weight = convolution(self.network, member.layer).weight
-            mask = self.masks.setdefault(member.layer, weight.new_ones(1, weight.shape[1], 1, 1))
-            mask[0, member.offset : member.offset + len(still), 0, 0] = still.to(mask)
+            weight = weighted(self.network, member.layer).weight
+            mask = self.masks.setdefault(member.layer, weight.new_ones(weight.shape[1], *(1,) * (weight.ndim - 2)))
+            mask.view(-1)[member.channels(len(still))] = still.repeat_interleave(member.span).to(mask)
 
     def closed(self) -> dict[str, list[int]]:
         """The closed maps of each group that has some: what `remove` is to remove."""
@@ -91,10 +91,10 @@ class Multipliers:
         self.sources: dict[str, Tensor] = {}
         for group in groups:
             for member in group.consumers:
-                weight = convolution(self.network, member.layer).weight
+                weight = weighted(self.network, member.layer).weight
                 own = torch.full((weight.shape[1],), -1, device=weight.device)  # the 1 behind the last number
                 source = self.sources.setdefault(member.layer, own)
-                source[member.offset : member.offset + group.maps] = places[group.name].to(source)
+                source[member.channels(group.maps)] = places[group.name].to(source).repeat_interleave(member.span)
 
     def detach(self) -> None:
         """Takes the multipliers out of the network."""
@@ -106,7 +106,7 @@ class Multipliers:
             source = self.sources.get(name)
             if source is None:
                 return None
-            values = F.pad(self.values(), (0, 1), value=1.0)
-            return (entering[0] * values[:, source, None, None].to(entering[0]),)
+            values, maps = F.pad(self.values(), (0, 1), value=1.0)[:, source], entering[0]
+            return (maps * (values[..., None, None] if maps.ndim == 4 else values).to(maps),)
 
         return multiply

@@ -89,6 +89,12 @@ def grow(network: nn.Module, joining: Mapping[str, Joining], known: Iterable[Gro
     return Growth(places.layers, values, {name: torch.arange(groups[name].maps) for name in joining}, replaced)
 
 
+def growable(network: nn.Module, group: Group) -> bool:
+    """Whether maps can join a group: convolutions alone write and read it, not linear layers."""
+    mixing = (network.get_submodule(member.layer) for member in group.producers + group.consumers)
+    return all(isinstance(layer, nn.Conv2d) for layer in mixing)
+
+
 class _Places:
     """Where things stand in the layers that maps join.
 

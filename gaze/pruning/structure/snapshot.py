@@ -57,8 +57,11 @@ class Restoration:
         for name, layer in network.named_modules():
             if isinstance(layer, nn.Conv2d):
                 layer.in_channels, layer.out_channels, layer.groups = self.snapshot.channels[name]
+            elif isinstance(layer, nn.Linear):
+                layer.out_features, layer.in_features = layer.weight.shape
             elif isinstance(layer, BatchNorm):
-                layer.num_features = len(layer.running_mean)  # type: ignore[arg-type]
+                held = layer.weight if layer.running_mean is None else layer.running_mean
+                layer.num_features = layer.num_features if held is None else len(held)
         return [change for change in swapped if change]
 
 

@@ -94,6 +94,6 @@ def _layers(network: nn.Module, groups: Mapping[str, Group], stay: Mapping[str, 
         for members, masks, side in ((group.consumers, inputs, 0), (group.producers + group.norms, outputs, -1)):
             for member in members:
                 mask = masks.setdefault(member.layer, torch.ones(width[member.layer][side], dtype=torch.bool))
-                mask[member.offset : member.offset + group.maps] &= ~gone
+                mask[member.channels(group.maps)] &= ~gone.repeat_interleave(member.span)
     indices = [{name: mask.nonzero()[:, 0] for name, mask in masks.items()} for masks in (inputs, outputs)]
     return {name: Kept(*(side.get(name) for side in indices)) for name in inputs | outputs}

@@ -14,7 +14,7 @@ from gaze.pruning import Gates, find_groups, find_pinned, remove
 class Graph(nn.Module):
     """Convolutions `a` to `d` of four maps on an image, a wide one, and a head that reads what `compute` returns."""
 
-    def __init__(self, compute: Callable[["Graph", Tensor], Tensor], reads: int):
+    def __init__(self, compute: Callable[["Graph", Tensor], Tensor], reads: int, linear: bool = False):
         super().__init__()
         torch.manual_seed(0)
         self.compute = compute
@@ -23,6 +23,10 @@ class Graph(nn.Module):
         self.wide, self.inner, self.deep = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
         self.relu, self.norm, self.softmax = nn.ReLU(), nn.BatchNorm2d(4), nn.Softmax2d()
         self.grouped, self.head = nn.Conv2d(8, 8, 1, groups=2), nn.Conv2d(reads, 2, 1)
+        if linear:
+            self.head, self.tokens, self.others = nn.Linear(reads, 2), nn.Linear(8, 4), nn.Linear(8, 4)
+            self.line, self.bank = nn.BatchNorm1d(4 * 64), nn.BatchNorm1d(3)
+            self.hidden, self.flat, self.up = nn.Linear(4, 4), nn.Flatten(), nn.ConvTranspose2d(4, 4, 2, 2)
         self.double().eval()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,6 +84,52 @@ PINNED = {
     "a sum that spreads": (lambda m, x: m.a(x) + x.mean(1, keepdim=True), 4, [], ["add"]),
 }  # fmt: skip
 
+# the same where the head is a linear layer; the image has 8 x 8 pixels
+FREE_ROWS = {
+    "flattened": (lambda m, x: m.a(x).flatten(1), 256, ["a"]),
+    "flattened by keyword": (lambda m, x: torch.flatten(m.a(x).relu(), start_dim=1), 256, ["a"]),
+    "flattened by a layer": (lambda m, x: m.flat(m.a(x)), 256, ["a"]),
+    "flattened, then by map": (lambda m, x: F.dropout(m.a(x).flatten(1).relu(), training=False), 256, ["a"]),
+    "viewed": (lambda m, x: (lambda y: y.view(y.size(0), -1))(m.a(x)), 256, ["a"]),
+    "reshaped": (lambda m, x: m.a(x).reshape((x.shape[0], -1)), 256, ["a"]),
+    "flattened and normalised": (lambda m, x: m.line(m.a(x).flatten(1)), 256, ["a"]),
+    "pooled to a few": (lambda m, x: F.adaptive_avg_pool2d(m.a(x), (2, 3)).flatten(1), 24, ["a"]),
+    "pooled to one": (lambda m, x: F.adaptive_avg_pool2d(m.a(x), 1).flatten(1), 4, ["a"]),
+    "mean over positions": (lambda m, x: m.a(x).mean((2, 3)), 4, ["a"]),
+    "rows joined": (lambda m, x: torch.cat([m.a(x).mean((2, 3)), m.b(x).mean([-1, -2])], -1), 8, ["a", "b"]),
+    "rows of one column joined": (
+        lambda m, x: torch.cat([F.adaptive_avg_pool2d(y, 1).flatten(1) for y in (m.a(x), m.b(x))], 1), 8, ["a", "b"],
+    ),
+    "rows added": (lambda m, x: m.hidden(m.a(x).mean((2, 3))).relu() + m.b(x).mean((2, 3)), 4, ["a", "hidden"]),
+    "flattened added": (lambda m, x: m.a(x).flatten(1) + m.b(x).flatten(1), 256, ["a"]),
+    "a row added to one that was flattened": (
+        lambda m, x: m.a(x).mean((2, 3)) + F.adaptive_avg_pool2d(m.b(x), 1).flatten(1), 4, ["a"],
+    ),
+    "the last of many dimensions": (lambda m, x: m.tokens(x).relu(), 4, ["tokens"]),
+    "joined along it": (lambda m, x: torch.cat([m.tokens(x), m.others(x)], -1), 8, ["tokens", "others"]),
+}  # fmt: skip
+PINNED_ROWS = {
+    "flattened joined": (lambda m, x: torch.cat([m.a(x).flatten(1), m.b(x).flatten(1)], 1), 512, [], ["Linear"]),
+    "flattened with fewer positions": (
+        lambda m, x: torch.cat([m.a(x).flatten(1), F.max_pool2d(m.b(x), 2).flatten(1)], 1), 320, [], ["Linear"],
+    ),
+    "columns of maps": (lambda m, x: m.tokens(m.a(x)).mean(3), 8, [], ["Linear", "mean"]),
+    "flattened positions": (lambda m, x: m.a(x).flatten(2).mean(2), 4, [], ["flatten"]),
+    "everything flattened": (lambda m, x: m.a(x).flatten().reshape(2, 256), 256, [], ["flatten"]),
+    "viewed by a number": (lambda m, x: m.a(x).view(2, -1), 256, [], ["view"]),
+    "viewed as more sides": (lambda m, x: m.a(x).view(x.shape[0], -1, 256)[:, 0], 256, [], ["view"]),
+    "the last side joined along another": (
+        lambda m, x: torch.cat([m.tokens(x), m.others(x)], 1), 4, [], ["cat"],
+    ),
+    "the last side of positions": (lambda m, x: F.max_pool2d(m.tokens(x), 2), 2, [], ["max_pool2d"]),
+    "the last side normalised as if the second": (lambda m, x: m.bank(m.tokens(x)[:, :, 0]), 4, [], ["getitem"]),
+    "the last side flattened": (lambda m, x: m.tokens(x).flatten(1), 96, [], ["flatten"]),
+    "a transposed convolution": (lambda m, x: m.up(m.a(x)).mean((2, 3)), 4, [], ["ConvTranspose2d"]),
+    "the last side added to maps": (
+        lambda m, x: F.max_pool2d(m.a(x), 2) + m.tokens(F.max_pool2d(x.mean(1, keepdim=True), (2, 1))), 4, [], ["add"],
+    ),
+}  # fmt: skip
+
 
 def image() -> Tensor:
     return torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -114,6 +164,25 @@ def test_what_is_known_leaves(case: str):
 def test_what_is_not_known_stays_and_is_told(case: str):
     compute, reads, names, operations = PINNED[case]
     graph = Graph(compute, reads)
+    assert [group.name for group in find_groups(graph)] == names
+    assert [pinned.operation for pinned in find_pinned(graph)] == operations
+    assert_removal_is_a_mask(graph)
+
+
+@pytest.mark.parametrize("case", FREE_ROWS)
+def test_what_a_linear_layer_reads_leaves(case: str):
+    compute, reads, names = FREE_ROWS[case]
+    graph = Graph(compute, reads, linear=True)
+    assert [group.name for group in find_groups(graph)] == names
+    assert find_pinned(graph) == []
+    assert_removal_is_a_mask(graph)
+
+
+@pytest.mark.parametrize("case", PINNED_ROWS)
+def test_what_it_reads_in_a_way_that_is_not_known_stays(case: str):
+    compute, reads, names, operations = PINNED_ROWS[case]
+    graph = Graph(compute, reads, linear=True)
+    graph(image())
     assert [group.name for group in find_groups(graph)] == names
     assert [pinned.operation for pinned in find_pinned(graph)] == operations
     assert_removal_is_a_mask(graph)

@@ -105,23 +105,32 @@ def in_depgraph(graph, layer, channel, names) -> set[tuple[str, str, int]]:
     """What DepGraph would remove with an output channel of a layer: (layer, side, channel)."""
     depgraph = pytest.importorskip("torch_pruning")
     found = set()
-    for dependency, channels in graph.get_pruning_group(layer, depgraph.prune_conv_out_channels, idxs=[channel]):
+    linear = isinstance(layer, nn.Linear)
+    way = depgraph.prune_linear_out_channels if linear else depgraph.prune_conv_out_channels
+    for dependency, channels in graph.get_pruning_group(layer, way, idxs=[channel]):
         module = dependency.target.module
         if name := names.get(module):
-            reads = "in_channels" in dependency.handler.__name__ and getattr(module, "groups", 2) == 1
+            mixes = isinstance(module, nn.Linear) or getattr(module, "groups", 2) == 1
+            reads = "in_channels" in dependency.handler.__name__ and mixes
             found |= {(name, "in" if reads else "out", int(k)) for k in channels}
     return found
 
 
 def test_agrees_with_depgraph(architecture):
+    assert_agrees_with_depgraph(architecture, OfPixels(architecture), torch.randn(1, 3, 64, 64))
+
+
+def assert_agrees_with_depgraph(network: nn.Module, run: nn.Module, x: torch.Tensor) -> None:
+    """Of each group; `run` is the network as DepGraph can follow it on `x`."""
     depgraph = pytest.importorskip("torch_pruning", reason="torch-pruning, an independent reference, is not installed")
-    pixels = (torch.randn(1, 3, 64, 64),)
-    graph = depgraph.DependencyGraph().build_dependency(OfPixels(architecture), example_inputs=pixels)
-    names = {module: name for name, module in architecture.named_modules()}
-    for group in find_groups(architecture):
-        layer = architecture.get_submodule(group.name)
+    graph = depgraph.DependencyGraph().build_dependency(run, example_inputs=(x,))
+    names = {module: name for name, module in network.named_modules()}
+    for group in find_groups(network):
+        layer = network.get_submodule(group.name)
         sides = {"out": group.producers + group.norms, "in": group.consumers}
-        expected = {(m.layer, side, m.offset + 1) for side, members in sides.items() for m in members}
+        expected = {
+            (m.layer, side, m.offset + m.span + k) for side, ms in sides.items() for m in ms for k in range(m.span)
+        }
         assert in_depgraph(graph, layer, 1, names) == expected
 
 

@@ -57,15 +57,20 @@ class Between(nn.Module):
     def __init__(self, operator: nn.Module, inputs: Sequence[Tensor]) -> None:
         super().__init__()
         self.operator = operator
-        self.before = nn.ModuleList(nn.Conv2d(NEIGHBOUR, x.shape[1], 1, device=x.device) for x in inputs)
+        self.before = nn.ModuleList(_neighbour(x, NEIGHBOUR, x.shape[1]) for x in inputs)
         # a second reader keeps the layer before from being fused with the operator
-        self.beside = nn.ModuleList(nn.Conv2d(x.shape[1], NEIGHBOUR, 1, device=x.device) for x in inputs)
+        self.beside = nn.ModuleList(_neighbour(x, x.shape[1], NEIGHBOUR) for x in inputs)
         self.eval()
 
     def forward(self, *outside: Tensor) -> list[Tensor]:
         """Maps from the outside, one tensor an input of the operator."""
         entering = [layer(x) for layer, x in zip(self.before, outside, strict=True)]
         return [self.operator(*entering), *(layer(x) for layer, x in zip(self.beside, entering, strict=True))]
+
+
+def _neighbour(x: Tensor, reads: int, writes: int) -> nn.Module:
+    """A layer for tensors with the dimensions of `x`."""
+    return (nn.Conv2d(reads, writes, 1) if x.ndim == 4 else nn.Linear(reads, writes)).to(x.device)
 
 
 def profiled(module: nn.Module, inputs: Sequence[Tensor], threads: int, budget: float, rounds: int) -> list[float]:
