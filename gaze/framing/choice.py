@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gaze.errors import ConfigError, brief
 from gaze.framing.heads import Heads
-from gaze.framing.windows import TIE, Windows, search
+from gaze.framing.windows import TIE, Windows, lacking_room, search
 from gaze.geometry import AspectRatio, Box, Point, Size
 
 NEAR = 0.03
@@ -37,6 +37,20 @@ NEAR_WEIGHT = 0.05
 """Where heads are known, the price of gaze near the sides, likewise: what it stood for is known better now.
 
 Both were chosen on `val`: docs/crop.md has the table, `crop_heads.py` makes it.
+"""
+
+ROOM = 0.11
+"""Where heads are known, gaze within a crop and this close to a side lacks room, the less the further off.
+
+In parts of what the photograph is longer than the crop along that axis: where a crop fills most of it, little room is
+to be had.
+"""
+
+ROOM_WEIGHT = 2.5
+"""The price of gaze that lacks room, in parts of `Framing.cut_weight`, times the cube of the share that is left out.
+
+So a crop of nearly the whole photograph, which has little choice, gives up hardly any gaze for room. Both were chosen
+on `val`, by the gaze that is kept, by cut heads and by eye: docs/crop.md.
 """
 
 HEAD_TIE = 1e-4
@@ -70,8 +84,9 @@ class Framing:
     """What makes a good box, beyond the gaze that it holds.
 
     `cut_weight` is the one number of policy: what a window is worth is the share of the gaze that it holds, less this
-    times what its sides cut (`NEAR`). With 0 the share alone counts, and a crop runs through a face where that holds a
-    little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the frontier.
+    times what its sides cut (`NEAR`); where heads are known, mostly the gaze on cut ones and what lacks room (`ROOM`).
+    With 0 the share alone counts, and a crop runs through a face where that holds a little more; with more, fewer heads
+    are cut and less gaze is kept. docs/crop.md has the frontier.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
@@ -137,7 +152,7 @@ class Crop:
     confidence: float
     """How much more the best window is worth than the central one, at least 0; kept where the centre was taken.
 
-    Worth is the share of the gaze inside less `Framing.cut_weight` times that at the cut.
+    Worth is the share of the gaze inside, less what `Framing.cut_weight` is the price of.
     """
     cut: float = 0.0
     """Share of the predicted gaze at the cut, 0 to 1: what stands out near the sides that are not the image's own."""
@@ -263,7 +278,9 @@ def _places(density: NDArray, size: Size, window: Size, framing: Framing, heads:
         return search(density, size, window, framing.padding, near, weight)
     places = search(density, size, window, framing.padding, near, NEAR_WEIGHT * weight)
     cut = heads.partly_inside(size, window, places.tops, places.lefts)
-    return replace(places, heads=cut, worth=places.worth - HEAD_WEIGHT * weight * cut)
+    left_out = 1 - window.pixels / size.pixels
+    room = ROOM_WEIGHT * left_out**3 * lacking_room(density, places, ROOM)
+    return replace(places, heads=cut, worth=places.worth - weight * (HEAD_WEIGHT * cut + room))
 
 
 def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing, heads: Heads | None) -> Size:

@@ -6,7 +6,7 @@ a corner. So the best place has, on each axis, a side of the window on such an e
 pixel below and above, is exact. How many there are depends on the map, not on the pixels of the image. What a window
 holds is found axis by axis: sums up to each edge between cells, as in a summed-area table (Crow 1984), and between two
 edges a part of the cell, for it is evenly filled. What lies near the sides is a window a little larger less one a
-little smaller, so the same holds of it.
+little smaller, so the same holds of it. What lacks room changes slowly, and is weighed at the same places.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,12 @@ from gaze.geometry import Box, Size
 
 TIE = 1e-6
 """Shares that differ by less are equal."""
+
+STEPS = (1 / 3, 1.0)
+"""Of the room at a side: what lies within the first lacks it wholly, from there to the second by half."""
+
+MOST_ROOM = 0.2
+"""Of the window's sides."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,39 @@ def search(
         spans = [(row, column) for row in (rows.inside, rows.inset) for column in (columns.inside, columns.inset)]
         worth = np.mean([_held(density, *each) for each in spans], axis=0)
     return Windows(size, window, rows.starts, columns.starts, shares, cuts, worth - price * cuts)
+
+
+def lacking_room(density: NDArray, places: Windows, room: float) -> NDArray[np.float64]:
+    """What stands out of a density inside a window but close to those sides that are not the image's own.
+
+    Args:
+        density: h x w, at least 0, sums to 1.
+        places: of the window.
+        room: share of what an axis of the image is longer than the window, at least 0: what lies this close to a side
+            lacks room, the less the further off (`STEPS`). At most `MOST_ROOM`.
+
+    Returns:
+        float64, tops x lefts, 0 to 1.
+    """
+    above = np.maximum(density - density.mean(), 0)
+    size, window = places.size, places.window
+    rows = _inwards(places.tops, size.height, window.height, above.shape[0], room)
+    columns = _inwards(places.lefts, size.width, window.width, above.shape[1], room)
+    inside, *deeper = (_held(above, *spans) for spans in zip(rows, columns, strict=True))
+    return inside - np.mean(deeper, axis=0)
+
+
+def _inwards(starts: NDArray, length: int, window: int, cells: int, room: float) -> list[NDArray[np.float64] | None]:
+    """Along one axis, the ends of the window in cells, then those that lie further in by each of `STEPS` of the room.
+
+    Returns:
+        float64, 2 x places each; None where the window is as long as the image.
+    """
+    if window == length:
+        return [None] * (1 + len(STEPS))
+    ends, most = np.stack([starts, starts + window]), min(room * (length - window), MOST_ROOM * window)
+    by = np.array([[most], [-most]]) * ((ends > 0) & (ends < length))
+    return [(ends + step * by) * (cells / length) for step in (0, *STEPS)]
 
 
 def _held(cells: NDArray, rows: NDArray | None, columns: NDArray | None) -> NDArray[np.float64]:

@@ -4,9 +4,19 @@ import numpy as np
 import pytest
 
 from gaze import AspectRatio, Box, Size
-from gaze.framing.choice import HEAD_TIE, HEAD_WEIGHT, NEAR, NEAR_WEIGHT, TOLERANCE, Framing, choose
+from gaze.framing.choice import (
+    HEAD_TIE,
+    HEAD_WEIGHT,
+    NEAR,
+    NEAR_WEIGHT,
+    ROOM,
+    ROOM_WEIGHT,
+    TOLERANCE,
+    Framing,
+    choose,
+)  # fmt: skip
 from gaze.framing.heads import LEAST, PARTLY, Heads
-from gaze.framing.windows import search
+from gaze.framing.windows import lacking_room, search
 from gaze.geometry import Point
 
 SQUARE = AspectRatio(1, 1)
@@ -118,7 +128,8 @@ def test_the_window_worth_most_is_chosen(framing: Framing, rng: np.random.Genera
     places = search(density, size, best.box.size, near=NEAR * 80)
     cut = heads.partly_inside(size, best.box.size, places.tops, places.lefts)
     bad = NEAR_WEIGHT * places.cuts + HEAD_WEIGHT * cut
-    worth = places.shares - framing.cut_weight * bad
+    room = ROOM_WEIGHT * (1 - best.box.size.pixels / size.pixels) ** 3 * lacking_room(density, places, ROOM)
+    worth = places.shares - framing.cut_weight * (bad + room)
     at = places.at(best.box)
     assert worth[at] >= worth.max() - TOLERANCE
     assert bad[at] <= bad[worth >= worth.max() - TOLERANCE].min() + HEAD_TIE
@@ -142,6 +153,23 @@ def test_a_head_nobody_looks_at_changes_nothing():
     found = choose(density, size, SQUARE, heads=nobody)
     assert found[0].cut_heads == 0
     assert found == choose(density, size, SQUARE, heads=Heads(np.zeros((0, 4)), np.zeros(0)))
+
+
+def one_thing(x: float, size: Size) -> np.ndarray:
+    """All gaze on a spot at x of the width, 60 pixels wide."""
+    columns = np.arange(100) * (size.width / 100)
+    density = np.tile(1e-6 + (abs(columns + size.width / 200 - x * size.width) < 30), (20, 1))
+    return density / density.sum()
+
+
+@pytest.mark.parametrize("x", [0.2, 0.25, 0.7, 0.8])
+def test_what_people_look_at_gets_room_where_heads_are_known(x: float):
+    size, nobody = Size(800, 600), Heads(np.zeros((0, 4)), np.zeros(0))
+    density = one_thing(x, size)
+    (crop,), (without,) = (choose(density, size, AspectRatio(9, 16), heads=heads) for heads in (nobody, None))
+    beside = [min(x * 800 - 30 - box.left, box.right - x * 800 - 30) for box in (crop.box, without.box)]
+    assert beside[0] >= ROOM * (800 - crop.box.width) - 8  # a cell
+    assert beside[1] < beside[0] - 10
 
 
 def test_without_heads_nothing_is_said_of_them():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gaze.framing.windows import TIE, Windows, central_window, search
+from gaze.framing.windows import MOST_ROOM, STEPS, TIE, Windows, central_window, lacking_room, search
 from gaze.geometry import Box, Size
 
 
@@ -138,3 +138,37 @@ def test_boxes_apart_overlap_little(rng: np.random.Generator, overlap: float):
             other[top : top + 10, left : left + 15] = True
             shared = (pixels & other).sum() / (pixels | other).sum()
             assert (places.worth[row, column] == -np.inf) == (shared > overlap)
+
+
+def within(fine: np.ndarray, left: float, top: float, right: float, bottom: float) -> float:
+    """What lies between places in pixels and parts of them, by brute force."""
+    rows, columns = (np.arange(length) for length in fine.shape)
+    high = (np.minimum(rows + 1, bottom) - np.maximum(rows, top)).clip(0, 1)
+    wide = (np.minimum(columns + 1, right) - np.maximum(columns, left)).clip(0, 1)
+    return float(high @ fine @ wide)
+
+
+@pytest.mark.parametrize("room", [0, 0.11, 5])
+@pytest.mark.parametrize("window", [Size(20, 20), Size(17, 30), Size(40, 9), Size(40, 30), Size(1, 1)])
+def test_what_lacks_room_equals_brute_force(rng: np.random.Generator, window: Size, room: float):
+    coarse, size = rng.random((6, 8)) ** 4, Size(40, 30)
+    fine = spread(coarse, 5)
+    above = np.maximum(fine - fine.mean(), 0)
+    places = search(coarse / coarse.sum(), size, window)
+    found = lacking_room(coarse / coarse.sum(), places, room)
+    x, y = (min(room * (of - own), MOST_ROOM * own) for of, own in ((40, window.width), (30, window.height)))
+    for row, top in enumerate(places.tops):
+        for column, left in enumerate(places.lefts):
+            right, bottom = left + window.width, top + window.height
+            deeper = [
+                within(above, left + step * x * (left > 0), top + step * y * (top > 0),
+                       right - step * x * (right < 40), bottom - step * y * (bottom < 30))
+                for step in STEPS
+            ]  # fmt: skip
+            expected = within(above, left, top, right, bottom) - np.mean(deeper)
+            assert found[row, column] == pytest.approx(expected, abs=1e-12)
+
+
+def test_an_even_density_lacks_room_nowhere():
+    density = np.full((6, 8), 1 / 48)
+    assert not lacking_room(density, search(density, Size(40, 30), Size(17, 30)), 0.11).any()
