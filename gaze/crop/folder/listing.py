@@ -4,10 +4,10 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from gaze.crop.photo.record import PictureRecord, Stamp
 from gaze.errors import ConfigError
@@ -33,6 +33,17 @@ class Task:
     """Of the file, where it was read already, as a pipe is."""
     before: tuple[PictureRecord, ...] | None = None
     """The pictures of it that earlier runs recorded; None where no run does."""
+    rival: "Rival | None" = None
+    """An earlier photo of the listing that gets one of its names."""
+
+
+class Rival(NamedTuple):
+    """A photo that gets a name which another wants too."""
+
+    photo: str
+    """Its name, as in `Task`."""
+    path: str
+    """Of the thumbnail in the output folder."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,11 @@ class Selection:
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool = False
     shard: Shard = Shard()
+
+    @property
+    def whole(self) -> "Selection":
+        """The same of all shards."""
+        return replace(self, shard=Shard())
 
     def takes(self, name: str) -> bool:
         """Whether a file is a photo by its relative path."""
