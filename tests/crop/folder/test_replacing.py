@@ -294,8 +294,14 @@ def test_manifest_without_hashes_replaces_nothing(crop: Crop, draw: Draw, photos
     assert "2 photos: 0 cropped, 2 done before" in capsys.readouterr().err
     draw("photos/a.jpg", x=0.3)
     assert crop(photos, out) == 1
-    assert "a_1x1.jpg exists already; --overwrite replaces it" in capsys.readouterr().err
+    told = (
+        f"{out}/a_1x1.jpg is of an earlier gaze, which noted no hash, so that it may be edited; --overwrite replaces it"
+    )
+    assert told in capsys.readouterr().err
     assert thumbnails(out) == before
+    assert crop(photos, out, "--overwrite") == 0
+    draw("photos/a.jpg", x=0.6)
+    assert crop(photos, out) == 0  # from now on it is known
 
 
 def strip_digests(manifest: Path) -> None:
