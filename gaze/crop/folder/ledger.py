@@ -178,14 +178,14 @@ class Ledger:
         if other is None:
             return failed
         place = os.path.join(self._root, path)
-        return Failed(f"{task.source}: {place} is the thumbnail of {other}; {_apart(task.name, other)}")
+        return Failed(
+            f"{task.source}: {place} is the thumbnail of {other}; {_apart(task.name, other, self.request.template)}"
+        )
 
     def _refused(self, task: Task, rival: Rival) -> Failed:
         """Says why a photo is not even begun with."""
-        place, other = os.path.join(self._root, rival.path), rival.photo
-        return Failed(
-            f"{task.source}: {place} is for {other}, the first that wants that name; {_apart(task.name, other)}"
-        )
+        place, apart = os.path.join(self._root, rival.path), _apart(task.name, rival.photo, self.request.template)
+        return Failed(f"{task.source}: {place} is for {rival.photo}, the first that wants that name; {apart}")
 
     def _other(self, task: Task, path: str) -> str | None:
         """The photo, of those that are there, whose thumbnail was last written to a place."""
@@ -197,11 +197,11 @@ class Ledger:
         return other
 
 
-def _apart(name: str, other: str) -> str:
+def _apart(name: str, other: str, template: str) -> str:
     """What would tell the thumbnails of two photos apart."""
     mine, theirs = PurePosixPath(name), PurePosixPath(other)
-    if mine.stem != theirs.stem:
-        return "a --template with {stem} tells them apart"
+    if mine.stem != theirs.stem:  # with {stem} already, one is a heat map
+        return f"a --template with {'{shape}' if '{stem' in template else '{stem}'} tells them apart"
     if mine.suffix != theirs.suffix:
         return "a --template with {suffix} tells them apart"
     return "they have one name, so that each needs a folder of its own"

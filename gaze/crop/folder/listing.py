@@ -119,6 +119,8 @@ class Tally:
     """What could not be listed, one line each."""
     outputs: list[str] = field(default_factory=list)
     """Folders of thumbnails, by the manifest in them, whose files were left alone."""
+    output: str = ""
+    """The output of this run, if it has photos and no manifest yet."""
 
 
 def walk(folder: Path, output: Path, selection: Selection, tally: Tally) -> Iterator[Task]:
@@ -142,9 +144,11 @@ def walk(folder: Path, output: Path, selection: Selection, tally: Tally) -> Iter
         here = _identity(place.path)
         if entries is None or here is None or place.is_inside(here):
             continue
+        ours = any(fnmatchcase(entry.name, MANIFESTS) for entry in entries)
         if place.above and (here == closed or place.path == output):
+            tally.output = "" if ours or not any(map(selection.takes, _names(entries))) else str(place.path)
             continue
-        if place.above and any(fnmatchcase(entry.name, MANIFESTS) for entry in entries):
+        if place.above and ours:
             tally.outputs.append(str(place.path))
             continue
         ways[here] += 1
@@ -206,6 +210,10 @@ def _listed(folder: Path, tally: Tally) -> "list[os.DirEntry[str]] | None":
     except OSError as error:
         tally.unreadable.append(f"{folder}: cannot be read ({error.strerror or error})")
         return None
+
+
+def _names(entries: "list[os.DirEntry[str]]") -> list[str]:
+    return [entry.name for entry in entries if not entry.name.startswith(".")]
 
 
 def _files(

@@ -4,6 +4,7 @@ Where one process gives all thumbnails their places, outcomes wait for their tur
 or of a cluster that writes to a store, names are told apart before the work, from the listing alone.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -50,10 +51,15 @@ class Turns:
         return list(self._held.values())
 
 
+_HEATMAPS = re.compile(r"(_heatmap)+$")
+
+
 def _key(task: Task, request: Request) -> str:
     """The same for photos that may want the same names."""
     folder, _, name = task.name.rpartition("/")
     stem = name.rpartition(".")[0] or name
+    if request.heatmap:
+        stem = _HEATMAPS.sub("", stem)  # a thumbnail of such a name may be the heat map of another photo
     return f"{'' if request.flat else folder}/{stem.casefold() if '{stem' in request.template else ''}"
 
 

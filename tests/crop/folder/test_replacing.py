@@ -176,6 +176,17 @@ def test_thumbnails_of_another_run_are_no_photos(crop: Crop, photos: Path, capsy
     assert sorted(thumbnails(photos.parent / "again")) == ["a_20x20_1x1.jpg", "b/c_20x20_1x1.png"]
 
 
+def test_output_that_holds_photos_already_is_told(crop: Crop, draw: Draw, photos: Path, capsys: Capture):
+    for told in (True, False):  # by then they may be thumbnails
+        assert crop(photos, photos / "b", *([] if told else ["--size", "9x9"])) == 0
+        note = f"{photos}/b: is the output, so that photos in it are left alone"
+        assert (note in capsys.readouterr().err) == told
+    assert sorted(thumbnails(photos / "b")) == ["a_1x1.jpg", "a_9x9.jpg", "c.png"]
+    (photos / "new").mkdir()
+    assert crop(photos, photos / "new") == 0
+    assert "is the output" not in capsys.readouterr().err
+
+
 # two photos that want one name
 
 
@@ -245,6 +256,18 @@ def test_shards_refuse_nothing_that_is_done(crop: Crop, draw: Draw, out: Path, c
     err = capsys.readouterr().err
     assert f"x.bmp: {out}/x_1x1.png is the thumbnail of x.png; a --template with {{suffix}} tells them apart" in err
     assert thumbnails(out) == before
+
+
+def test_heat_map_and_thumbnail_of_one_name(crop: Crop, draw: Draw, out: Path, capsys: Capture):
+    """The photo that comes first has both, even if it takes longer."""
+    draw("photos/x.jpg", size=(3000, 2000))
+    draw("photos/x_heatmap.jpg", size=(30, 20))
+    draw("photos/x_heatmap_heatmap.jpg", size=(30, 20))
+    assert crop(out.parent / "photos", out, "--heatmap", "--template", "{stem}{ext}", "--jobs", "2") == 1
+    told = f"x_heatmap.jpg: {out}/x_heatmap.jpg is the thumbnail of x.jpg; a --template with {{shape}} tells them apart"
+    assert told in capsys.readouterr().err
+    expected = ["x.jpg", "x_heatmap.jpg", "x_heatmap_heatmap.jpg", "x_heatmap_heatmap_heatmap.jpg"]
+    assert sorted(thumbnails(out)) == expected
 
 
 def test_equal_photos_of_one_name_are_two_photos(crop: Crop, draw: Draw, out: Path, capsys: Capture):
