@@ -54,7 +54,9 @@ def print_result(text: str, end: str = "\n") -> None:
 
 
 def write_result(content: bytes) -> None:
-    """The same of bytes."""
+    """The same of bytes; where it was closed from the beginning, they would be lost."""
+    if getattr(sys.stdout, "name", None) == os.devnull:
+        raise OutputError("standard output: cannot be written (it is closed)")
     try:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()

@@ -222,6 +222,19 @@ def test_another_wish_for_a_finished_folder_is_done(place):
     assert summary == "gaze.crop: 2 photos: 2 cropped, 0 failed"
 
 
+def test_a_thumbnail_of_a_photo_that_changed_may_be_edited_and_stays(place):
+    set_times(place, place / "crops" / "gaze-manifest.jsonl")
+    before = (place / "crops/one_1x1.jpg").read_bytes()
+    os.utime(place / "photos/one.jpg")
+    Image.new("RGB", (90, 60)).save(place / "photos/one.jpg")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        crop(place)
+    told = "one_1x1.jpg is of an earlier gaze, which noted no hash, so that it may be edited; --overwrite replaces it"
+    assert told in failed.value.stderr
+    assert (place / "crops/one_1x1.jpg").read_bytes() == before
+    assert crop(place, "--overwrite")[1] == "gaze.crop: 2 photos: 2 cropped, 0 failed"
+
+
 @pytest.mark.parametrize("name", ["trained", "pruning", "pruned"])
 def test_a_checkpoint_names_no_class_of_gaze(name):
     with zipfile.ZipFile(FILES / f"{name}.ckpt") as archive:

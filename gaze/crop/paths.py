@@ -37,8 +37,10 @@ def read_paths(typed: Sequence[str], out: str | None) -> Paths:
         out: of `--out`; then all of `typed` are read.
 
     Raises:
-        ConfigError: a photo that exists would be the output, or what is given cannot go together.
+        ConfigError: a path is empty, a photo that exists would be the output, or what is given cannot go together.
     """
+    if "" in (*typed, out):
+        raise ConfigError("expected a path, got ''")
     if out is not None or len(typed) == 1:
         return _several(typed, out) if len(typed) > 1 else Paths(tuple(typed), out)
     *photos, last = typed

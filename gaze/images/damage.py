@@ -55,7 +55,7 @@ def _load(image: ImageFile.ImageFile, kind: str, noise: bool = False) -> str:
     image.fp = watched  # type: ignore[assignment]
     image.load()
     if watched.damage and not watched.whole:
-        raise ImageError(f"{watched.damage}, and with it whole scans")
+        raise ImageError(f"{watched.damage}, and whole scans are missing")
     return watched.damage
 
 

@@ -79,3 +79,13 @@ def test_no_stream(path: str):
 )
 def test_output_with_a_suffix_is_a_file_unless_it_is_a_folder(output: str, file: bool):
     assert names_file(output) == file
+
+
+@pytest.mark.parametrize(
+    ("typed", "out"),
+    [([""], None), (["", "out"], None), (["a.jpg", ""], None), (["a.jpg"], ""), (["a.jpg", "", "folder"], None)],
+)
+def test_path_of_nothing_is_refused(typed: list[str], out: str | None):
+    """As of a variable that is not set; it is not the working folder."""
+    with pytest.raises(ConfigError, match=r"^expected a path, got ''$"):
+        read_paths(typed, out)

@@ -1,5 +1,6 @@
 """Damaged files: cropped where nearly all of the picture is there, and said to be damaged; refused otherwise."""
 
+import re
 import struct
 import zlib
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image, ImageFile
 
 from gaze.errors import ImageError
 from gaze.images import encode, open_photo
+from gaze.images.jpeg import JpegFrame
 
 
 def scene(mode: str = "RGB", size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -141,6 +143,64 @@ def test_a_marker_among_the_data_does_not_end_the_picture():
         photo = open_photo(bytes(file))
         assert photo.damage == "a marker stands where there should be data"
         assert np.ptp(np.asarray(photo.image)[-8:]) > 100
+
+
+RESTARTS = [{"restart_marker_rows": 2}, {"restart_marker_blocks": 5}, {"restart_marker_blocks": 1}]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("options", RESTARTS)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_restarts_that_are_missing_are_seen(progressive: bool, options: dict[str, int], mode: str):
+    file = jpeg(mode=mode, progressive=progressive, **options)
+    assert open_photo(file, strict=True).damage == ""
+    restarts = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", file)]
+    first, other = restarts[len(restarts) // 2], restarts[len(restarts) // 2 + 3]
+    with pytest.raises(ImageError, match="a restart is missing"):
+        open_photo(file[:first] + file[other:], strict=True)
+
+
+@pytest.mark.parametrize("options", [SOUND["restarts"], {"progressive": True, "restart_marker_rows": 1}])
+def test_a_whole_round_of_restarts_that_is_missing_is_seen(options: dict[str, Any]):
+    file = jpeg(**options)
+    first = file.index(b"\xff\xd1")
+    other = file.index(b"\xff\xd1", first + 1)
+    with pytest.raises(ImageError, match="fewer or more restarts than pixels"):
+        open_photo(file[:first] + file[other:], strict=True)
+
+
+def test_a_restart_behind_the_last_interval_is_no_damage():
+    file = jpeg(progressive=True, restart_marker_rows=15)
+    last = file[file.rindex(b"\xff\xda") :]
+    assert re.findall(rb"\xff[\xd0-\xd7]", last) == [b"\xff\xd0"]
+    assert open_photo(file[:-2] + b"\xff\xd1\xff\xd9", strict=True).damage == ""
+
+
+@pytest.mark.parametrize("components", [b"", b"\1", b"\1\2", b"\1\4"])
+@pytest.mark.parametrize("header", ["", "00", "000008000001", "000008000801031100", "080008000802010000021100"])
+def test_a_header_of_any_kind_is_read(header: str, components: bytes):
+    """Where it says nothing of the units, nothing is made of them."""
+    frame = JpegFrame.parse(bytes.fromhex(header).ljust(6, b"\0"))
+    assert frame.units(components) == 0
+
+
+def test_units_of_a_scan():
+    """T.81, A.2: blocks of one component alone, else of all as they are sampled."""
+    frame = JpegFrame(100, 50, {1: (2, 2), 2: (1, 1), 3: (1, 1)})
+    assert [frame.units(each) for each in (b"\1\2\3", b"\1", b"\2")] == [7 * 4, 13 * 7, 7 * 4]
+    assert JpegFrame(100, 50, {1: (2, 2)}).units(b"\1") == 13 * 7
+
+
+def test_a_scan_that_another_needs_is_missed():
+    file = jpeg(progressive=True)
+    needed = [part for part in re.split(rb"(?=\xff[\xda\xc4])", file[:-2]) if part.startswith(b"\xff\xda")]
+    assert len(needed) == 10
+    for scan in needed[:6]:  # upon the other four, which make all more precise, nothing builds
+        assert "a scan is missing" in open_photo(file.replace(scan, b"")).damage
+        with pytest.raises(ImageError, match="a scan is missing"):
+            open_photo(file.replace(scan, b""), strict=True)
+    with pytest.raises(ImageError, match="a component has no scan, and whole scans are missing"):
+        open_photo(file.replace(needed[0], b"").replace(needed[6], b""))  # of what each block has on average
 
 
 def chunks(file: bytes) -> list[tuple[bytes, bytes]]:

@@ -14,6 +14,7 @@ from gaze.crop.folder.listing import FOLDER, Selection, Tally, Task, walk
 from gaze.crop.folder.manifest import Journal, Manifest
 from gaze.crop.folder.processes import Crops, Job, Outcome, Pool
 from gaze.crop.folder.settings import RunSettings, Stop
+from gaze.crop.folder.turns import in_order
 from gaze.crop.folder.worker import Worker
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.request import Request
@@ -54,7 +55,7 @@ def cluster(source: str, output: str | None, request: Request, settings: RunSett
     return Backend(
         folder=folder,
         root=root,
-        tasks=lambda tally: _tasks(folder, root, settings.selection, tally),
+        tasks=lambda tally: _tasks(folder, root, request, settings.selection, tally),
         manifest=lambda: _manifest(root, settings),
         outcomes=lambda jobs, stop: _outcomes(actor, jobs, settings.jobs, stop),
     )
@@ -98,7 +99,15 @@ def _check(folder: Path | str, root: Path | str, output: str | None, selection: 
         raise ConfigError(f"output {root}: expected a folder that does not hold the photos themselves")
 
 
-def _tasks(folder: Path | str, root: Path | str, selection: Selection, tally: Tally) -> Iterator[Task]:
+def _tasks(
+    folder: Path | str, root: Path | str, request: Request, selection: Selection, tally: Tally
+) -> Iterator[Task]:
+    if selection.shard.count == 1 and isinstance(root, Path):
+        return _listing(folder, root, selection, tally)
+    return in_order(_listing(folder, root, selection.whole, tally), selection.shard, request, tally)
+
+
+def _listing(folder: Path | str, root: Path | str, selection: Selection, tally: Tally) -> Iterator[Task]:
     if isinstance(folder, Path):
         return walk(folder, Path(root), selection, tally)
     return Far(folder).tasks(selection, tally, str(root))

@@ -13,7 +13,7 @@ from typing import Any
 from gaze.crop.folder.history import History, Line
 from gaze.crop.folder.listing import MANIFESTS, Selection, Shard, Tally, Task, matches
 from gaze.crop.folder.manifest import line_of, manifest_name
-from gaze.crop.folder.publishing import Part, TakenError, discard, may_replace
+from gaze.crop.folder.publishing import Part, TakenError, discard, may_replace, why_kept
 from gaze.crop.folder.worker import Finished, check_name, file_stamp, record_of, write_picture
 from gaze.crop.photo.cropper import Cropper, Picture
 from gaze.crop.photo.fingerprint import Fingerprints
@@ -89,7 +89,7 @@ class Far:
                 if there == content:  # of a run that was killed before it could note that
                     return
                 if not may_replace(there, name, before):
-                    raise TakenError(f"{self.url}/{name}: exists already; --overwrite replaces it", name)
+                    raise TakenError(f"{self.url}/{name}: {why_kept(name, before)}; --overwrite replaces it", name)
             try:
                 self.files.pipe_file(path, content)
             except FileNotFoundError:  # a store that has folders

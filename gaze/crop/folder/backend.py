@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from gaze.crop.folder.cores import cores
-from gaze.crop.folder.listing import FOLDER, MANIFESTS, Tally, Task, walk
+from gaze.crop.folder.listing import FOLDER, MANIFESTS, Selection, Tally, Task, walk
 from gaze.crop.folder.manifest import Journal, Manifest, NoManifest, manifest_name
 from gaze.crop.folder.processes import Job, Outcome, Pool, run_here
 from gaze.crop.folder.publishing import clear_parts, run_key
 from gaze.crop.folder.settings import RunSettings, Stop
+from gaze.crop.folder.turns import in_order
 from gaze.crop.folder.worker import Worker
 from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.request import Request
@@ -55,10 +56,17 @@ def local(folder: Path, output: str | None, request: Request, settings: RunSetti
     return Backend(
         folder=folder,
         root=root,
-        tasks=lambda tally: walk(folder, root, selection, tally),
+        tasks=lambda tally: photos_of(folder, root, request, selection, tally),
         manifest=lambda: local_manifest(root, settings),
         outcomes=lambda jobs, stop: _outcomes(make, root, jobs, settings, stop),
     )
+
+
+def photos_of(folder: Path, root: Path, request: Request, selection: Selection, tally: Tally) -> Iterator[Task]:
+    """The photos of a folder on a disk; where other shards write too, told of those that get their names."""
+    if selection.shard.count == 1:
+        return walk(folder, root, selection, tally)
+    return in_order(walk(folder, root, selection.whole, tally), selection.shard, request, tally)
 
 
 def several(photos: Sequence[Path], output: str | None, request: Request, settings: RunSettings) -> Backend:

@@ -45,6 +45,8 @@ def run_folder(backend: Backend, request: Request, settings: RunSettings, open_p
     console.close()
     for folder in tally.outputs if not settings.quiet else ():
         console.note(f"{folder}: left alone, as thumbnails of another run are there")
+    if tally.output and settings.manifest is None and not settings.quiet:
+        console.note(f"{tally.output}: is the output, so that photos in it are left alone")
     if told := sorted(filter(settings.selection.shard.holds, lost)):
         names = ", ".join(map(repr, told[:3])) + (", ..." if len(told) > 3 else "")
         console.note(f"--focus-file: {len(told)} photos of it are none of this run: {names}")

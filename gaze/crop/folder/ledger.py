@@ -11,7 +11,7 @@ from typing import Protocol
 from gaze.card import ModelCard
 from gaze.crop.folder.backend import Backend
 from gaze.crop.folder.console import Console
-from gaze.crop.folder.listing import Task
+from gaze.crop.folder.listing import Rival, Task
 from gaze.crop.folder.processes import Failed, Job, Outcome
 from gaze.crop.folder.publishing import TakenError, discard, move
 from gaze.crop.folder.settings import RunSettings, Stop
@@ -78,6 +78,9 @@ class Ledger:
         """What is to be done of these photos."""
         for task in tasks:
             if self._skips(task):
+                continue
+            if task.rival:
+                self._keep(task, self._refused(task, task.rival))
                 continue
             self._turns.begin(task)
             before = self._history.pictures(task.name) if self.manifest.lasts else None
@@ -174,14 +177,15 @@ class Ledger:
         other = self._other(task, path)
         if other is None:
             return failed
-        mine, theirs = PurePosixPath(task.name), PurePosixPath(other)
-        if mine.stem != theirs.stem:
-            apart = "a --template with {stem} tells them apart"
-        elif mine.suffix != theirs.suffix:
-            apart = "a --template with {suffix} tells them apart"
-        else:
-            apart = "they have one name, so that each needs a folder of its own"
-        return Failed(f"{task.source}: {os.path.join(self._root, path)} is the thumbnail of {other}; {apart}")
+        place = os.path.join(self._root, path)
+        return Failed(
+            f"{task.source}: {place} is the thumbnail of {other}; {_apart(task.name, other, self.request.template)}"
+        )
+
+    def _refused(self, task: Task, rival: Rival) -> Failed:
+        """Says why a photo is not even begun with."""
+        place, apart = os.path.join(self._root, rival.path), _apart(task.name, rival.photo, self.request.template)
+        return Failed(f"{task.source}: {place} is for {rival.photo}, the first that wants that name; {apart}")
 
     def _other(self, task: Task, path: str) -> str | None:
         """The photo, of those that are there, whose thumbnail was last written to a place."""
@@ -191,6 +195,16 @@ class Ledger:
         ):
             return None
         return other
+
+
+def _apart(name: str, other: str, template: str) -> str:
+    """What would tell the thumbnails of two photos apart."""
+    mine, theirs = PurePosixPath(name), PurePosixPath(other)
+    if mine.stem != theirs.stem:  # with {stem} already, one is a heat map
+        return f"a --template with {'{shape}' if '{stem' in template else '{stem}'} tells them apart"
+    if mine.suffix != theirs.suffix:
+        return "a --template with {suffix} tells them apart"
+    return "they have one name, so that each needs a folder of its own"
 
 
 def relative(text: str, *folders: object) -> str:

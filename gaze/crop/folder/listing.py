@@ -4,10 +4,10 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from gaze.crop.photo.record import PictureRecord, Stamp
 from gaze.errors import ConfigError
@@ -33,6 +33,17 @@ class Task:
     """Of the file, where it was read already, as a pipe is."""
     before: tuple[PictureRecord, ...] | None = None
     """The pictures of it that earlier runs recorded; None where no run does."""
+    rival: "Rival | None" = None
+    """An earlier photo of the listing that gets one of its names."""
+
+
+class Rival(NamedTuple):
+    """A photo that gets a name which another wants too."""
+
+    photo: str
+    """Its name, as in `Task`."""
+    path: str
+    """Of the thumbnail in the output folder."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,11 @@ class Selection:
     follow_symlinks: bool = False
     shard: Shard = Shard()
 
+    @property
+    def whole(self) -> "Selection":
+        """The same of all shards."""
+        return replace(self, shard=Shard())
+
     def takes(self, name: str) -> bool:
         """Whether a file is a photo by its relative path."""
         if self.include:
@@ -103,6 +119,8 @@ class Tally:
     """What could not be listed, one line each."""
     outputs: list[str] = field(default_factory=list)
     """Folders of thumbnails, by the manifest in them, whose files were left alone."""
+    output: str = ""
+    """The output of this run, if it has photos and no manifest yet."""
 
 
 def walk(folder: Path, output: Path, selection: Selection, tally: Tally) -> Iterator[Task]:
@@ -126,9 +144,11 @@ def walk(folder: Path, output: Path, selection: Selection, tally: Tally) -> Iter
         here = _identity(place.path)
         if entries is None or here is None or place.is_inside(here):
             continue
+        ours = any(fnmatchcase(entry.name, MANIFESTS) for entry in entries)
         if place.above and (here == closed or place.path == output):
+            tally.output = "" if ours or not any(map(selection.takes, _names(entries))) else str(place.path)
             continue
-        if place.above and any(fnmatchcase(entry.name, MANIFESTS) for entry in entries):
+        if place.above and ours:
             tally.outputs.append(str(place.path))
             continue
         ways[here] += 1
@@ -190,6 +210,10 @@ def _listed(folder: Path, tally: Tally) -> "list[os.DirEntry[str]] | None":
     except OSError as error:
         tally.unreadable.append(f"{folder}: cannot be read ({error.strerror or error})")
         return None
+
+
+def _names(entries: "list[os.DirEntry[str]]") -> list[str]:
+    return [entry.name for entry in entries if not entry.name.startswith(".")]
 
 
 def _files(

@@ -83,9 +83,16 @@ def may_place(place: Path, path: str, content: bytes, before: Sequence[PictureRe
         there = place.read_bytes()
         if there == content or may_replace(there, path, before):
             return there != content
-    changed = any(each.sha256 for each in recorded)
-    what = "was changed since it was written" if changed else "exists already"
-    raise TakenError(f"{place} {what}; --overwrite replaces it", path)
+    raise TakenError(f"{place} {why_kept(path, before)}; --overwrite replaces it", path)
+
+
+def why_kept(path: str, before: Sequence[PictureRecord]) -> str:
+    """Why what has a picture's place stays there, in words that follow its name."""
+    recorded = [each for each in before if each.path == path]
+    if any(each.sha256 for each in recorded):
+        return "was changed since it was written"
+    # neither its time nor its size in pixels proves that it was not
+    return "is of an earlier gaze, which noted no hash, so that it may be edited" if recorded else "exists already"
 
 
 def may_replace(there: bytes, path: str, before: Sequence[PictureRecord]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import gaze
 from gaze.crop.cli import main
@@ -116,6 +117,25 @@ def test_photo_that_takes_too_long_is_given_up(
     draw("photos/a.jpg", size=(4000, 3000))
     assert crop(tmp_path / "photos", "--timeout", "0.001", "--engine", "ray") == 1
     assert "a.jpg: took longer than 0.001 seconds and was given up" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_first_of_the_listing_gets_the_name(
+    crop: Callable[..., int], draw: Draw, tmp_path: Path, capfd: pytest.CaptureFixture[str], overwrite: tuple[str, ...]
+):
+    """Even if it takes longest; a store gives thumbnails their places one by one."""
+    sizes = {"x.bmp": (3000, 2000), "x.jpg": (30, 20), "x.png": (36, 24)}
+    for name, size in sizes.items():
+        draw(f"photos/{name}", size=size)
+    out = f"store://{tmp_path / 'out'}"
+    assert crop(tmp_path / "photos", out, "--format", "jpeg", "--engine", "ray", *overwrite) == 1
+    err = capfd.readouterr().err
+    for name in ("x.jpg", "x.png"):
+        told = "x.bmp, the first that wants that name; a --template with {suffix} tells them apart"
+        assert f"{name}: {out}/x_1x1.jpg is for {told}" in err
+    assert err.splitlines()[-1] == "gaze.crop: 3 photos: 1 cropped, 2 failed"
+    with Image.open(tmp_path / "out" / "x_1x1.jpg") as thumbnail:
+        assert thumbnail.size == (2000, 2000)
 
 
 def test_thumbnails_of_a_killed_run_are_as_good_as_written(

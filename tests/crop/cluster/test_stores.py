@@ -205,8 +205,10 @@ def test_picture_that_is_as_it_was_recorded_is_replaced(store: Far):
     for name in ("a.jpg", "b.jpg"):
         store.put(name, b"new", False, before)
         assert store.read(name) == b"new"
-    with pytest.raises(TakenError, match=r"a\.jpg: exists already"):
+    with pytest.raises(TakenError, match=r"a\.jpg: was changed since it was written; --overwrite"):
         store.put("a.jpg", b"newer", False, before)
+    with pytest.raises(TakenError, match=r"a\.jpg: is of an earlier gaze, which noted no hash, .*; --overwrite"):
+        store.put("a.jpg", b"newer", False, [PictureRecord("a.jpg", 4, 4)])
 
 
 def test_empty_thumbnail_is_not_done(store: Far):

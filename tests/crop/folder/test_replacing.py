@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from gaze.crop.folder.console import Console
+from gaze.crop.folder.listing import Shard
 from gaze.crop.folder.manifest import line_of, read_records
 from gaze.crop.folder.publishing import run_key, write_part
-from gaze.crop.photo.record import CroppedRecord
+from gaze.crop.photo.record import CroppedRecord, Record
 
 Crop = Callable[..., int]
 Draw = Callable[..., Path]
@@ -175,6 +176,17 @@ def test_thumbnails_of_another_run_are_no_photos(crop: Crop, photos: Path, capsy
     assert sorted(thumbnails(photos.parent / "again")) == ["a_20x20_1x1.jpg", "b/c_20x20_1x1.png"]
 
 
+def test_output_that_holds_photos_already_is_told(crop: Crop, draw: Draw, photos: Path, capsys: Capture):
+    for told in (True, False):  # by then they may be thumbnails
+        assert crop(photos, photos / "b", *([] if told else ["--size", "9x9"])) == 0
+        note = f"{photos}/b: is the output, so that photos in it are left alone"
+        assert (note in capsys.readouterr().err) == told
+    assert sorted(thumbnails(photos / "b")) == ["a_1x1.jpg", "a_9x9.jpg", "c.png"]
+    (photos / "new").mkdir()
+    assert crop(photos, photos / "new") == 0
+    assert "is the output" not in capsys.readouterr().err
+
+
 # two photos that want one name
 
 
@@ -205,6 +217,57 @@ def test_template_without_a_stem_names_the_field_that_is_missing(crop: Crop, dra
     assert crop(out.parent / "photos", out, "--template", "{shape}{ext}") == 1
     told = f"y.jpg: {out}/1x1.jpg is the thumbnail of x.jpg; a --template with {{stem}} tells them apart"
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1)])
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_first_of_the_listing_gets_the_name_between_shards(
+    crop: Crop, draw: Draw, out: Path, capsys: Capture, order: tuple[int, ...], overwrite: tuple[str, ...]
+):
+    names = [f"{folder}{stem}.{suffix}" for folder in ("", "b/") for stem in "xyz" for suffix in ("bmp", "png", "ppm")]
+    for place, name in enumerate(names):
+        draw(f"photos/{name}", size=(30 + place, 20))
+    losers = [name for name in names if not name.endswith("bmp")]
+    shards = {Shard(index, 3): [name for name in losers if Shard(index, 3).holds(name)] for index in order}
+    for shard, expected in shards.items():
+        arguments = [out.parent / "photos", out, "--shard", f"{shard.index}/3", *overwrite]
+        assert crop(*arguments) == (1 if expected else 0)
+        err = capsys.readouterr().err
+        for name in expected:
+            first = name[:-3] + "bmp"
+            told = f"{first}, the first that wants that name; a --template with {{suffix}} tells them apart"
+            assert f"{name}: {out}/{name[:-4]}_1x1.png is for {told}" in err
+        assert err.count("\n") == len(expected) + 1
+    done = [record.input for record in _records(out) if isinstance(record, CroppedRecord)]
+    assert sorted(done) == sorted(name for name in names if name.endswith("bmp"))
+
+
+def _records(out: Path) -> list[Record]:
+    return [record for path in sorted(out.glob("*.jsonl")) for record in read_records(path)]
+
+
+def test_shards_refuse_nothing_that_is_done(crop: Crop, draw: Draw, out: Path, capsys: Capture):
+    draw("photos/x.png")
+    assert crop(out.parent / "photos", out) == 0
+    before = thumbnails(out)
+    draw("photos/x.bmp", x=0.2)
+    codes = {crop(out.parent / "photos", out, "--shard", f"{index}/2") for index in (1, 2)}
+    assert codes == {0, 1}
+    err = capsys.readouterr().err
+    assert f"x.bmp: {out}/x_1x1.png is the thumbnail of x.png; a --template with {{suffix}} tells them apart" in err
+    assert thumbnails(out) == before
+
+
+def test_heat_map_and_thumbnail_of_one_name(crop: Crop, draw: Draw, out: Path, capsys: Capture):
+    """The photo that comes first has both, even if it takes longer."""
+    draw("photos/x.jpg", size=(3000, 2000))
+    draw("photos/x_heatmap.jpg", size=(30, 20))
+    draw("photos/x_heatmap_heatmap.jpg", size=(30, 20))
+    assert crop(out.parent / "photos", out, "--heatmap", "--template", "{stem}{ext}", "--jobs", "2") == 1
+    told = f"x_heatmap.jpg: {out}/x_heatmap.jpg is the thumbnail of x.jpg; a --template with {{shape}} tells them apart"
+    assert told in capsys.readouterr().err
+    expected = ["x.jpg", "x_heatmap.jpg", "x_heatmap_heatmap.jpg", "x_heatmap_heatmap_heatmap.jpg"]
+    assert sorted(thumbnails(out)) == expected
 
 
 def test_equal_photos_of_one_name_are_two_photos(crop: Crop, draw: Draw, out: Path, capsys: Capture):
@@ -254,8 +317,14 @@ def test_manifest_without_hashes_replaces_nothing(crop: Crop, draw: Draw, photos
     assert "2 photos: 0 cropped, 2 done before" in capsys.readouterr().err
     draw("photos/a.jpg", x=0.3)
     assert crop(photos, out) == 1
-    assert "a_1x1.jpg exists already; --overwrite replaces it" in capsys.readouterr().err
+    told = (
+        f"{out}/a_1x1.jpg is of an earlier gaze, which noted no hash, so that it may be edited; --overwrite replaces it"
+    )
+    assert told in capsys.readouterr().err
     assert thumbnails(out) == before
+    assert crop(photos, out, "--overwrite") == 0
+    draw("photos/a.jpg", x=0.6)
+    assert crop(photos, out) == 0  # from now on it is known
 
 
 def strip_digests(manifest: Path) -> None:

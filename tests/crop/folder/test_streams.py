@@ -76,6 +76,13 @@ def test_standard_input_that_is_closed_is_empty(run: Run):
     assert b"empty" in done.stderr
 
 
+@pytest.mark.parametrize("end", [">&-", "<&- >&-"])
+def test_standard_output_that_is_closed_takes_no_thumbnail(run: Run, photos: Path, end: str):
+    done = run(photos / "a.jpg", "-", end=end)
+    assert (done.returncode, done.stderr) == (1, b"gaze.crop: standard output: cannot be written (it is closed)\n")
+    assert run(photos / "a.jpg", "-", end="> /dev/null").returncode == 0
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252:strict"])
 def test_paths_are_printed_as_they_are_whatever_the_encoding(run: Run, photos: Path, tmp_path: Path, encoding: str):
     for out in ("out 😀", "again 😀"):
