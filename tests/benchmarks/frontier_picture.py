@@ -1,8 +1,9 @@
 """The picture of `pruning_study.py table`: milliseconds against quality, a panel a base and metric.
 
-    python tests/benchmarks/frontier_picture.py docs/prune.md docs/frontier.png
+    python tests/benchmarks/frontier_picture.py docs/prune.md docs/frontier.png "What it gains, and against what"
 
-draws it again from the tables of a page, without the quartiles of the time, which no table has.
+draws it again from the tables that stand under a heading of a page, without the quartiles of the time, which no table
+has.
 """
 
 import re
@@ -78,7 +79,8 @@ def draw(rows: list[dict[str, Any]], split: str) -> bytes:
 
 def title_of(rows: list[dict[str, Any]]) -> str:
     """The name of the network that the rows of a base are about."""
-    return NETWORKS.get(rows[0]["network"], rows[0]["network"])
+    name = rows[0].get("network", rows[0]["base"])
+    return NETWORKS.get(name, name)
 
 
 def _panel(axes: Axes, rows: list[dict[str, Any]], metric: str) -> None:
@@ -131,4 +133,6 @@ def _row(base: str, name: str, budget: int, cell: tuple[str, str, str]) -> dict[
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_bytes(draw(read_tables(Path(sys.argv[1]).read_text(encoding="utf-8")), "test"))
+    page, picture, heading = sys.argv[1:]
+    under = Path(page).read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    Path(picture).write_bytes(draw(read_tables(under), "test"))
