@@ -30,6 +30,7 @@ NAMES = {
     "l0_linear": "L0, expected time, w = 0",
     "l0_maps": "L0, count of maps",
     "grow": "growing",
+    "grow_quadratic": "growing, quadratic time",
     "grow_linear": "growing, w = 0",
     "narrow": "narrow from the start",
 }

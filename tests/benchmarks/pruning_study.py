@@ -17,7 +17,8 @@ chain. The training in between is short.
 by training one that is narrow from the start. There each link begins with the base itself and sees about 12,000
 examples, 1,500 updates of 8, those that signals and gates learn from among them: `pruning.json` says how many. `narrow`
 is `python -m gaze.train` as the base was trained (its folder must hold the run), with the widths that `fisher` found
-and maps of the backbone drawn at random; it has the updates of the base's training and of the link of `fisher`.
+and maps of the backbone drawn at random; it has the updates of the base's training and of the link of `fisher`. The
+rows named `linear` weigh time without the product of the widths of neighbours; `table` says which widths alternate.
 
 All rows see the same images and seeds. The time is that of ONNX Runtime on one thread, and relative to the base, which
 is timed in turn, so links may run side by side. Budgets are shares of the base's time.
@@ -106,6 +107,11 @@ STUDIES = {
             "fisher_single": ("pruner=fisher", "pruner.cost=quadratic", "pruner.multiple=1"),
             "fisher_macs": ("pruner=fisher_macs",),
             "l0_maps": ("pruner=l0", "pruner.l0.penalty=maps", GATES),
+            # is it the product of the widths of neighbours that makes thick and thin layers alternate?
+            "fisher_linear": ("pruner=fisher", "pruner.cost=linear", "pruner.multiple=1"),
+            "l0_linear": ("pruner=l0", "pruner.l0.penalty=linear_time", GATES),
+            "grow_quadratic": ("pruner=grow", "pruner.cost=quadratic"),
+            "grow_linear": ("pruner=grow", "pruner.cost=linear"),
         },
         ("loader.batch_size=8", schedule(20, 30, 5, 900)),
         chained=False,
@@ -196,7 +202,7 @@ def prune(chain: Chain, checkpoint: Path, budget: float, share: float, stores: l
     folder = chain.link(budget)
     settings = [*SETTINGS, *chain.study.settings, *chain.study.rows[chain.row], *stores, f"checkpoint={checkpoint}"]
     settings += [f"budget={share:.4f}", f"seed={chain.seed}"]
-    if chain.row == "grow":
+    if chain.row.startswith("grow"):
         settings.append(f"pruner.start={share / 2:.4f}")  # takes a good deal less than that share of the time
     if not (folder / "last.ckpt").is_file():
         shutil.rmtree(folder, ignore_errors=True)
