@@ -15,8 +15,9 @@ chain. The training in between is short.
 
 `roads` asks how to get to a small network: by Fisher information, in runs of maps or one by one, by L0, by growing, or
 by training one that is narrow from the start. There each link begins with the base itself and sees about 12,000
-examples, 1,500 updates of 8, those that signals and gates learn from among them: `pruning.json` says how many. `narrow`
-is `python -m gaze.train` as the base was trained (its folder must hold the run), with the widths that `fisher` found
+examples, 1,500 updates of 8, those that signals and gates learn from among them: `pruning.json` says how many, where
+`grow` has 300 less, as each of its first 300 passes its examples through the maps that could join as well. `narrow` is
+`python -m gaze.train` as the base was trained (its folder must hold the run), with the widths that `fisher` found
 and maps of the backbone drawn at random; it has the updates of the base's training and of the link of `fisher`. The
 rows named `linear` weigh time without the product of the widths of neighbours; `table` says which widths alternate.
 
@@ -93,6 +94,7 @@ class Study:
 
 CRITERIA = ("fisher", "fisher_macs", "fisher_uncosted", "taylor", "magnitude", "random")
 GATES = schedule(5, 120, 20, 900)  # their price learns at every removal, the networks are measured as often
+GROWTH = schedule(10, 30, 5, 900)  # while maps join, each example passes twice: once through the candidates
 STUDIES = {
     "criteria": Study(
         {name: (f"pruner={name}",) for name in CRITERIA}, ("loader.batch_size=4", schedule(3, 12, 3, 36)), chained=True
@@ -101,7 +103,7 @@ STUDIES = {
         {
             "fisher": ("pruner=fisher",),
             "l0_time": ("pruner=l0", GATES),
-            "grow": ("pruner=grow",),
+            "grow": ("pruner=grow", GROWTH),
             NARROW: (),
             # a cost that is smooth in the widths: in that of the table single maps save nothing
             "fisher_single": ("pruner=fisher", "pruner.cost=quadratic", "pruner.multiple=1"),
@@ -110,8 +112,8 @@ STUDIES = {
             # is it the product of the widths of neighbours that makes thick and thin layers alternate?
             "fisher_linear": ("pruner=fisher", "pruner.cost=linear", "pruner.multiple=1"),
             "l0_linear": ("pruner=l0", "pruner.l0.penalty=linear_time", GATES),
-            "grow_quadratic": ("pruner=grow", "pruner.cost=quadratic"),
-            "grow_linear": ("pruner=grow", "pruner.cost=linear"),
+            "grow_quadratic": ("pruner=grow", "pruner.cost=quadratic", GROWTH),
+            "grow_linear": ("pruner=grow", "pruner.cost=linear", GROWTH),
         },
         ("loader.batch_size=8", schedule(20, 30, 5, 900)),
         chained=False,
