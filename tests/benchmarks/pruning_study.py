@@ -69,11 +69,12 @@ SETTINGS = (
 )
 
 
-def schedule(updates: int, removals: int, per_surgery: int, finetune: int) -> str:
-    """When maps leave or join, as a setting."""
+def schedule(updates: int, removals: int, finetune: int, per_surgery: int | None = None) -> str:
+    """When maps leave, or, without `per_surgery`, join, as a setting."""
+    surgery = "" if per_surgery is None else f" removals_per_surgery: {per_surgery},"
     return (
-        f"schedule={{updates_per_removal: {updates}, maps_per_removal: null, removals: {removals},"
-        f" removals_per_surgery: {per_surgery}, finetune_updates: {finetune}}}"
+        f"schedule={{updates_per_removal: {updates}, maps_per_removal: null, removals: {removals},{surgery}"
+        f" finetune_updates: {finetune}}}"
     )
 
 
@@ -93,29 +94,28 @@ class Study:
 
 
 CRITERIA = ("fisher", "fisher_macs", "fisher_uncosted", "taylor", "magnitude", "random")
-GATES = schedule(5, 120, 20, 900)  # their price learns at every removal, the networks are measured as often
-GROWTH = schedule(10, 30, 5, 900)  # while maps join, each example passes twice: once through the candidates
+SHORT, LONG = schedule(3, 12, 36, 3), schedule(20, 30, 900, 5)
+GATES = schedule(5, 120, 900, 20)  # their price learns at every removal, the networks are measured as often
+GROWTH = schedule(10, 30, 900)  # while maps join, each example passes twice: once through the candidates
 STUDIES = {
-    "criteria": Study(
-        {name: (f"pruner={name}",) for name in CRITERIA}, ("loader.batch_size=4", schedule(3, 12, 3, 36)), chained=True
-    ),
+    "criteria": Study({name: (f"pruner={name}", SHORT) for name in CRITERIA}, ("loader.batch_size=4",), chained=True),
     "roads": Study(
         {
-            "fisher": ("pruner=fisher",),
+            "fisher": ("pruner=fisher", LONG),
             "l0_time": ("pruner=l0", GATES),
             "grow": ("pruner=grow", GROWTH),
             NARROW: (),
             # a cost that is smooth in the widths: in that of the table single maps save nothing
-            "fisher_single": ("pruner=fisher", "pruner.cost=quadratic", "pruner.multiple=1"),
-            "fisher_macs": ("pruner=fisher_macs",),
+            "fisher_single": ("pruner=fisher", "pruner.cost=quadratic", "pruner.multiple=1", LONG),
+            "fisher_macs": ("pruner=fisher_macs", LONG),
             "l0_maps": ("pruner=l0", "pruner.l0.penalty=maps", GATES),
             # is it the product of the widths of neighbours that makes thick and thin layers alternate?
-            "fisher_linear": ("pruner=fisher", "pruner.cost=linear", "pruner.multiple=1"),
+            "fisher_linear": ("pruner=fisher", "pruner.cost=linear", "pruner.multiple=1", LONG),
             "l0_linear": ("pruner=l0", "pruner.l0.penalty=linear_time", GATES),
             "grow_quadratic": ("pruner=grow", "pruner.cost=quadratic", GROWTH),
             "grow_linear": ("pruner=grow", "pruner.cost=linear", GROWTH),
         },
-        ("loader.batch_size=8", schedule(20, 30, 5, 900)),
+        ("loader.batch_size=8",),
         chained=False,
     ),
 }
