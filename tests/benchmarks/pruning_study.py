@@ -40,7 +40,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import yaml
+from omegaconf import OmegaConf
 
 BUDGETS = (0.7, 0.5, 0.35, 0.25)
 SETS = ("osie", "eyecrowd", "scene500")
@@ -223,7 +223,7 @@ def train(chain: Chain, checkpoint: Path, budget: float, share: float, stores: l
         return
     found = json.loads((other / "pruning.json").read_text())
     updates, epochs = length(checkpoint.parent)
-    config = yaml.safe_load((checkpoint.parent / "config.yaml").read_text())
+    config: Any = OmegaConf.to_container(OmegaConf.load(checkpoint.parent / "config.yaml"))
     config["trainer"] |= {"max_epochs": epochs + round(found["updates"] * epochs / updates), "patience": 10**6}
     settings = [f"data=[{','.join(SETS)}]", f"model={config['model']['name']}", *stores, f"seed={chain.seed}",
                 f"widths={other / 'pruned.ckpt'}"]  # fmt: skip
