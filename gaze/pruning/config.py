@@ -19,7 +19,8 @@ class PrunerConfig:
         granularity: what earlier versions called the method: `map` or `parameter`; null leaves it to `method`.
         signal: what a map is worth: `fisher`, or for comparison `taylor`, `magnitude`, `random`.
         decay: weight that an update keeps in the signal with each later update; 1 reads afresh after every removal.
-        cost: what a map's signal is weighed against: measured time by `table`, its `quadratic` fit, `macs`, or `none`.
+        cost: what a map's signal is weighed against: measured time by `table`, its `quadratic` fit, the
+            `linear` one, `macs`, or `none`.
         beta: price of a unit of cost in units of the loss, as in Theis et al. 2018; null takes loss per cost saved.
         exclude: groups whose name begins with one of these keep all maps.
         multiple: widths are brought to multiples of this.

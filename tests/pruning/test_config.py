@@ -22,7 +22,7 @@ def test_the_older_word_for_a_method_is_understood(granularity: str, method: str
     [
         ("method", "hunch", "pruner.method: expected one of greedy, grow, l0, weights, got 'hunch'"),
         ("signal", "hunch", "pruner.signal: expected one of fisher, magnitude, random, taylor, got 'hunch'"),
-        ("cost", "hunch", "pruner.cost: expected one of macs, none, quadratic, table, got 'hunch'"),
+        ("cost", "hunch", "pruner.cost: expected one of linear, macs, none, quadratic, table, got 'hunch'"),
         ("granularity", "atom", "pruner.granularity: expected map, parameter or null, got 'atom'"),
     ],
 )

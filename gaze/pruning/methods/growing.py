@@ -269,6 +269,7 @@ class Growing(Timed):
                 return taken
             self.tell(trainer, growth.undo(self.network))
             self.groups, self.measured = groups, kept
+            self._calibrate()  # lest the network that stays seems as dear as the one that did not fit
             taken = self._choose(goal, len(taken) // 2)
         return []
 

@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -67,6 +68,19 @@ def test_ends_with_the_largest_network_that_fits(narrow, tmp_path):
         left[row.layer] = row.maps_left
     assert left == callback.maps == callback.outcome("", 0, 0).after
     assert len({row.step for row in rows}) >= QUICK.removals, "it grew by and by"
+
+
+@QUIET
+def test_what_did_not_fit_and_was_taken_out_again_does_not_make_the_rest_seem_dearer(narrow, tmp_path):
+    before = measured(narrow)
+
+    def dearer(net) -> float:
+        """Where more than two maps have joined, all is twice as dear as is foretold."""
+        return measured(net) * (2 if measured(net) > before + 4 else 1)
+
+    callback = growing(tmp_path, 1.6 * before, replace(QUICK, removals=1), stopwatch=dearer)
+    trainer(tmp_path, callback).fit(Module(narrow))
+    assert callback.measured == measured(narrow) == before + 4
 
 
 @QUIET

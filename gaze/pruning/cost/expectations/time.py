@@ -11,7 +11,11 @@ from gaze.pruning.cost.models.quadratic import QuadraticCost
 @EXPECTATIONS.register("time")
 def time_terms(operators: Sequence[FusedOperator], table: LatencyTable, names: Sequence[str]) -> list[Term]:
     """Milliseconds: the t, a, b and w of `QuadraticCost`, Theis et al. 2018 (arXiv 1801.05787), section 3.3."""
-    cost = QuadraticCost(operators, table)
+    return polynomial_terms(QuadraticCost(operators, table), operators)
+
+
+def polynomial_terms(cost: QuadraticCost, operators: Sequence[FusedOperator]) -> list[Term]:
+    """What a polynomial of the widths says of each operator."""
     return [
         Term(operator.reads, operator.writes if operator.dense else Width(0), *cost.coefficients[operator.kind])
         for operator in operators

@@ -1,6 +1,6 @@
 """Milliseconds as a polynomial of the widths, fitted to what was measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -15,11 +15,17 @@ class QuadraticCost(Cost):
 
     c_(l-1) maps enter operator l and c_l leave it. The coefficients are fitted to the table, those of each kind of
     operator by least squares of the relative error; where c_l follows from c_(l-1), t and a alone. Every map counts.
+
+    Attributes:
+        terms: that are fitted; the others are 0.
     """
+
+    terms: tuple[str, ...] = ("t", "a", "b", "w")
 
     def __init__(self, operators: Sequence[FusedOperator], table: LatencyTable | None = None) -> None:
         super().__init__(operators)
-        self.coefficients = {kind: fit(required(table), kind) for kind in {operator.kind for operator in operators}}
+        kinds = {operator.kind for operator in operators}
+        self.coefficients = {kind: fit(required(table), kind, self.terms) for kind in kinds}
 
     def of_operator(self, operator: FusedOperator, maps: Mapping[str, int]) -> float:
         """See `Cost.of_operator`."""
@@ -29,15 +35,21 @@ class QuadraticCost(Cost):
         return t + a * reads + b * writes + w * reads * writes
 
 
-def fit(table: LatencyTable, kind: str) -> tuple[float, float, float, float]:
-    """t, a, b and w of a kind of operator from its measurements in whole blocks, or in what there is."""
+def fit(
+    table: LatencyTable, kind: str, terms: Collection[str] = ("t", "a", "b", "w")
+) -> tuple[float, float, float, float]:
+    """t, a, b and w of a kind of operator from its measurements in whole blocks, or in what there is.
+
+    Those that `terms` leaves out are 0.
+    """
     grids = table.grids[kind]
     grid = grids[min(grids)]
     points = [
         (i, o, grid.low[row][column]) for row, i in enumerate(grid.reads) for column, o in enumerate(grid.writes or [0])
     ]
     reads, writes, times = np.array(points).T
-    design = np.stack([np.ones_like(reads), reads, writes, reads * writes], 1)
+    fitted = [float(term in terms) for term in ("t", "a", "b", "w")]
+    design = np.stack([np.ones_like(reads), reads, writes, reads * writes], 1) * fitted
     weights = 1 / np.maximum(times, 1e-6)
     scales = np.abs(design).max(0).clip(min=1e-9)
     solution = np.linalg.lstsq(design / scales * weights[:, None], times * weights, rcond=None)[0] / scales

@@ -1,5 +1,6 @@
 """What cost models say, against sums and slopes worked out by hand."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from gaze.pruning import find_groups, remove
 from gaze.pruning.cost.fused_operators import FusedOperator, Width, find_operators
 from gaze.pruning.cost.latency_table import Grid, LatencyTable
 from gaze.pruning.cost.models import COSTS
+from gaze.pruning.cost.models.linear import LinearCost
 from gaze.pruning.cost.models.macs import MacCost
 from gaze.pruning.cost.models.quadratic import QuadraticCost
 from gaze.pruning.cost.models.table import TableCost
@@ -77,6 +79,17 @@ def test_a_network_costs_the_sum_of_its_operators(model):
 
 def test_the_quadratic_is_recovered_from_the_measurements():
     assert QuadraticCost(CHAIN, table()).coefficients["conv"] == pytest.approx((2, 0.5, 0.25, 0.0625))
+
+
+def test_the_linear_cost_is_fitted_without_products_so_that_savings_are_the_same_beside_any_neighbour():
+    grid = table().grids["conv"][0]
+    points = [(i, o, grid.low[r][c]) for r, i in enumerate(grid.reads) for c, o in enumerate(grid.writes)]
+    reads, writes, times = np.array(points).T
+    design = np.stack([np.ones_like(reads), reads, writes], 1)
+    best = np.linalg.lstsq(design / times[:, None], np.ones_like(times), rcond=None)[0]
+    cost = LinearCost(CHAIN, table())
+    assert cost.coefficients["conv"] == pytest.approx((*best, 0))
+    assert cost.saving("a", 16, {"a": 48, "b": 24}) == pytest.approx(cost.saving("a", 16, {"a": 48, "b": 8}))
 
 
 def test_the_table_knows_that_a_block_takes_as_long_as_its_part():
@@ -215,7 +228,7 @@ def test_every_cost_model_is_made_of_units_and_a_table(name):
     assert COSTS[name](CHAIN, table()).total({"a": 48, "b": 24}) > 0
 
 
-@pytest.mark.parametrize("name", ["quadratic", "table"])
+@pytest.mark.parametrize("name", ["linear", "quadratic", "table"])
 def test_a_cost_model_of_measured_times_asks_for_them(name):
     with pytest.raises(ValueError, match="table: expected a latency table, got None"):
         COSTS[name](CHAIN)
@@ -225,8 +238,10 @@ def test_a_cost_model_is_a_name_and_a_wrong_name_lists_them():
     assert {name: COSTS[name] for name in COSTS} == {
         "macs": MacCost,
         "none": UniformCost,
+        "linear": LinearCost,
         "quadratic": QuadraticCost,
         "table": TableCost,
     }
-    with pytest.raises(ConfigError, match=r"pruner\.cost: expected one of macs, none, quadratic, table, got 'joules'"):
+    names = "linear, macs, none, quadratic, table"
+    with pytest.raises(ConfigError, match=rf"pruner\.cost: expected one of {names}, got 'joules'"):
         COSTS.get("joules", "pruner.cost")
