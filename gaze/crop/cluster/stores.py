@@ -118,9 +118,17 @@ class Far:
                 yield Task(f"{self.url}/{name}", name, Stamp(entry["size"] or 0, _changed(entry)))
             else:
                 tally.elsewhere += 1
-        for name in folders:
-            if name != output and not matches(name, selection.exclude):
+        for name in (name for name in folders if not matches(name, selection.exclude)):
+            if name == output:
+                tally.output = f"{self.url}/{name}" if self._has_photos_alone(name, selection) else ""
+            else:
                 yield from self._tasks(f"{name}/", selection, tally, output)
+
+    def _has_photos_alone(self, folder: str, selection: Selection) -> bool:
+        """Whether there are photos in a folder and no manifest."""
+        names = [path.rpartition("/")[2] for path in self.files.ls(self._start + folder, detail=False)]
+        photos = [name for name in names if not name.startswith(".") and selection.takes(name)]
+        return bool(photos) and not any(fnmatchcase(name, MANIFESTS) for name in names)
 
 
 @contextmanager

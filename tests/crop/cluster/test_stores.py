@@ -78,7 +78,8 @@ def test_takes_the_photos_that_a_folder_on_a_disk_would_give(store: Far, tmp_pat
     tasks = list(store.tasks(selection, there, "memory://photos/out"))
     assert [task.name for task in tasks] == expected
     assert here.outputs == [] or (here.outputs, there.outputs) == ([f"{tmp_path}/small"], ["memory://photos/small"])
-    here.outputs = there.outputs
+    assert here.output == "" or (here.output, there.output) == (f"{tmp_path}/out", "memory://photos/out")
+    here.outputs, here.output = there.outputs, there.output if here.output else ""
     assert here == there
     for task in tasks:
         assert task.source == f"memory://photos/{task.name}"
