@@ -66,6 +66,16 @@ def run(monkeypatch: pytest.MonkeyPatch, verb: str, *overrides: str) -> None:
     importlib.import_module(f"gaze.{verb}").main()
 
 
+def begin(place: Path, checkpoint: str, settings: str) -> None:
+    """A stopped run in `run`, as if it had begun there."""
+    content = torch.load(place / checkpoint, map_location="cpu", weights_only=True)
+    for state in content["callbacks"].values():
+        if "dirpath" in state:
+            state["dirpath"] = str((place / "run").resolve())
+    torch.save(content, place / "run" / "last.ckpt")
+    (place / settings).rename(place / "run" / "config.yaml")
+
+
 def stored(path: Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -105,14 +115,14 @@ def test_a_trained_checkpoint_is_loaded():
     assert float(density.sum()) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_training_goes_on(place, monkeypatch):
-    (place / "trained.ckpt").rename(place / "run" / "last.ckpt")
+    begin(place, "trained.ckpt", "training.yaml")
     before = stored(place / "run" / "last.ckpt")
     model = "model.{0}={{{1}}}".format
     run(
         monkeypatch,
         "train",
+        "model.name=small",
         model("backbone", "name: lcnet_035, taps: [blocks.0, blocks.1], weights: none, reparameterize: false"),
         model("readout", "reduce: 8, channels: [4, 1]"),
         model("input", "longer_side: 64, multiple: 16"),
@@ -169,12 +179,11 @@ class Fast(Stopwatch):
         return self.base / 2
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_pruning_goes_on(place, monkeypatch):
     monkeypatch.setattr(f"{MAKES_STOPWATCH}.Stopwatch", Fast)
     table = json.loads((place / "latency.json").read_text())
     (place / "latency.json").write_text(json.dumps(table | {"facts": facts(ENGINE, EXAMPLE)}))
-    (place / "pruning.ckpt").rename(place / "run" / "last.ckpt")
+    begin(place, "pruning.ckpt", "pruning.yaml")
     (place / "removals.csv").rename(place / "run" / "removals.csv")
     schedule = "updates_per_removal: 1, maps_per_removal: null, removals: 12, removals_per_surgery: 3"
     run(

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from gaze.errors import ConfigError, ModelError, expect, one_line, shown
 from gaze.models.checkpoints import load_network
 from gaze.models.widths import set_widths
+from gaze.pruning.config import GRANULARITIES
 from gaze.pruning.methods.base import PacedPruning
 from gaze.training.lightning_module import GazeModule, parameter_groups
 
@@ -58,12 +59,20 @@ def check_settings_of_run(last: Path, config: Any) -> None:
             raise ValueError(f"expected settings by name, got {type(before).__name__}")
     except Exception as error:  # YAML, Unicode and the file system have classes of their own for what a file may be
         raise ModelError(f"{path}: expected what the run was begun with; it cannot be read ({_said(error)})") from error
+    before = _of_today(before)
     now: Any = OmegaConf.to_container(OmegaConf.structured(config))
     if differ := list(_differences(dict(_leaves(before)), dict(_leaves(now)))):
         raise ConfigError(
             f"resume=true: expected the settings with which the run in out={last.parent} began; {', '.join(differ)}; "
             "take them back, or begin another run with another out"
         )
+
+
+def _of_today(settings: dict[Any, Any]) -> dict[Any, Any]:
+    """The settings of a run by an earlier gaze, with what they are called now."""
+    pruner = settings.get("pruner") or {}
+    method = GRANULARITIES.get(pruner.get("granularity"))
+    return {**settings, "pruner": {**pruner, "method": method, "granularity": None}} if method else settings
 
 
 def check_state(last: Path, module: GazeModule, callbacks: Sequence[pl.Callback]) -> None:

@@ -403,7 +403,7 @@ def test_center_crop_is_hidden_where_the_photo_has_no_picture(opened: Callable[.
 
 def test_numbers_are_explained_where_they_are_read(opened: Callable[..., Any]):
     terms = opened(record("a.jpg", 0.9)).locator(".terms li:visible").all_inner_texts()
-    assert [term.split(":")[0] for term in terms] == ["Score", "Confidence", "Cut", "Center"]
+    assert [term.split(":")[0] for term in terms] == ["Score", "Confidence", "Cut", "Heads cut", "Center"]
     assert f"{Framing().cut_weight} times" in terms[1]
     assert f"within {NEAR:.0%} of" in terms[2]
 
