@@ -30,10 +30,14 @@ from gaze.training.config import PruneConfig, TrainConfig
 from gaze.training.latency_config import LatencyConfig
 
 HEADS = "model.heads={reduce: 24, channels: [48], weight: 0.5}"
+GATES = (
+    "pruner.l0={penalty: time, estimator: concrete, beta: 0.5, gamma: -0.1, zeta: 1.1, start: 3, rate: 0.1, rho: 1,"
+    " per_example: false}"
+)
 VERBS: dict[str, tuple[Any, type, list[str]]] = {
     "prepare": (prepare, PrepareConfig, ["data=osie", "data.root=somewhere"]),
     "train": (train, TrainConfig, ["data=osie", HEADS]),
-    "prune": (prune, PruneConfig, ["data=osie", "checkpoint=a.ckpt", "budget=0.5"]),
+    "prune": (prune, PruneConfig, ["data=osie", "checkpoint=a.ckpt", "budget=0.5", GATES]),
     "teach": (teach, TeachConfig, ["data=osie"]),
     "evaluate": (evaluate, EvaluateConfig, ["data=osie"]),
     "export": (export, ExportConfig, ["checkpoint=a.ckpt", "out=a.onnx", "photos=folder"]),
@@ -243,6 +247,15 @@ BAD: dict[str, list[str]] = {
     "pruner.exclude": ["3", "{a: 1}"],
     "pruner.multiple": WHOLE,
     "pruner.start": [*NUMBER, "0", "1"],
+    "pruner.l0.penalty": ["joules", *TEXT],
+    "pruner.l0.estimator": ["hunch", *TEXT],
+    "pruner.l0.beta": [*NUMBER, "0", "1.1"],
+    "pruner.l0.gamma": [*NUMBER, "0", "0.1"],
+    "pruner.l0.zeta": [*NUMBER, "1", "-1.1"],
+    "pruner.l0.start": [*NUMBER, "-2.4"],
+    "pruner.l0.rate": [*NUMBER, "0", "-1"],
+    "pruner.l0.rho": [*NUMBER, "0", "-1"],
+    "pruner.l0.per_example": FLAG,
     "schedule.updates_per_removal": WHOLE,
     "schedule.maps_per_removal": WHOLE,
     "schedule.removals": WHOLE,

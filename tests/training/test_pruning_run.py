@@ -169,7 +169,6 @@ TOYS = {
         """,
     METHODS: """
         from gaze.pruning.methods.base import METHODS
-from gaze.pruning.methods.job import Job
         from gaze.pruning.methods.fisher_pruning import FisherPruning
 
         @METHODS.register("toy")
