@@ -104,6 +104,22 @@ def test_what_is_left_trains_on_and_is_exported(name):
     np.testing.assert_allclose(session.run(None, {"x0": x.numpy()})[0], expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "options", [{"affine": False}, {"track_running_stats": False}, {"affine": False} | {"track_running_stats": False}]
+)
+@torch.no_grad()
+def test_a_batch_norm_may_hold_less(options):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, **options), nn.ReLU(), nn.Conv2d(4, 1, 1)).eval()
+    gates = Gates(network, find_groups(network))
+    gates.close("0", [0, 2])
+    zeroed = network(images())
+    remove(network, gates.closed())
+    gates.detach()
+    torch.testing.assert_close(network(images()), zeroed)
+    assert [group.maps for group in find_groups(network)] == [2]
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_agrees_with_depgraph(name):
     network = stranger(name)
