@@ -167,8 +167,8 @@ def _count(layer: Any, dense: bool) -> None:
         layer.out_channels = len(layer.weight)
         layer.in_channels = layer.weight.shape[1] if dense else layer.out_channels
         layer.groups = 1 if dense else layer.out_channels
-    else:
-        layer.num_features = len(layer.weight if layer.running_mean is None else layer.running_mean)
+    elif (held := layer.weight if layer.running_mean is None else layer.running_mean) is not None:
+        layer.num_features = len(held)
 
 
 def _width(layer: Any) -> list[int]:

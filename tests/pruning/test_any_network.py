@@ -1,6 +1,7 @@
 """Networks of others: pruned, exported, trained on, within a Lightning training that is not gaze's."""
 
 import copy
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
@@ -101,6 +102,22 @@ def test_what_is_left_trains_on_and_is_exported(name):
     with torch.no_grad():
         expected = network(x).numpy()
     np.testing.assert_allclose(session.run(None, {"x0": x.numpy()})[0], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"affine": False}, {"track_running_stats": False}, {"affine": False} | {"track_running_stats": False}]
+)
+@torch.no_grad()
+def test_a_batch_norm_may_hold_less(options):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, **options), nn.ReLU(), nn.Conv2d(4, 1, 1)).eval()
+    gates = Gates(network, find_groups(network))
+    gates.close("0", [0, 2])
+    zeroed = network(images())
+    remove(network, gates.closed())
+    gates.detach()
+    torch.testing.assert_close(network(images()), zeroed)
+    assert [group.maps for group in find_groups(network)] == [2]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -219,19 +236,28 @@ def test_a_job_has_the_values_of_its_pruner(tmp_path):
     assert job.example.size == (1, 3, 32, 32)
 
 
+class Frozen(Learner):
+    """With BatchNorms on their stored statistics."""
+
+    def on_train_epoch_start(self):
+        self.model.eval()
+
+
 @QUIET
 @pytest.mark.usefixtures("count")
-@pytest.mark.filterwarnings("default:pruning. the signal is")
-@pytest.mark.parametrize("frozen", [False, True])
-def test_batch_statistics_are_told_once(frozen, tmp_path):
-    module = Learner(small())
-    job = Job.of(module.model, images(1), tmp_path, budget=0.5, schedule=vars(QUICK))
-    freeze = pl.callbacks.LambdaCallback(on_train_start=lambda *_: module.model.eval()) if frozen else None
-    with pytest.warns() as seen:
-        trainer(tmp_path, *[freeze] * frozen, FisherPruning.of(job)).fit(module)
+@pytest.mark.parametrize(("kind", "pruner", "times"), [
+    (Learner, "fisher", 1), (Learner, "weights", 1), (Learner, "magnitude", 0), (Frozen, "fisher", 0),
+])  # fmt: skip
+def test_batch_statistics_are_told_once_to_what_reads_gradients(kind, pruner, times, tmp_path):
+    module = kind(small())
+    job = Job.of(module.model, images(1), tmp_path, budget=0.5, pruner=pruner, schedule=vars(QUICK))
+    pruning = METHODS.get("weights" if pruner == "weights" else "greedy").of(job)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        trainer(tmp_path, pruning).fit(module)
     told = [str(warning.message) for warning in seen if "the signal is approximate" in str(warning.message)]
-    assert len(told) == (0 if frozen else 1)
-    assert frozen or "5 of 5 BatchNorms run on the statistics of the batch" in told[0]
+    assert told == ["pruning: the signal is approximate, as 5 of 5 BatchNorms run on the statistics of the batch; put "
+                    "them into eval() while it trains for one that is exact"] * times  # fmt: skip
 
 
 class Classifier(nn.Module):

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 
 from gaze.errors import ConfigError, GazeError
+from gaze.pruning.information.signal import warn_of_batch_statistics
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import Outcome
 from gaze.pruning.methods.schedule import ScheduleConfig
@@ -37,6 +38,7 @@ class PacedPruning(pl.Callback, ABC):
 
     given: nn.Module | None = None
     summed = False
+    warned = False
 
     IDLE: Mapping[str, str] = {"pruner.start": "only pruner=grow begins with a share of the maps"}
     """Keys of the configuration (glob patterns) that the method does not ask for, and why."""
@@ -114,6 +116,12 @@ class PacedPruning(pl.Callback, ABC):
                 f"pruning, update {self.step}: expected finite gradients since the last removal, got none; "
                 "set trainer.precision=bf16-mixed or 32-true, or raise schedule.updates_per_removal"
             )
+
+    def warn_once(self) -> None:
+        """Says, the first time, where the signal is approximate; see `warn_of_batch_statistics`."""
+        if not self.warned:
+            self.warned = True
+            warn_of_batch_statistics(self.network)
 
     def tell(self, trainer: pl.Trainer, cut: Change) -> None:
         """Has the trainer's optimisers and callbacks follow a change of the network."""

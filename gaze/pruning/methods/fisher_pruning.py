@@ -9,7 +9,7 @@ from torch import nn
 
 from gaze.errors import ConfigError
 from gaze.pruning.cost.models import Cost
-from gaze.pruning.information.signal import GradientSignal, Signal, warn_of_batch_statistics
+from gaze.pruning.information.signal import GradientSignal, Signal
 from gaze.pruning.methods.base import METHODS
 from gaze.pruning.methods.budget import TimedPruning
 from gaze.pruning.methods.candidates import Candidate, Choice, Rules, check_exclude
@@ -82,8 +82,6 @@ class FisherPruning(TimedPruning):
         groups = _groups(self.network)
         rank_zero_info(told(groups, find_pinned(self.network)))
         self.gates, self.signal = Gates(self.network, groups), self.make_signal(self.network, groups)
-        if isinstance(self.signal, GradientSignal):
-            warn_of_batch_statistics(self.network)
         if self.restored:
             for name, maps in self.restored["closed"].items():
                 self.gates.close(name, maps)
@@ -97,6 +95,8 @@ class FisherPruning(TimedPruning):
 
     def read(self, divisor: float) -> None:
         """See `PacedPruning.read`."""
+        if isinstance(self.signal, GradientSignal):
+            self.warn_once()
         self.signal.update(divisor)
 
     def state_dict(self) -> dict[str, Any]:

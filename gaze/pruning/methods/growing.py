@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
@@ -99,7 +99,7 @@ class Growing(Timed):
             )
 
     @classmethod
-    def make(cls, job: Job) -> "Growing":
+    def make(cls, job: Job) -> Self:
         """See `PacedPruning.make`: measures the network, and the latency table where there is none that fits.
 
         Raises:

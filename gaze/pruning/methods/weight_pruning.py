@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from gaze.errors import ConfigError
 from gaze.models.widths import Replaced
-from gaze.pruning.information.signal import warn_of_batch_statistics
 from gaze.pruning.information.weight_fisher import ParameterFisher
 from gaze.pruning.methods.base import METHODS, PacedPruning
 from gaze.pruning.methods.job import Job
@@ -77,7 +76,6 @@ class WeightPruning(PacedPruning):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attaches the signal."""
         self.signal = ParameterFisher(self.network, self.decay)
-        warn_of_batch_statistics(self.network)
         if self.state is not None:
             self.signal.load_state_dict(self.state)
         fresh = {name: torch.ones_like(layer.weight, dtype=torch.bool) for name, layer in self.signal.layers.items()}
@@ -85,6 +83,7 @@ class WeightPruning(PacedPruning):
 
     def read(self, divisor: float) -> None:
         """See `PacedPruning.read`."""
+        self.warn_once()
         self.signal.update(divisor)
 
     def remove(self, trainer: pl.Trainer) -> None:

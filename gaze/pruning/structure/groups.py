@@ -274,6 +274,8 @@ class Trace:
         return entering[0] if known else self._pin_layer(node, layer, entering)
 
     def _normalising(self, node: fx.Node, layer: Any, entering: Labels) -> Labels:
+        if layer.weight is None and layer.running_mean is None:
+            return entering  # it holds nothing of any map
         if (span := self._span(node, layer.num_features)) is None:
             return self._pin_layer(node, layer, [entering])
         self.steps.append(_Step(str(node.target), NORMALISES, entering, span))

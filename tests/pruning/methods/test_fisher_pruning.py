@@ -224,7 +224,7 @@ class TestTraining:
     @pytest.mark.parametrize(
         ("network", "message"),
         [
-            (None, "expected an nn.Module as the module's network, got NoneType"),
+            (None, "expected the job's network within the LightningModule, or another as its attribute network, got N"),
             (torch.nn.Conv2d(1, 1, 1), "no feature map of Conv2d can leave"),
         ],
     )

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gaze.pruning import Gates, find_groups, find_pinned, remove
+from gaze.pruning.structure.groups import told
 
 
 class Graph(nn.Module):
@@ -206,6 +207,15 @@ def test_groups_that_only_one_layer_writes_are_told_apart():
 def test_a_pinned_operation_says_what_it_is_and_where():
     graph = Graph(lambda m, x: m.softmax(m.a(x)), 4)
     assert [str(pinned) for pinned in find_pinned(graph)] == ["Softmax2d (softmax, 4 maps)"]
+
+
+def test_what_can_leave_and_what_stays_is_told_with_its_names():
+    graph = Graph(lambda m, x: m.inner(m.wide(x)[:, 2:6]), 4)
+    assert told(find_groups(graph), find_pinned(graph)) == (
+        "pruning: 4 maps in 1 groups can leave: inner (4)\n"
+        "maps that stay, as it is not known what is done to them: getitem (getitem, 8 maps)"
+    )
+    assert told(find_groups(graph), []) == "pruning: 4 maps in 1 groups can leave: inner (4)"
 
 
 def test_gaze_networks_pin_nothing(small):
