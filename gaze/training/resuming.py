@@ -71,7 +71,7 @@ def check_settings_of_run(last: Path, config: Any) -> None:
 def _of_today(settings: dict[Any, Any]) -> dict[Any, Any]:
     """The settings of a run by an earlier gaze, with what they are called now."""
     pruner = settings.get("pruner") or {}
-    method = GRANULARITIES.get(pruner.get("granularity"))
+    method = GRANULARITIES.get(str(pruner.get("granularity")))
     return {**settings, "pruner": {**pruner, "method": method, "granularity": None}} if method else settings
 
 
