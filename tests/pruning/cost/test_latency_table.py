@@ -153,7 +153,7 @@ def test_a_table_that_lacks_something_is_refused_or_measured_anew(change, messag
         load(named="latency")
     assert path.read_bytes() == before
     assert load() == whole
-    assert LAYER in capsys.readouterr().out
+    assert LAYER in capsys.readouterr().err
     assert load(named="latency") == whole
 
 
@@ -174,7 +174,7 @@ def test_another_file_under_that_name_is_refused_or_replaced(content, message, m
         load(named="latency")
     assert path.read_text() == content
     load()
-    assert message in capsys.readouterr().out
+    assert message in capsys.readouterr().err
     assert load(named="latency").block == 8
 
 
@@ -206,11 +206,11 @@ def test_a_small_network_is_measured_once_and_again_where_something_else_is_aske
     assert measured.facts["machine"]
     assert measured.facts["versions"]
     assert load_or_measure(path, operators, maps, engine, EXAMPLE, progress=False) == measured
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
     stale = replace(measured, facts={**measured.facts, "threads": 7})
     stale.save(path)
     assert load_or_measure(path, operators, maps, engine, EXAMPLE, progress=False).facts == measured.facts
-    assert "another threads" in capsys.readouterr().out
+    assert "another threads" in capsys.readouterr().err
     path.write_text(json.dumps({"grids": {}}))
     load_or_measure(path, operators, maps, engine, EXAMPLE, progress=False)
-    assert "not a latency table" in capsys.readouterr().out
+    assert "not a latency table" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from gaze.pruning.cost.expectations import EXPECTATIONS, Expectation
 from gaze.pruning.cost.expectations.base import moments
 from gaze.pruning.cost.fused_operators import FusedOperator, Width, find_operators
 from gaze.pruning.cost.models.quadratic import QuadraticCost
+from gaze.training.photograph import photograph
 from tests.pruning.cost.models.test_models import CHAIN, table
 
 RESIDUAL = FusedOperator(  # reads and writes the same maps, as a convolution in a residual block does, beside others
@@ -88,7 +89,7 @@ def test_weights_and_maps_are_counted():
 
 def test_the_weights_of_a_network_are_those_of_its_convolutions(small):
     maps = {group.name: group.maps for group in find_groups(small)}
-    terms = EXPECTATIONS["parameters"](find_operators(small, Size(48, 32)), table(), list(maps))
+    terms = EXPECTATIONS["parameters"](find_operators(small, photograph(Size(48, 32))), table(), list(maps))
     found = Expectation(terms, list(maps))(*moments({}, maps))
     weights = sum(p.numel() for name, p in small.named_parameters() if p.ndim == 4 and "finalizer" not in name)
     assert float(found) == weights
