@@ -28,6 +28,10 @@ LEAVES = {"train": ("best.ckpt", "last.ckpt"), "prune": ("pruned.ckpt", "last.ck
 """What a verb leaves in `out`; of the others `out` is the file."""
 
 
+ASKED = {"heads": ["checkpoint=any.ckpt"]}
+"""What an overlay leaves to the user."""
+
+
 def verb_of(name: str) -> str:
     """The verb whose command stands at the top of an overlay, which names the overlay itself."""
     found = re.findall(
@@ -40,6 +44,7 @@ def verb_of(name: str) -> str:
 def settings(name: str) -> Any:
     """An overlay as its verb takes it."""
     _, schema, more = VERBS[verb_of(name)]
+    more = [*more, *ASKED.get(name, [])]
     with initialize_config_module("gaze.conf", version_base="1.3"):
         return validate(compose(verb_of(name), [f"experiment={name}", *more]), schema)
 
@@ -58,7 +63,8 @@ def read_by(name: str) -> set[str]:
         *(config.distill.teachers if hasattr(config, "distill") else []),
     ]
     stores = [entry.store for entry in getattr(config, "sets", {}).values() if entry.name.startswith("taught")]
-    return {str(each) for each in [*checkpoints, *stores] if each is not None}
+    asked = {setting.split("=")[1] for setting in ASKED.get(name, [])}
+    return {str(each) for each in [*checkpoints, *stores] if each is not None} - asked
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -97,7 +97,7 @@ def _build(checkpoint: dict[str, Any]) -> Trained:
     config: Any = OmegaConf.to_object(OmegaConf.merge(schema, LATER, _plain(checkpoint["model"])))
     # what a training had beside its network, as gates that it was learning, stays behind
     state = {key.removeprefix(PREFIX): v for key, v in checkpoint["state_dict"].items() if key.startswith(PREFIX)}
-    _check_extent(config, state)
+    _check_extent(config, state, checkpoint.get("widths", {}))
     network = _filled(config, checkpoint.get("widths", {}), state)
     for name, value in network.state_dict().items():
         if not torch.isfinite(value).all():
@@ -105,7 +105,7 @@ def _build(checkpoint: dict[str, Any]) -> Trained:
     return Trained(network.eval(), list(checkpoint.get("trained_on", [])), int(checkpoint.get("seed", 0)))
 
 
-def _check_extent(config: ModelConfig, state: Mapping[str, Any]) -> None:
+def _check_extent(config: ModelConfig, state: Mapping[str, Any], layers: Mapping[str, Any]) -> None:
     """Refuses what would take far more memory than the file has bytes.
 
     Raises:
@@ -116,6 +116,12 @@ def _check_extent(config: ModelConfig, state: Mapping[str, Any]) -> None:
     widths = [_TAP if readout.reduce else 0, joined, *readout.channels]
     if (weights := sum(a * b for a, b in pairwise(widths)) + math.prod(config.finalizer.center_bias)) > _MOST:
         raise ValueError(f"readout and center_bias: expected at most {_MOST} weights, got {weights}")
+    largest = max(
+        (max(value.shape, default=0) for value in state.values() if isinstance(value, torch.Tensor)), default=0
+    )
+    for name, width in layers.items():
+        if state and max(width) > largest:
+            raise ValueError(f"widths of {name}: expected at most the {largest} of its tensors, got {max(width)}")
     for key, value in state.items():
         if isinstance(value, torch.Tensor) and value.is_meta:
             raise ValueError(f"{key}: expected numbers, got none")

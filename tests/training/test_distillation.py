@@ -321,7 +321,7 @@ def test_distillation_runs_under_mixed_precision(teacher, train_config, tmp_path
     if scale is not None:
         monkeypatch.setattr(pl, "Trainer", scaled(scale))
     watch, make = Watch(), fit_module.make_trainer
-    monkeypatch.setattr(fit_module, "make_trainer", lambda c, o, d, others: make(c, o, d, [*others, watch]))
+    monkeypatch.setattr(fit_module, "make_trainer", lambda c, o, d, others, goal: make(c, o, d, [*others, watch], goal))
     fit(train_config(f"distill.teacher={tmp_path / 'teacher.ckpt'}", f"trainer.precision={precision}"))
     assert np.isfinite(watch.losses).all()
     assert all(torch.isfinite(weight).all() for weight in watch.weights)

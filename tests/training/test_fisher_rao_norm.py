@@ -55,7 +55,9 @@ def test_a_resumed_run_measures_what_an_uninterrupted_one_does(train_config, tmp
     fit(train_config(*OFTEN, f"out={tmp_path / 'whole'}"))
     make, parted = fit_module.make_trainer, (*OFTEN, f"out={tmp_path / 'parted'}")
     with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "make_trainer", lambda *given: make(*given[:-1], [*given[-1], Interrupt()]))
+        patch.setattr(
+            fit_module, "make_trainer", lambda c, o, d, others, goal: make(c, o, d, [*others, Interrupt()], goal)
+        )
         with pytest.raises(SystemExit):
             fit(train_config(*parted))
     fit(train_config(*parted, "resume=true"))
