@@ -26,10 +26,10 @@ from gaze.pruning.methods.base import METHODS
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import Pinned, find_groups
+from gaze.training import teacher_maps
 from gaze.training.config import PruneConfig
 from gaze.training.pruning_run import PRUNED, prune, timed_size
 from gaze.training.run import LAST, fit
-from gaze.training.teachers import CheckpointTeacher
 from tests.models.conftest import small_config
 from tests.pruning.methods.test_fisher_pruning import Count
 from tests.pruning.methods.test_growing import measured
@@ -224,8 +224,8 @@ def test_runs_under_bfloat16_with_a_teacher(prune_config, tmp_path, pruner):
 
 
 def test_a_network_can_be_pruned_for_smaller_images(prune_config, tmp_path, monkeypatch):
-    rules, density = set(), CheckpointTeacher.density
-    monkeypatch.setattr(CheckpointTeacher, "density", lambda self, image: rules.add(self.rule) or density(self, image))
+    rules, key = set(), teacher_maps.maps_key
+    monkeypatch.setattr(teacher_maps, "maps_key", lambda teacher, store: rules.add(teacher.rule) or key(teacher, store))
     prune(prune_config("budget=0.9", "pruner=magnitude", "longer_side=48", f"latency={tmp_path / 'other.json'}"))
     assert rules == {InputRule(64, 16)}  # the teacher, the unpruned network, sees them as large as ever
     assert load_checkpoint(tmp_path / "run" / PRUNED).network.config.input.longer_side == 48
