@@ -5,6 +5,7 @@ import math
 import statistics
 from abc import abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,6 +13,8 @@ from torch import nn
 
 from gaze.pruning.cost.stopwatch import Stopwatch
 from gaze.pruning.methods.base import PacedPruning
+from gaze.pruning.methods.outcome import FasterOutcome
+from gaze.pruning.methods.removal_log import read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure.snapshot import Restoration, Snapshot
 
@@ -60,6 +63,24 @@ class Timed(PacedPruning):
     def afresh(self, network: nn.Module) -> float:
         """The median of fresh measurements."""
         return statistics.median(self.stopwatch(network) for _ in range(CONFIRMATIONS))
+
+    def faster(
+        self, checkpoint: str, gains: tuple[float, float], log: Path, before: dict[str, int], after: dict[str, int]
+    ) -> FasterOutcome:
+        """The `outcome`, where a log in the style of `removals.csv` has a row for each change and its step."""
+        return FasterOutcome(
+            checkpoint=checkpoint,
+            met=self.met,
+            before_gain=gains[0],
+            after_gain=gains[1],
+            removals=len({row.step for row in read(log)}),
+            updates=self.step,
+            budget_ms=self.budget,
+            before_ms=self.base,
+            after_ms=self.measured,
+            before=before,
+            after=after,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """See `PacedPruning.state_dict`."""

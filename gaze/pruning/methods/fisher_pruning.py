@@ -15,7 +15,7 @@ from gaze.pruning.methods.budget import TimedPruning
 from gaze.pruning.methods.candidates import Candidate, Choice, Rules, check_exclude
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome
-from gaze.pruning.methods.removal_log import Removal, RemovalLog, read
+from gaze.pruning.methods.removal_log import Removal, RemovalLog
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.gates import Gates
@@ -210,18 +210,13 @@ class FisherPruning(TimedPruning):
 
     def outcome(self, checkpoint: str, before_gain: float, after_gain: float) -> FasterOutcome:
         """See `PacedPruning.outcome`."""
-        return FasterOutcome(
-            checkpoint=checkpoint,
-            met=self.met,
-            before_gain=before_gain,
-            after_gain=after_gain,
-            removals=len({row.step for row in read(self.removal_log.path)}),
-            updates=self.step,
-            budget_ms=self.budget,
-            before_ms=self.base,
-            after_ms=self.measured,
-            before=self.before,
-            after={name: self.maps.get(name, 1) for name in self.before},
+        gains = (before_gain, after_gain)
+        return self.faster(
+            checkpoint,
+            gains,
+            self.removal_log.path,
+            self.before,
+            {name: self.maps.get(name, 1) for name in self.before},
         )
 
 

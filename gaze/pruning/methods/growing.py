@@ -20,7 +20,7 @@ from gaze.pruning.methods.candidates import Rules, check_exclude
 from gaze.pruning.methods.fisher_pruning import GAIN
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome
-from gaze.pruning.methods.removal_log import GROWTH, Removal, RemovalLog, read
+from gaze.pruning.methods.removal_log import GROWTH, Removal, RemovalLog
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.groups import Group, find_groups, find_pinned
@@ -185,19 +185,8 @@ class Growing(Timed):
 
     def outcome(self, checkpoint: str, before_gain: float, after_gain: float) -> FasterOutcome:
         """See `PacedPruning.outcome`."""
-        return FasterOutcome(
-            checkpoint=checkpoint,
-            met=self.met,
-            before_gain=before_gain,
-            after_gain=after_gain,
-            removals=len({row.step for row in read(self.log_file.path)}),
-            updates=self.step,
-            budget_ms=self.budget,
-            before_ms=self.base,
-            after_ms=self.measured,
-            before=self.before,
-            after=self.maps,
-        )
+        gains = (before_gain, after_gain)
+        return self.faster(checkpoint, gains, self.log_file.path, self.before, self.maps)
 
     def _signals(self) -> list[Any]:
         return [self.signal] if self.signal is not None else self.growth_signals

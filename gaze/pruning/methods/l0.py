@@ -24,7 +24,7 @@ from gaze.pruning.methods.l0_config import L0Config
 from gaze.pruning.methods.learnt_gates import LearntGates
 from gaze.pruning.methods.multiplier import LagrangeMultiplier
 from gaze.pruning.methods.outcome import FasterOutcome
-from gaze.pruning.methods.removal_log import Removal, RemovalLog, read
+from gaze.pruning.methods.removal_log import Removal, RemovalLog
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.folding import fold
@@ -377,19 +377,8 @@ class L0Pruning(TimedPruning):
 
     def outcome(self, checkpoint: str, before_gain: float, after_gain: float) -> FasterOutcome:
         """See `PacedPruning.outcome`."""
-        return FasterOutcome(
-            checkpoint=checkpoint,
-            met=self.met,
-            before_gain=before_gain,
-            after_gain=after_gain,
-            removals=len({row.step for row in read(self.removal_log.path)}),
-            updates=self.step,
-            budget_ms=self.budget,
-            before_ms=self.base,
-            after_ms=self.measured,
-            before=self.before,
-            after=self.learnt.maps,
-        )
+        gains = (before_gain, after_gain)
+        return self.faster(checkpoint, gains, self.removal_log.path, self.before, self.learnt.maps)
 
 
 def least_maps(maps: Mapping[str, int], exclude: Collection[str], multiple: int) -> dict[str, int]:
