@@ -11,7 +11,8 @@ from gaze.crop.photo.focus import Place, as_points
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import as_bounds, as_ratio, shapes
 from gaze.errors import ConfigError
-from gaze.framing.choice import Crop, Framing, choose
+from gaze.framing.choice import Crop, choose
+from gaze.framing.policy import Framing
 from gaze.geometry import AspectRatio, Size
 from gaze.images import ImageLike, as_rgb, as_upright, overview
 from gaze.predictor import Prediction, Predictor, choose_predictor

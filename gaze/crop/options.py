@@ -21,7 +21,7 @@ from gaze.weights import DEFAULT, SHIPPED
 if TYPE_CHECKING:
     from gaze.crop.folder.settings import RunSettings
     from gaze.crop.photo.request import Request
-    from gaze.framing.choice import Framing
+    from gaze.framing.policy import Framing
 
 USE = """
 A photo goes beside itself, photo.jpg to photo_1x1.jpg, or to OUT. Several go
@@ -301,7 +301,7 @@ def settings(options: argparse.Namespace) -> "RunSettings":
 
 
 def _framing(options: argparse.Namespace) -> "Framing":
-    from gaze.framing.choice import Framing
+    from gaze.framing.policy import Framing
 
     return _given(
         Framing(candidates=options.candidates, keep=options.keep),

@@ -1,4 +1,4 @@
-"""Density + aspect ratio -> the box to cut out: the policy, with no files and no model; `windows` does the sums.
+"""Density + aspect ratio -> the box to cut out after `policy`, with no files and no model; `windows` does the sums.
 
 The box is the window that holds most of the predicted gaze and whose sides go where little of it is, never the
 surroundings of the brightest pixel: taking the single most salient point amplifies small differences between people
@@ -11,129 +11,36 @@ complexity study", search it exactly.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gaze.errors import ConfigError, brief
 from gaze.framing.heads import Heads
+from gaze.framing.policy import (
+    HEAD_WEIGHT,
+    KEEP,
+    MOST,
+    NEAR,
+    NEAR_WEIGHT,
+    OVERLAP,
+    ROOM,
+    ROOM_WEIGHT,
+    TOLERANCE,
+    Framing,
+)
 from gaze.framing.windows import TIE, Windows, lacking_room, search
 from gaze.geometry import AspectRatio, Box, Point, Size
-
-NEAR = 0.03
-"""Gaze this close to a side, in parts of the image's longer side, is cut, on both sides of the line.
-
-Chosen on `val` together with `Framing.cut_weight`: docs/crop.md has the frontier, `crop_frontier.py` makes it.
-"""
-
-TOLERANCE = 0.005
-"""Windows whose worth differs by less are nearly the same: the one that cuts least is taken, then the most central."""
-
-HEAD_WEIGHT = 0.7
-"""Where heads are known, the price of gaze on those partly inside, in parts of `Framing.cut_weight`."""
-
-NEAR_WEIGHT = 0.05
-"""Where heads are known, the price of gaze near the sides, likewise: what it stood for is known better now.
-
-Both were chosen on `val`: docs/crop.md has the table, `crop_heads.py` makes it.
-"""
-
-ROOM = 0.11
-"""Where heads are known, gaze within a crop and this close to a side lacks room, the less the further off.
-
-In parts of what the photograph is longer than the crop along that axis: where a crop fills most of it, little room is
-to be had.
-"""
-
-ROOM_WEIGHT = 2.5
-"""The price of gaze that lacks room, in parts of `Framing.cut_weight`, times the cube of the share that is left out.
-
-So a crop of nearly the whole photograph, which has little choice, gives up hardly any gaze for room. Both were chosen
-on `val`, by the gaze that is kept, by cut heads and by eye: docs/crop.md.
-"""
 
 HEAD_TIE = 1e-4
 """Cuts that differ by less are equal where heads are known: hundreds of cells that each see hardly a head add up."""
 
-KEEP = 0.95
-"""Automatic zoom keeps this share of the gaze that the loosest window holds.
-
-On `val` of our three sets it then keeps 0.956 of people's fixations in the loosest window, and the sides of a square
-shrink by a factor of 1.14. With 0.9 it is 1.25, and the tops of heads begin to go.
-"""
-
-OVERLAP = 0.4
-"""Two boxes of one answer have at most this intersection over union."""
-
 FOCUS = 0.1
 """Standard deviation of the gaze put on a point of focus, in parts of the longer side."""
 
-MOST = 1000
-"""Points of focus in one image at most."""
-
-BOXES = 100
-"""Candidates at most: each is a search of its own."""
-
 STEPS = 5
 """Halvings in the search for a size: it is found to a 32nd of its range."""
-
-
-@dataclass(frozen=True)
-class Framing:
-    """What makes a good box, beyond the gaze that it holds.
-
-    `cut_weight` is the one number of policy: what a window is worth is the share of the gaze that it holds, less this
-    times what its sides cut (`NEAR`); where heads are known, mostly the gaze on cut ones and what lacks room (`ROOM`).
-    With 0 the share alone counts, and a crop runs through a face where that holds a little more; with more, fewer heads
-    are cut and less gaze is kept. docs/crop.md has the frontier.
-
-    Attributes:
-        zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
-            zoom; else the box is the tightest that still holds `KEEP` of the gaze in the loosest.
-        padding: share of the box's sides, 0 to below 0.5; gaze this close to a side counts half.
-        cut_weight: 0 or more, the price of gaze at the cut in gaze inside.
-        candidates: boxes to return at most, 1 to `BOXES`; there are fewer where no more fit with so little in common
-            (`OVERLAP`).
-        threshold: where the best window is worth less than this more than the central one, that one is taken.
-        keep: share of the gaze, 0 to 1, that the box is to hold: it grows beyond its ratio until it does.
-
-    Raises:
-        ConfigError: a value is out of its range; the message names it.
-    """
-
-    zoom: tuple[float, float] = (1.0, 1.0)
-    padding: float = 0.0
-    candidates: int = 1
-    threshold: float = 0.0
-    keep: float = 0.0
-    cut_weight: float = 1.25
-
-    def __post_init__(self) -> None:
-        for name in ("padding", "threshold", "keep", "cut_weight"):
-            if not isinstance(getattr(self, name), Real):
-                raise ConfigError(f"{name}: expected a number, got {brief(getattr(self, name))}")
-        valid = {
-            "zoom: expected two numbers from 1 up, the smaller first": _are_bounds(self.zoom),
-            "padding: expected a share from 0 to below 0.5": 0 <= self.padding < 0.5,
-            f"candidates: expected a whole number from 1 to {BOXES}": _is_count(self.candidates),
-            "threshold: expected a share from 0 to 1": 0 <= self.threshold <= 1,
-            "keep: expected a share from 0 to 1": 0 <= self.keep <= 1,
-            "cut_weight: expected a number from 0 up": 0 <= self.cut_weight < np.inf,
-        }
-        for expected, holds in valid.items():
-            if not holds:
-                raise ConfigError(f"{expected}, got {brief(getattr(self, expected.split(':')[0]))}")
-
-
-def _are_bounds(zoom: object) -> bool:
-    """Whether these are two numbers from 1 up, the smaller first."""
-    numbers = isinstance(zoom, tuple | list) and len(zoom) == 2 and all(isinstance(bound, Real) for bound in zoom)
-    return numbers and 1 <= zoom[0] <= zoom[1] < np.inf  # type: ignore[index]
-
-
-def _is_count(candidates: object) -> bool:
-    return isinstance(candidates, Integral) and 1 <= candidates <= BOXES  # type: ignore[operator]
 
 
 @dataclass(frozen=True)

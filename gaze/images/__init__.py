@@ -6,10 +6,12 @@ Nothing here writes a file or changes the process, but for `accept` and what `di
 
 from gaze.images.arrays import ImageLike, as_rgb, as_upright, check_rgb, decode, overview, to_array
 from gaze.images.cutting import cut
-from gaze.images.decoding import MAX_BYTES, MAX_PIXELS, Keep, Limits, Photo, accept, open_photo
-from gaze.images.encoding import encode, foreseen_suffix, output_suffix
-from gaze.images.formats import SUFFIXES, WRITTEN, Encoding, output_format
+from gaze.images.decoding import Photo, accept, open_photo
+from gaze.images.encoding import encode
+from gaze.images.formats import SUFFIXES, WRITTEN, output_format
 from gaze.images.frames import Frame
+from gaze.images.settings import MAX_BYTES, MAX_PIXELS, Encoding, Keep, Limits
+from gaze.images.suffixes import foreseen_suffix, output_suffix
 
 __all__ = [
     "MAX_BYTES",

@@ -21,39 +21,13 @@ from gaze.images.orientation import orientation_of, sideways, turn
 from gaze.images.png import PngNotes, picture_of
 from gaze.images.ppm import scaled_samples
 from gaze.images.profiles import named_profile
-
-MAX_PIXELS = 178_956_970
-"""Larger images are refused before they are decoded; Pillow refuses them too wherever it looks, see `accept`."""
+from gaze.images.settings import MAX_PIXELS, Keep, Limits
 
 _WEIGHT = {"GIF": 1.5, "WEBP": 2, "HEIF": 1.5, "AVIF": 3}
 """Memory that decoding and writing a pixel of a format takes, in 8 bytes, rounded up; `crop_peak.py` measures it."""
 
-MAX_BYTES = 2**30
-"""Larger files are refused before they are read."""
-
 Source: TypeAlias = "str | os.PathLike[str] | bytes"
 """A path or the bytes of an encoded file."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is refused before it is decoded."""
-
-    pixels: int = MAX_PIXELS
-    """Of one frame, and of all the frames that are kept together; more than `MAX_PIXELS` need `accept`. Where it is
-    that, formats that need more memory than 8 bytes a pixel have fewer."""
-    bytes: int = MAX_BYTES
-    """Of the file."""
-
-
-@dataclass(frozen=True)
-class Keep:
-    """What goes from a photo into its thumbnails besides the pixels."""
-
-    metadata: bool = False
-    """EXIF and XMP, without orientation and embedded thumbnails, which would no longer be true."""
-    profile: bool = False
-    """The colour profile; otherwise colours are converted to sRGB."""
 
 
 @dataclass(frozen=True)

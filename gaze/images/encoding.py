@@ -13,30 +13,15 @@ from gaze.geometry import Size
 from gaze.images.color import bands, opaque, to_srgb
 from gaze.images.cutting import LARGE
 from gaze.images.decoding import Photo
-from gaze.images.formats import ANIMATED, SUFFIXES, Encoding
+from gaze.images.formats import ANIMATED
 from gaze.images.frames import Frame
+from gaze.images.settings import Encoding
 
 _QUALITY = {"JPEG": 90, "WEBP": 90, "AVIF": 80}
 _XMP_IN_TIFF = 700
 _SEGMENT = 65_500
 _LONGEST = 655_350
 """Milliseconds that a frame of a GIF can show."""
-
-
-def output_suffix(photo: Photo, suffix: str, encoding: Encoding = Encoding()) -> str:
-    """The suffix of a picture made from `photo`: `suffix` where it fits the format, else the usual one."""
-    return _suffix(photo.format, suffix, encoding)
-
-
-def foreseen_suffix(suffix: str, encoding: Encoding = Encoding()) -> str | None:
-    """What `output_suffix` is for a photo that is what its suffix says; None where that says nothing."""
-    kind = next((kind for kind, suffixes in SUFFIXES.items() if suffix.lower() in suffixes), encoding.format)
-    return kind and _suffix("JPEG" if kind == "MPO" else kind, suffix, encoding)
-
-
-def _suffix(kind: str, suffix: str, encoding: Encoding) -> str:
-    suffixes = SUFFIXES[encoding.of(kind)]
-    return suffix if suffix.lower() in suffixes else suffixes[0]
 
 
 def encode(

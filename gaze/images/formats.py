@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 from PIL import Image
 
-from gaze.errors import ConfigError, ImageError
+from gaze.errors import ImageError
 
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -29,9 +28,6 @@ WRITTEN = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF")
 
 ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Formats whose further frames are an animation, and not pages or other views."""
-
-_INSTEAD = {"HEIF": "JPEG"}
-"""What a photo in a format that gaze does not write becomes, where that is not PNG."""
 
 Magic: TypeAlias = "tuple[tuple[re.Pattern[bytes], str], ...]"
 
@@ -132,32 +128,6 @@ def register_heif() -> None:
     except ImportError as error:
         raise ImageError("a HEIF photo; to read it: pip install pillow-heif") from error
     register_heif_opener()
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How pictures are written; what a format does not know, it does not heed."""
-
-    format: str | None = None
-    """One of `WRITTEN`; None: that of the photo, or PNG (for HEIF, JPEG) where gaze does not write it."""
-    quality: int | None = None
-    """1 to 100, of JPEG, WebP and AVIF; None: 90, for AVIF 80."""
-    progressive: bool = False
-    """Of JPEG."""
-    chroma: str | None = None
-    """Chroma subsampling of JPEG and AVIF, "420", "422" or "444"; None: 420. WebP is always 420."""
-
-    def __post_init__(self) -> None:
-        if self.format is not None and self.format not in WRITTEN:
-            raise ConfigError(f"format: expected one of {' '.join(WRITTEN)}, got {self.format!r}")
-        if self.quality is not None and self.quality not in range(1, 101):
-            raise ConfigError(f"quality: expected a whole number from 1 to 100, got {self.quality!r}")
-        if self.chroma not in (None, "420", "422", "444"):
-            raise ConfigError(f"chroma: expected 420, 422 or 444, got {self.chroma!r}")
-
-    def of(self, kind: str) -> str:
-        """The format in which a picture of a photo of format `kind` is written."""
-        return self.format or (kind if kind in WRITTEN else _INSTEAD.get(kind, "PNG"))
 
 
 def output_format(suffix: str) -> str:

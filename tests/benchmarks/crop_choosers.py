@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from gaze.data.densities import fixation_density, fixation_map
 from gaze.data.store import FixationStore
 from gaze.fixations import Fixations
-from gaze.framing.choice import Framing, choose
+from gaze.framing.choice import choose
+from gaze.framing.policy import Framing
 from gaze.framing.windows import central_window
 from gaze.geometry import AspectRatio, Box, Size
 from gaze.images import decode

@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gaze.framing.choice import Framing
+from gaze.framing.policy import Framing
 from gaze.geometry import Box, Size
 from gaze.predictor import Predictor
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze.framing.choice import NEAR
+from gaze.framing.policy import NEAR
 from gaze.geometry import Box, Size
 
 if TYPE_CHECKING:

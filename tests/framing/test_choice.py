@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gaze import AspectRatio, Box, ConfigError, Point, Size
-from gaze.framing.choice import KEEP, NEAR, OVERLAP, TOLERANCE, Framing, choose, with_focus
+from gaze.framing.choice import choose, with_focus
+from gaze.framing.policy import KEEP, NEAR, OVERLAP, TOLERANCE, Framing
 from gaze.framing.windows import Windows, central_window, search
 
 SQUARE = AspectRatio(1, 1)

@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 
 from gaze import AspectRatio, Box, Size
-from gaze.framing.choice import (
-    HEAD_TIE,
-    HEAD_WEIGHT,
-    NEAR,
-    NEAR_WEIGHT,
-    ROOM,
-    ROOM_WEIGHT,
-    TOLERANCE,
-    Framing,
-    choose,
-)  # fmt: skip
+from gaze.framing.choice import HEAD_TIE, choose
 from gaze.framing.heads import LEAST, PARTLY, Heads
+from gaze.framing.policy import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, ROOM, ROOM_WEIGHT, TOLERANCE, Framing
 from gaze.framing.windows import lacking_room, search
 from gaze.geometry import Point
 

@@ -23,7 +23,7 @@ from gaze.crop.photo.preview import Preview
 from gaze.crop.photo.record import CroppedRecord, ModelRecord, Record, parse_record
 from gaze.errors import ConfigError, OutputError
 from gaze.files import replacing
-from gaze.framing.choice import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, Framing
+from gaze.framing.policy import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, Framing
 
 _MARK, _HEAD = b'<meta name="generator" content="gaze.crop --report">', 4096
 """Every page has the mark in so many bytes from its beginning."""

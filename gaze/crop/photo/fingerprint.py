@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gaze.crop.photo.record import CroppedRecord, FailedRecord
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape
-from gaze.framing.choice import Framing
+from gaze.framing.policy import Framing
 from gaze.geometry import AspectRatio
 from gaze.weights import DEFAULT, SHIPPED
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gaze.errors import ConfigError, brief
-from gaze.framing.choice import MOST
+from gaze.framing.policy import MOST
 from gaze.geometry import NUMBER, Point, Size
 
 

@@ -8,7 +8,7 @@ from gaze.errors import ConfigError
 from gaze.framing.choice import Crop
 from gaze.geometry import AspectRatio, Size
 from gaze.images import cut
-from gaze.images.decoding import MAX_PIXELS
+from gaze.images.settings import MAX_PIXELS
 
 
 def check_color(text: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gaze.crop.photo.naming import TEMPLATE, check_template
 from gaze.crop.photo.shapes import Shape
 from gaze.errors import ConfigError
-from gaze.framing.choice import Framing
+from gaze.framing.policy import Framing
 from gaze.images import Encoding, Keep, Limits
 
 HEEDED = {"quality": ("JPEG", "WEBP", "AVIF"), "progressive": ("JPEG",), "chroma": ("JPEG", "AVIF")}

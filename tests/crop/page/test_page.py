@@ -31,7 +31,7 @@ from gaze.crop.photo.record import (
     Stamp,
 )
 from gaze.errors import ConfigError, OutputError
-from gaze.framing.choice import NEAR, Framing
+from gaze.framing.policy import NEAR, Framing
 from gaze.geometry import Box
 
 HOSTILE = [

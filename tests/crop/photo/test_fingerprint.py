@@ -10,7 +10,7 @@ from gaze.crop.photo.fingerprint import MODELS_BEFORE, Fingerprints, canonical_t
 from gaze.crop.photo.record import CroppedRecord, FailedRecord, ModelRecord, PhotoRecord, Stamp
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape, shapes
-from gaze.framing.choice import Framing
+from gaze.framing.policy import Framing
 from gaze.geometry import AspectRatio, Bounds
 from gaze.images import Encoding, Keep, Limits
 

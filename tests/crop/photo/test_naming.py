@@ -4,7 +4,7 @@ from gaze.crop.photo.naming import file_name
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Shape, shapes
 from gaze.errors import ConfigError
-from gaze.framing.choice import Framing
+from gaze.framing.policy import Framing
 from gaze.geometry import AspectRatio, Bounds, Size
 
 WIDE = AspectRatio(16, 9)
