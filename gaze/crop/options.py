@@ -232,11 +232,12 @@ def request(options: argparse.Namespace) -> "Request":
         ConfigError: they do not fit together.
     """
     from gaze.crop.photo.naming import TEMPLATE
-    from gaze.crop.photo.rendering import check_color
     from gaze.crop.photo.request import Request
     from gaze.images import Encoding, Keep, Limits
 
     if options.fill is not None:
+        from gaze.crop.photo.rendering import check_color
+
         check_color(options.fill)
     return Request(
         shapes=shapes(options.ratio or [], options.size or []),

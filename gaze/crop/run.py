@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from gaze.crop.folder.backend import Backend, check_writable, local, several
 from gaze.crop.folder.batch import run_folder
@@ -18,15 +19,16 @@ from gaze.crop.folder.settings import RunSettings
 from gaze.crop.folder.time_limit import TimeLimit
 from gaze.crop.folder.worker import Finished, Worker
 from gaze.crop.paths import PIPE, Paths, is_stream, names_file
-from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.naming import TEMPLATE
 from gaze.crop.photo.record import FailedRecord
 from gaze.crop.photo.request import Request
 from gaze.errors import ConfigError, ImageError, OutputError, one_line
 from gaze.images import output_format
 from gaze.images.diagnostics import without_stderr
-from gaze.predictor import Predictor
 from gaze.streams import write_result
+
+if TYPE_CHECKING:
+    from gaze.crop.photo.cropper import Cropper
 
 
 def run(paths: Paths, request: Request, settings: RunSettings) -> int:
@@ -59,6 +61,13 @@ def run(paths: Paths, request: Request, settings: RunSettings) -> int:
     return _run_photo(source, output, request, settings)
 
 
+def _cropper(request: Request) -> "Cropper":
+    from gaze.crop.photo.cropper import Cropper  # here, as those of a folder are made by their processes
+    from gaze.predictor import Predictor
+
+    return Cropper(request, Predictor(request.model))
+
+
 def _run_folder(backend: Backend, request: Request, settings: RunSettings) -> int:
     return run_folder(backend, request, settings, _page(backend, settings.report) if settings.report else None)
 
@@ -82,7 +91,7 @@ def _run_pipe(source: str, request: Request, settings: RunSettings) -> int:
         raise ConfigError("output -: standard output holds one thumbnail and nothing else")
     if Path(source).is_dir():
         raise ConfigError("output -: expected a folder, as the photos come from one")
-    cropper = Cropper(request, Predictor(request.model))
+    cropper = _cropper(request)
     name = "" if is_stream(source) else Path(source).name
     try:
         content = _read(source, request.limits.bytes) if is_stream(source) else Path(source)
@@ -115,7 +124,7 @@ def _run_photo(source: str, output: str | None, request: Request, settings: RunS
     console = Console(root, settings, folder=photo.parent)
     late = FailedRecord(str(photo), one_line(too_late(photo, settings.timeout)))
     limit = TimeLimit(settings.timeout, lambda: console.failure(late))
-    worker = Worker(Cropper(request, Predictor(request.model)), root, suffix, limit=limit)
+    worker = Worker(_cropper(request), root, suffix, limit=limit)
     try:
         content = _read(source, request.limits.bytes) if is_stream(source) else None
     except ImageError as error:

@@ -278,6 +278,8 @@ def _identify(file: BinaryIO) -> str:
 def _header(file: BinaryIO, kind: str) -> tuple[ImageFile.ImageFile, PngNotes]:
     """What `Image.open` finds in a file, without a warning where the image is large: the limits see to its size."""
     if kind not in Image.OPEN:
+        Image.preinit()  # the usual formats, which is quicker
+    if kind not in Image.OPEN:
         Image.init()
     notes = PngNotes()
     if kind == "PPM":

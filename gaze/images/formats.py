@@ -3,9 +3,7 @@
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, TypeAlias
-
-from PIL import Image
+from typing import Any
 
 from gaze.errors import ImageError
 
@@ -29,48 +27,38 @@ WRITTEN = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF")
 ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Formats whose further frames are an animation, and not pages or other views."""
 
-Magic: TypeAlias = "tuple[tuple[re.Pattern[bytes], str], ...]"
-
-
-def _table(rows: dict[bytes, str]) -> Magic:
-    return tuple((re.compile(pattern, re.DOTALL), meaning) for pattern, meaning in rows.items())
-
-
-_IMAGES = _table(
-    {
-        rb"\xff\xd8\xff": "JPEG",
-        rb"\x89PNG\r\n\x1a\n": "PNG",
-        rb"GIF8[79]a": "GIF",
-        rb"BM": "BMP",
-        rb"P[1-6]\s": "PPM",
-        rb"RIFF.{4}WEBP": "WEBP",
-        rb"(?:II[*+]\0|MM\0[*+])(?!.{4}CR[\x02\x03]\0)": "TIFF",
-        rb".{4}ftyp(?:avi[fs]|m[is]f1(?:.{4}){1,12}?avi[fs])": "AVIF",
-        rb".{4}ftyp(?:he[iv].|m[is]f1)": "HEIF",
-    }
-)
+_IMAGES = {
+    rb"\xff\xd8\xff": "JPEG",
+    rb"\x89PNG\r\n\x1a\n": "PNG",
+    rb"GIF8[79]a": "GIF",
+    rb"BM": "BMP",
+    rb"P[1-6]\s": "PPM",
+    rb"RIFF.{4}WEBP": "WEBP",
+    rb"(?:II[*+]\0|MM\0[*+])(?!.{4}CR[\x02\x03]\0)": "TIFF",
+    rb".{4}ftyp(?:avi[fs]|m[is]f1(?:.{4}){1,12}?avi[fs])": "AVIF",
+    rb".{4}ftyp(?:he[iv].|m[is]f1)": "HEIF",
+}
 
 _RAW = "a raw camera file"
 
-_OTHERS = _table(
-    {
-        rb"PK(?:\x03\x04|\x05\x06)": "a ZIP archive",
-        rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ": "a compressed archive",
-        rb"%PDF-": "a PDF document",
-        rb"%!PS|\xc5\xd0\xd3\xc6": "a PostScript file",
-        rb"8BPS": "a Photoshop document",
-        rb"\0{3}\x0c(?:JXL |jP  )|\xff\x0a|\xff\x4f\xff\x51": "a JPEG XL or JPEG 2000 image",
-        rb"\0\0[\x01\x02]\0[^\0]": "a Windows icon",
-        rb".{4}ftypcrx|FUJIFILMCCD-RAW|II\x1a\0{3}HEAPCCDR|IIU\0|II(?:RO|RS)|MMOR|FOVb|\0MRM|II\*\0.{4}CR": _RAW,
-        rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xba\xb3]": "a video",
-        rb"ID3|OggS|fLaC|RIFF.{4}WAVE|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]": "a sound recording",
-        rb"\x7fELF|MZ": "a program",
-        rb"\0+\Z": "nothing but zero bytes",
-        rb"(?i:(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<svg)": "an SVG drawing",
-        rb"(?i:(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<(?:!doctype )?html)": "an HTML page",
-        rb"[\t\n\r\f -~\x80-\xff]+\Z": "a text",
-    }
-)
+_OTHERS = {
+    rb"PK(?:\x03\x04|\x05\x06)": "a ZIP archive",
+    rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ": "a compressed archive",
+    rb"%PDF-": "a PDF document",
+    rb"%!PS|\xc5\xd0\xd3\xc6": "a PostScript file",
+    rb"8BPS": "a Photoshop document",
+    rb"\0{3}\x0c(?:JXL |jP  )|\xff\x0a|\xff\x4f\xff\x51": "a JPEG XL or JPEG 2000 image",
+    rb"\0\0[\x01\x02]\0[^\0]": "a Windows icon",
+    rb".{4}ftypcrx|FUJIFILMCCD-RAW|II\x1a\0{3}HEAPCCDR|IIU\0|II(?:RO|RS)|MMOR|FOVb|\0MRM|II\*\0.{4}CR": _RAW,
+    rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xba\xb3]": "a video",
+    rb"ID3|OggS|fLaC|RIFF.{4}WAVE|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]": "a sound recording",
+    rb"\x7fELF|MZ": "a program",
+    rb"\0+\Z": "nothing but zero bytes",
+    rb"(?i:(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<svg)": "an SVG drawing",
+    rb"(?i:(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<(?:!doctype )?html)": "an HTML page",
+    rb"[\t\n\r\f -~\x80-\xff]+\Z": "a text",
+}
+"""What else a file may be; like those of `_IMAGES`, patterns are compiled when they are first asked for."""
 
 HEAD = 4096
 """How many of a file's first bytes tell what it is."""
@@ -82,10 +70,10 @@ def identify(head: bytes) -> str:
     Raises:
         ImageError: it is none of these; the message, without the file's name, says what it is where that is known.
     """
-    for pattern, kind in _IMAGES:
-        if pattern.match(head):
+    for pattern, kind in _IMAGES.items():
+        if re.match(pattern, head, re.DOTALL):
             return kind
-    found = next((f"but {words}" for pattern, words in _OTHERS if pattern.match(head)), "")
+    found = next((f"but {words}" for pattern, words in _OTHERS.items() if re.match(pattern, head, re.DOTALL)), "")
     what = f"not an image {found}" if found else "not an image, or its first bytes are damaged"
     raise ImageError(f"{what}; gaze reads {' '.join(readable())}")
 
@@ -111,6 +99,8 @@ def check_no_raw(tags: Mapping[int, Any]) -> None:
 
 def readable() -> list[str]:
     """Those of `SUFFIXES` that can be read here: AVIF where Pillow was built with it, HEIF where its package is."""
+    from PIL import Image  # here, as what lists photos need not load it
+
     Image.init()
     return [kind for kind in SUFFIXES if kind in Image.SAVE or (kind == "HEIF" and find_spec("pillow_heif"))]
 
@@ -121,6 +111,8 @@ def register_heif() -> None:
     Raises:
         ImageError: the package for it is not installed.
     """
+    from PIL import Image
+
     if "HEIF" in Image.OPEN:
         return
     try:

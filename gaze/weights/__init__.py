@@ -4,7 +4,6 @@ What may live here: models that the package ships, and the search for a model's 
 `gaze.predictor`.
 """
 
-from importlib.resources import files
 from pathlib import Path
 
 from gaze.errors import ConfigError, ModelError
@@ -15,10 +14,12 @@ SHIPPED = ("fast", "quality")
 DEFAULT = "fast"
 """The one that is used where none is named."""
 
+_FOLDER = Path(__file__).parent
+
 
 def shipped_model(name: str = DEFAULT) -> Path:
     """Where a shipped model lies, whether it is there or not."""
-    return Path(str(files("gaze.weights"))) / f"{name}.onnx"
+    return _FOLDER / f"{name}.onnx"
 
 
 def find_model(model: str | Path | None = None) -> Path:

@@ -490,7 +490,7 @@ def test_model_that_is_neither_a_name_nor_a_file_is_exit_code_2(
 def test_shipped_model_that_is_absent_is_one_line_and_exit_code_1(
     draw: Draw, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gaze.weights.files", lambda _: tmp_path)
+    monkeypatch.setattr("gaze.weights._FOLDER", tmp_path)
     assert main([str(draw("a.jpg")), "--model", "fast"]) == 1
     assert capsys.readouterr().err == f"gaze.crop: model fast: this installation lacks {tmp_path / 'fast.onnx'}\n"
 
@@ -498,7 +498,7 @@ def test_shipped_model_that_is_absent_is_one_line_and_exit_code_1(
 def test_shipped_model_is_taken_by_name_and_told(
     draw: Draw, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bright_model: Path
 ):
-    monkeypatch.setattr("gaze.weights.files", lambda _: tmp_path)
+    monkeypatch.setattr("gaze.weights._FOLDER", tmp_path)
     for suffix in (".onnx", ".json"):
         shutil.copy(bright_model.with_suffix(suffix), tmp_path / f"fast{suffix}")
     assert main([str(draw("a.jpg")), "--model", "fast", "--json"]) == 0
@@ -546,6 +546,19 @@ def modules_after(code: str) -> set[str]:
 def test_help_and_a_wrong_option_load_nothing_that_predicts(arguments: str):
     code = f"from gaze.crop.cli import main\ntry: main({arguments.split()})\nexcept SystemExit: pass"
     assert modules_after(code) & {"numpy", "cv2", "PIL", "onnxruntime", "gaze.crop.run"} == set()
+
+
+def test_a_folder_is_cropped_by_processes_that_alone_load_what_predicts(draw: Draw, bright_model: Path):
+    photo = draw("photos/a.jpg")
+    code = f"from gaze.crop.cli import main\nmain([{str(photo.parent)!r}, '--model', {str(bright_model)!r}, '--jobs', '1'])"
+    assert modules_after(code) & {"numpy", "cv2", "PIL", "onnxruntime", "gaze.crop.photo.cropper"} == set()
+    assert listing(photo.parent / "thumbnails") == ["a_1x1.jpg", "gaze-manifest.jsonl"]
+
+
+def test_a_jpeg_loads_no_reader_of_rare_formats(draw: Draw, bright_model: Path):
+    photo = draw("a.jpg")
+    loaded = modules_after(f"from gaze.crop.cli import main\nmain([{str(photo)!r}, '--model', {str(bright_model)!r}])")
+    assert {"PIL.JpegImagePlugin"} == loaded & {"PIL.JpegImagePlugin", "PIL.PdfParser", "PIL.DdsImagePlugin"}
 
 
 def test_a_run_without_a_report_loads_no_page(draw: Draw, bright_model: Path):

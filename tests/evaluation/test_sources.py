@@ -127,7 +127,7 @@ def test_what_cannot_be_opened(tmp_path, bright_model):
 
 
 def test_a_shipped_model_is_opened_by_name(bright_model, tmp_path, monkeypatch):
-    monkeypatch.setattr("gaze.weights.files", lambda _: tmp_path)
+    monkeypatch.setattr("gaze.weights._FOLDER", tmp_path)
     with pytest.raises(ModelError, match="model quality: this installation lacks"):
         open_source("quality", None)
     for suffix in (".onnx", ".json"):

@@ -15,10 +15,8 @@ from gaze.crop.folder.publishing import clear_parts, run_key
 from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.turns import in_order
 from gaze.crop.folder.worker import Worker
-from gaze.crop.photo.cropper import Cropper
 from gaze.crop.photo.request import Request
 from gaze.errors import ConfigError
-from gaze.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def local(folder: Path, output: str | None, request: Request, settings: RunSetti
     check_places(root, request, settings)
     selection = settings.selection
     linked = (task.source for task in walk(folder, root, selection, Tally())) if selection.follow_symlinks else ()
-    make = partial(_worker, request, root, _kept(root, linked, settings), manifest_key(root, settings))
+    make = partial(Worker.of, request, root, _kept(root, linked, settings), manifest_key(root, settings))
     return Backend(
         folder=folder,
         root=root,
@@ -92,7 +90,7 @@ def several(photos: Sequence[Path], output: str | None, request: Request, settin
             check_writable(parent)
     lasts = output is not None or settings.manifest is not None
     key = manifest_key(root, settings) if lasts else ""
-    make = partial(_worker, request, root, _kept(root, photos, settings), key)
+    make = partial(Worker.of, request, root, _kept(root, photos, settings), key)
     return Backend(
         folder=folder,
         root=root,
@@ -101,10 +99,6 @@ def several(photos: Sequence[Path], output: str | None, request: Request, settin
         outcomes=lambda jobs, stop: _outcomes(make, root, jobs, settings, stop),
         base=folder,
     )
-
-
-def _worker(request: Request, root: Path, kept: frozenset[str], key: str) -> Worker:
-    return Worker(Cropper(request, Predictor(request.model)), root, kept=kept, key=key)
 
 
 def _kept(root: Path, photos: Iterable[Path | str], settings: RunSettings) -> frozenset[str]:

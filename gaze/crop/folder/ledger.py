@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gaze.card import ModelCard
 from gaze.crop.folder.backend import Backend
@@ -18,16 +18,18 @@ from gaze.crop.folder.settings import RunSettings, Stop
 from gaze.crop.folder.turns import Turns
 from gaze.crop.folder.worker import Finished, file_stamp
 from gaze.crop.photo.fingerprint import Fingerprints
-from gaze.crop.photo.preview import Preview
 from gaze.crop.photo.record import FailedRecord, ModelRecord, Record
 from gaze.crop.photo.request import Request
 from gaze.errors import OutputError, one_line
+
+if TYPE_CHECKING:
+    from gaze.crop.photo.preview import Preview
 
 
 class Page(Protocol):
     """What is told of every photo beside the manifest, such as an HTML report."""
 
-    def add(self, record: Record, preview: Preview | None) -> None:
+    def add(self, record: Record, preview: "Preview | None") -> None:
         """Takes the record of one photo and its small pictures; may raise OutputError."""
 
     def finish(self, model: ModelRecord, rate: float, done: Iterable[Record]) -> int:

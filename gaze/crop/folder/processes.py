@@ -28,8 +28,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NoReturn, Protocol
 
-import cv2
-
 from gaze.crop.folder.listing import Task
 from gaze.crop.folder.publishing import TakenError
 from gaze.crop.folder.worker import Finished
@@ -341,6 +339,8 @@ def serve(connection: Connection) -> NoReturn:
     """What a process does: makes its worker, then crops what it is told until the socket ends."""
     with suppress(RuntimeError):  # no thread may be started: then it ends with its photo
         threading.Thread(target=_end_with, args=(connection.fileno(),), daemon=True).start()
+    import cv2  # here, as the parent needs nothing that predicts
+
     try:
         cv2.setNumThreads(1)
         silence_pillow()

@@ -6,14 +6,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING
 
 from gaze.crop.folder.listing import MANIFESTS, Task
 from gaze.crop.folder.publishing import Part, TakenError, discard, may_place, write_part
-from gaze.crop.photo.cropper import Cropped, Cropper, Picture
 from gaze.crop.photo.focus import FocusPoint
-from gaze.crop.photo.preview import Preview
 from gaze.crop.photo.record import CroppedRecord, Stamp
+from gaze.crop.photo.request import Request
 from gaze.errors import OutputError
+
+if TYPE_CHECKING:  # what predicts is loaded by the process that crops
+    from gaze.crop.photo.cropper import Cropped, Cropper, Picture
+    from gaze.crop.photo.preview import Preview
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Finished:
 
     record: CroppedRecord
     parts: tuple[Part, ...]
-    preview: Preview | None
+    preview: "Preview | None"
     there: tuple[str, ...] = ()
     """Pictures that wait nowhere, as their places hold just these already."""
 
@@ -41,7 +45,7 @@ class Worker:
 
     def __init__(
         self,
-        cropper: Cropper,
+        cropper: "Cropper",
         root: Path,
         suffix: str | None = None,
         kept: frozenset[str] = frozenset(),
@@ -50,6 +54,14 @@ class Worker:
     ) -> None:
         self.cropper, self.root, self.suffix = cropper, root, suffix
         self.kept, self.key, self.limit = kept, key, limit
+
+    @classmethod
+    def of(cls, request: Request, root: Path, kept: frozenset[str], key: str) -> "Worker":
+        """One for a process of its own, which loads what predicts, and the model."""
+        from gaze.crop.photo.cropper import Cropper
+        from gaze.predictor import Predictor
+
+        return cls(Cropper(request, Predictor(request.model)), root, kept=kept, key=key)
 
     def crop(self, task: Task, points: Sequence[FocusPoint] = ()) -> Finished:
         """Crops one photo.
@@ -98,7 +110,7 @@ def check_name(place: PurePath) -> None:
         raise OutputError(f"{place}: is the name of a manifest, and none is ever replaced")
 
 
-def write_picture(root: Path, picture: Picture, task: Task, overwrite: bool, key: str) -> Part | None:
+def write_picture(root: Path, picture: "Picture", task: Task, overwrite: bool, key: str) -> Part | None:
     """Leaves a picture beside its place; None where it is there already.
 
     Raises:
@@ -116,7 +128,7 @@ def write_picture(root: Path, picture: Picture, task: Task, overwrite: bool, key
     return write_part(place, picture.content, root, task.name, key, replaces)
 
 
-def record_of(task: Task, stamp: Stamp, cropper: Cropper, cropped: Cropped) -> CroppedRecord:
+def record_of(task: Task, stamp: Stamp, cropper: "Cropper", cropped: "Cropped") -> CroppedRecord:
     """What the manifest says of a photo."""
     prints = cropper.fingerprints
     return CroppedRecord(task.name, stamp, prints.request, cropped.record, prints.asked)

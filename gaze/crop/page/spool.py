@@ -15,15 +15,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gaze.crop.folder.listing import KNOWN
-from gaze.crop.photo.preview import Preview
 from gaze.crop.photo.record import CroppedRecord, ModelRecord, Record, parse_record
 from gaze.errors import ConfigError, OutputError
 from gaze.files import replacing
 from gaze.framing.policy import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, Framing
+
+if TYPE_CHECKING:
+    from gaze.crop.photo.preview import Preview
 
 _MARK, _HEAD = b'<meta name="generator" content="gaze.crop --report">', 4096
 """Every page has the mark in so many bytes from its beginning."""
@@ -63,7 +65,7 @@ class PageSpool:
                 with replacing(self._spool) as spool:
                     spool.writelines(_lines_of(self._path) if resume else [])
 
-    def add(self, record: Record, preview: Preview | None) -> None:
+    def add(self, record: Record, preview: "Preview | None") -> None:
         """Takes the manifest's record of one photo; a photo's last record replaces its earlier ones.
 
         Args:
@@ -221,7 +223,7 @@ def _subtitle(model: ModelRecord | None, rate: float | None, lacking: int) -> st
     return ", ".join(parts)
 
 
-def _line(record: Record, preview: Preview | None) -> bytes:
+def _line(record: Record, preview: "Preview | None") -> bytes:
     return f"[{_json(record.to_json())},\t{_json(preview and vars(preview))}]\n".encode()
 
 
