@@ -106,15 +106,15 @@ def search(
     rows = _axis(size.height, window.height, density.shape[0], margin, near)
     columns = _axis(size.width, window.width, density.shape[1], margin, near)
 
-    shares = _held(density, rows.inside, columns.inside)
+    shares = _held(density, rows.inside, columns.inside)[0]
     cuts = np.zeros_like(shares)
     if near:
-        above = np.maximum(density - density.mean(), 0)
-        cuts = _held(above, rows.outer, columns.outer) - _held(above, rows.inner, columns.inner)
+        stripes = _held(np.maximum(density - density.mean(), 0), rows.near, columns.near)
+        cuts = stripes[0] - stripes[-1]
     worth = shares
     if margin:
         spans = [(row, column) for row in (rows.inside, rows.inset) for column in (columns.inside, columns.inset)]
-        worth = np.mean([_held(density, *each) for each in spans], axis=0)
+        worth = np.mean([_held(density, *each)[0] for each in spans], axis=0)
     return Windows(size, window, rows.starts, columns.starts, shares, cuts, worth - price * cuts)
 
 
@@ -134,39 +134,58 @@ def lacking_room(density: NDArray, places: Windows, room: float) -> NDArray[np.f
     size, window = places.size, places.window
     rows = _inwards(places.tops, size.height, window.height, above.shape[0], room)
     columns = _inwards(places.lefts, size.width, window.width, above.shape[1], room)
-    inside, *deeper = (_held(above, *spans) for spans in zip(rows, columns, strict=True))
-    return inside - np.mean(deeper, axis=0)
+    held = _held(above, rows, columns)
+    return held[0] - held[-len(STEPS) :].mean(axis=0)
 
 
-def _inwards(starts: NDArray, length: int, window: int, cells: int, room: float) -> list[NDArray[np.float64] | None]:
+def _inwards(starts: NDArray, length: int, window: int, cells: int, room: float) -> NDArray[np.float64] | None:
     """Along one axis, the ends of the window in cells, then those that lie further in by each of `STEPS` of the room.
 
     Returns:
-        float64, 2 x places each; None where the window is as long as the image.
+        float64, kinds x 2 x places; None where the window is as long as the image.
     """
     if window == length:
-        return [None] * (1 + len(STEPS))
+        return None
     ends, most = np.stack([starts, starts + window]), min(room * (length - window), MOST_ROOM * window)
     by = np.array([[most], [-most]]) * ((ends > 0) & (ends < length))
-    return [(ends + step * by) * (cells / length) for step in (0, *STEPS)]
+    return (ends + np.array([0, *STEPS])[:, None, None] * by) * (cells / length)
 
 
 def _held(cells: NDArray, rows: NDArray | None, columns: NDArray | None) -> NDArray[np.float64]:
-    """What spans of rows times spans of columns hold; first the axis with fewer of them."""
-    if columns is None or (rows is not None and rows.shape[1] > columns.shape[1]):
-        return _along(_along(cells.T, columns).T, rows)
-    return _along(_along(cells, rows).T, columns).T
+    """What spans of rows times spans of columns hold; first the axis with fewer of them.
+
+    Args:
+        cells: h x w.
+        rows: kinds x 2 x places, see `_along`.
+        columns: likewise.
+
+    Returns:
+        float64, kinds x tops x lefts; one kind where both are None.
+    """
+    if columns is None or (rows is not None and rows.shape[-1] > columns.shape[-1]):
+        return _along(_along(cells.T[None], columns).swapaxes(1, 2), rows)
+    return _along(_along(cells[None], rows).swapaxes(1, 2), columns).swapaxes(1, 2)
 
 
 def _along(cells: NDArray, spans: NDArray | None) -> NDArray[np.float64]:
-    """Sums over rows, of all or from the first to the second of `spans`, 2 x places, counted in rows and parts."""
+    """Sums over rows, of all or from the first to the second of the ends of spans, counted in rows and parts.
+
+    Args:
+        cells: kinds x n x m, or 1 x n x m for all kinds.
+        spans: kinds x 2 x places; None: all rows.
+
+    Returns:
+        float64, kinds x places x m.
+    """
     if spans is None:
-        return cells.sum(axis=0, keepdims=True)
-    upto = np.zeros((len(cells) + 1, cells.shape[1]))
-    np.cumsum(cells, axis=0, out=upto[1:])
-    row = np.minimum(spans.astype(np.intp), len(cells) - 1)
-    start, stop = upto[row] + (spans - row)[..., None] * cells[row]
-    return stop - start
+        return cells.sum(axis=1, keepdims=True)
+    kinds, count, across = cells.shape
+    upto = np.zeros((kinds, count + 1, across))
+    np.cumsum(cells, axis=1, out=upto[:, 1:])
+    row = np.minimum(spans.astype(np.intp), count - 1)
+    kind = np.arange(kinds)[:, None, None]
+    ends = upto[kind, row] + (spans - row)[..., None] * cells[kind, row]
+    return ends[:, 1] - ends[:, 0]
 
 
 def central_window(size: Size, window: Size) -> Box:
@@ -181,16 +200,15 @@ class _Axis:
 
     Attributes:
         starts: float64, places in pixels.
-        inside: float64, 2 x places, the ends of the window, in cells; None where it is as long as the image.
+        inside: float64, 1 x 2 x places, the ends of the window, in cells; None where it is as long as the image.
         inset: likewise, less its margins.
-        outer, inner: likewise, with ends that lie `near` further out or in where they are not the image's own.
+        near: float64, 2 x 2 x places, with ends that lie `near` further out, then in, where not the image's own.
     """
 
     starts: NDArray[np.float64]
     inside: NDArray[np.float64] | None = None
     inset: NDArray[np.float64] | None = None
-    outer: NDArray[np.float64] | None = None
-    inner: NDArray[np.float64] | None = None
+    near: NDArray[np.float64] | None = None
 
 
 def _axis(length: int, window: int, cells: int, margin: float, near: float) -> _Axis:
@@ -202,10 +220,13 @@ def _axis(length: int, window: int, cells: int, margin: float, near: float) -> _
     turns = (np.arange(cells + 1) * (length / cells) - np.array([*lines])[:, None]).ravel()
     # at the image's own sides nothing is near, so the places beside them are turns as well
     tried = np.concatenate([np.floor(turns), np.ceil(turns), [0, 1, reach // 2, reach - 1, reach]])
-    starts = np.unique(tried[(tried >= 0) & (tried <= reach)])
+    there = np.zeros(reach + 1, bool)
+    there[tried[(tried >= 0) & (tried <= reach)].astype(np.intp)] = True
+    starts = np.flatnonzero(there).astype(np.float64)
     ends = np.stack([starts, starts + window])
     inwards = np.array([[1.0], [-1.0]])
     by = near * inwards * ((ends > 0) & (ends < length))
     spans = np.stack([ends, ends + inset * inwards, ends - by, ends + by])
     spans[:, 1] = np.maximum(spans[:, 0], spans[:, 1])
-    return _Axis(starts, *np.minimum(np.maximum(spans, 0), length) * (cells / length))
+    spans = np.minimum(np.maximum(spans, 0), length) * (cells / length)
+    return _Axis(starts, spans[:1], spans[1:2], spans[2:])
