@@ -104,16 +104,19 @@ def choose(
     window = _window(density, size, ratio, framing, heads)
     places = _places(density, size, window, framing, heads)
     best, center = _best(places, framing), places.center
-    gain = float(places.worth[places.at(best)] - places.worth[places.at(center)])
+    middle = places.holding(center)
+    gain = places.holding(best).worth - middle.worth
     centered = best == center or gain < framing.threshold
     boxes = _apart(places, center if centered else best, framing)
     largest = ratio.largest(size)
     zoom = max(largest.width / window.width, largest.height / window.height)
 
     def crop(box: Box, centered: bool = False) -> Crop:
-        score, middle = places.share(box), places.share(center)
-        cut = Crop(ratio, box, score, middle, max(0.0, gain), places.cut(box), places.cut(center), centered, zoom)
-        return replace(cut, cut_heads=places.cut_heads(box), center_cut_heads=places.cut_heads(center))
+        held = places.holding(box)
+        return Crop(
+            ratio, box, held.share, middle.share, max(0.0, gain), held.cut, middle.cut, centered, zoom,
+            cut_heads=held.cut_heads, center_cut_heads=middle.cut_heads,
+        )  # fmt: skip
 
     return [crop(boxes[0], centered), *map(crop, boxes[1:])]
 
@@ -196,7 +199,7 @@ def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing, 
 
     def most(window: Size) -> float:
         places = _places(density, size, window, framing, heads)
-        return places.share(_best(places, framing))
+        return places.holding(_best(places, framing)).share
 
     if tightest == loosest and not framing.keep:
         return loosest

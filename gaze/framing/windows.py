@@ -10,6 +10,7 @@ little smaller, so the same holds of it. What lacks room changes slowly, and is 
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,15 @@ STEPS = (1 / 3, 1.0)
 
 MOST_ROOM = 0.2
 """Of the window's sides."""
+
+
+class Holding(NamedTuple):
+    """What a window holds and cuts at one of its places; see `Windows`."""
+
+    worth: float
+    share: float
+    cut: float
+    cut_heads: float | None
 
 
 @dataclass(frozen=True)
@@ -67,17 +77,11 @@ class Windows:
         """Row and column of one of the places in the arrays."""
         return int(np.searchsorted(self.tops, box.top)), int(np.searchsorted(self.lefts, box.left))
 
-    def share(self, box: Box) -> float:
-        """What the window holds at one of the places."""
-        return min(1.0, float(self.shares[self.at(box)]))
-
-    def cut(self, box: Box) -> float:
-        """What lies near its sides at one of the places."""
-        return min(1.0, max(0.0, float(self.cuts[self.at(box)])))
-
-    def cut_heads(self, box: Box) -> float | None:
-        """The gaze on heads that are partly inside at one of the places, where it is known where heads are."""
-        return None if self.heads is None else float(self.heads[self.at(box)])
+    def holding(self, box: Box) -> Holding:
+        """What the window holds and cuts at one of the places."""
+        at = self.at(box)
+        share, cut = min(1.0, float(self.shares[at])), min(1.0, max(0.0, float(self.cuts[at])))
+        return Holding(float(self.worth[at]), share, cut, None if self.heads is None else float(self.heads[at]))
 
     def apart_from(self, box: Box, overlap: float) -> "Windows":
         """The same, where places whose intersection over union with `box` is above `overlap` are worth -inf."""

@@ -35,7 +35,7 @@ def held(density: np.ndarray, box: Box) -> float:
 
 def share_of_best(places: Windows) -> float:
     """Of the place worth most."""
-    return places.share(places.most_central(places.worth >= places.worth.max() - 1e-6))
+    return places.holding(places.most_central(places.worth >= places.worth.max() - 1e-6)).share
 
 
 def overlap(a: Box, b: Box) -> float:

@@ -45,7 +45,7 @@ def test_search_equals_brute_force_over_all_pixels(rng: np.random.Generator, win
     places = search(coarse / coarse.sum(), size, window)
     box, held = brute_force(fine, window)
     assert best(places) == box
-    assert places.share(box) == pytest.approx(held, abs=1e-8)
+    assert places.holding(box).share == pytest.approx(held, abs=1e-8)
 
 
 @pytest.mark.parametrize("window", [Size(20, 20), Size(30, 10), Size(40, 20)])
@@ -60,7 +60,7 @@ def test_margins_count_half_unless_the_side_is_the_photos(rng: np.random.Generat
     worth = brute_force(fine, window, np.outer(*along))[1]
     assert places.worth.max() == pytest.approx(worth, abs=1e-9)
     box = best(places)
-    assert places.share(box) == pytest.approx(fine[box.top : box.bottom, box.left : box.right].sum())
+    assert places.holding(box).share == pytest.approx(fine[box.top : box.bottom, box.left : box.right].sum())
 
 
 def test_places_depend_on_the_map_not_on_the_pixels(rng: np.random.Generator):
@@ -76,7 +76,7 @@ def test_no_place_between_those_tried_holds_more(rng: np.random.Generator):
     places = search(density, Size(4000, 3000), Size(3000, 3000))
     columns = np.concatenate([[0], np.cumsum(density.sum(axis=0))])
     held = [np.diff(np.interp([x / 100, x / 100 + 30], np.arange(41), columns))[0] for x in range(1001)]
-    assert places.share(best(places)) == pytest.approx(max(held), abs=1e-12)
+    assert places.holding(best(places)).share == pytest.approx(max(held), abs=1e-12)
 
 
 FINE = 50
@@ -115,7 +115,7 @@ def test_search_equals_brute_force_where_cells_begin_between_pixels(seed: int, m
     assert places.worth.max() == pytest.approx(worth.max(), abs=1e-12)
     box = best(places)
     assert worth[box.top, box.left] >= worth.max() - 2 * TIE
-    assert places.share(box) == pytest.approx(held[box.top, box.left], abs=1e-12)
+    assert places.holding(box).share == pytest.approx(held[box.top, box.left], abs=1e-12)
 
 
 @pytest.mark.parametrize("size", [Size(4000, 3000), Size(37, 100), Size(10, 10)])
