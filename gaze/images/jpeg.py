@@ -86,7 +86,7 @@ class WatchedJpeg:
     def __init__(self, image: ImageFile.ImageFile, noise: bool = False) -> None:
         assert image.fp is not None  # it is open
         self._file, self._noise = image.fp, noise
-        self._buffer, self._pieces = b"", self._watched()
+        self._buffer, self._at, self._pieces = b"", 0, self._watched()
         self._coding, self._components, self._scans, self._interval = 0, 0, 0, 0
         self._precision: dict[tuple[int, int], int] = {}
         self._frame, self._units = JpegFrame(0, 0, {}), 0
@@ -184,7 +184,7 @@ class WatchedJpeg:
             held = piece[-_HELD:]
             yield piece[:-_HELD]
         self._early = False
-        if not self._buffer:
+        if not self._left:
             self._damage = _CUT
         yield held + _AHEAD
         self._damage = self._damage or "fewer data than pixels"
@@ -192,25 +192,26 @@ class WatchedJpeg:
     def _until(self, markers: "set[int] | range") -> Iterator[bytes]:
         """Data up to one of the markers, or to the end; another marker among them is damage, and made data."""
         while True:
-            found = _MARKER.search(self._buffer)
+            found = _MARKER.search(self._buffer, self._at)
             if found is None:
-                yield self._take(len(self._buffer) - self._buffer.endswith(b"\xff"))
+                yield self._take(self._left - self._buffer.endswith(b"\xff", self._at))
                 if not self._more():
                     yield self._take(1)
                     return
             elif self._buffer[found.start() + 1] in markers:
-                yield self._take(found.start())
+                yield self._take(found.start() - self._at)
                 return
             else:
                 self._damage = "a marker stands where there should be data"
-                yield self._take(found.start() + 1) + b"\0"
+                yield self._take(found.start() + 1 - self._at) + b"\0"
                 self._take(1)
 
     def _segment(self) -> bytes:
         """The next marker with its segment; empty at the end."""
-        if len(self._buffer) < 2:
+        marker = self._peek(2)
+        if len(marker) < 2:
             return b""
-        if self._buffer[1] == _EOI or self._buffer[1] in (0x01, 0xD8):
+        if marker[1] == _EOI or marker[1] in (0x01, 0xD8):
             return self._take(2)
         length = int.from_bytes(self._peek(4)[2:], "big")
         segment = self._take(2 + max(2, length))
@@ -245,21 +246,26 @@ class WatchedJpeg:
         )
 
     def _rest(self) -> Iterator[bytes]:
-        yield self._buffer
+        yield self._take(self._left)
         while block := self._file.read(_BLOCK):
             yield block
 
+    @property
+    def _left(self) -> int:
+        """Bytes of the buffer that were not taken yet."""
+        return len(self._buffer) - self._at
+
     def _more(self) -> bool:
         block = self._file.read(_BLOCK)
-        self._buffer += block
+        self._buffer, self._at = self._buffer[self._at :] + block, 0
         return bool(block)
 
     def _peek(self, count: int) -> bytes:
-        while len(self._buffer) < count and self._more():
+        while self._left < count and self._more():
             pass
-        return self._buffer[:count]
+        return self._buffer[self._at : self._at + count]
 
     def _take(self, count: int) -> bytes:
         taken = self._peek(count)
-        self._buffer = self._buffer[count:]
+        self._at += len(taken)
         return taken
