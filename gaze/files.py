@@ -46,6 +46,8 @@ def make_folder(path: Path) -> None:
 
 def _make_folders(path: Path) -> None:
     """As `mkdir(parents=True)`, which calls itself for each folder and does not get a thousand folders deep."""
+    if path.is_dir():
+        return
     missing = [path]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
@@ -63,7 +65,7 @@ def replacing(path: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
     try:
         with scratch_file(path) as file:
             yield file
-        put(Path(file.name), path, overwrite)
+        put(file.name, path, overwrite)
     except OSError as error:
         raise OutputError.of(path, error) from error
 
@@ -92,7 +94,7 @@ def scratch_file(path: Path, key: str = "") -> Iterator[BinaryIO]:
             raise
 
 
-def put(scratch: Path, path: Path, overwrite: bool) -> None:
+def put(scratch: str | Path, path: str | Path, overwrite: bool) -> None:
     """Gives a whole file its place; its old name is gone, whatever happens. A link at the place is itself replaced.
 
     Raises:
@@ -103,10 +105,16 @@ def put(scratch: Path, path: Path, overwrite: bool) -> None:
         if overwrite or not _linked(scratch, path):
             os.replace(scratch, path)
     finally:
-        scratch.unlink(missing_ok=True)
+        remove(scratch)
 
 
-def _linked(scratch: Path, path: Path) -> bool:
+def remove(path: str | Path) -> None:
+    """Removes a file, if it is there; raises OSError where the system refuses."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _linked(scratch: str | Path, path: str | Path) -> bool:
     """Gives a file a second name, which unlike a rename never replaces a file; False where nothing has two names."""
     try:
         os.link(scratch, path)

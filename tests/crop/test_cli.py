@@ -550,8 +550,9 @@ def test_help_and_a_wrong_option_load_nothing_that_predicts(arguments: str):
 
 def test_a_folder_is_cropped_by_processes_that_alone_load_what_predicts(draw: Draw, bright_model: Path):
     photo = draw("photos/a.jpg")
-    code = f"from gaze.crop.cli import main\nmain([{str(photo.parent)!r}, '--model', {str(bright_model)!r}, '--jobs', '1'])"
-    assert modules_after(code) & {"numpy", "cv2", "PIL", "onnxruntime", "gaze.crop.photo.cropper"} == set()
+    arguments = [str(photo.parent), "--model", str(bright_model), "--jobs", "1"]
+    loaded = modules_after(f"from gaze.crop.cli import main\nmain({arguments})")
+    assert loaded & {"numpy", "cv2", "PIL", "onnxruntime", "gaze.crop.photo.cropper"} == set()
     assert listing(photo.parent / "thumbnails") == ["a_1x1.jpg", "gaze-manifest.jsonl"]
 
 

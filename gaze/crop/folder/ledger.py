@@ -171,7 +171,7 @@ class Ledger:
                 raise TakenError(f"{place} was already written for another photo", path)
             if path in finished.there and self._other(task, path):
                 raise TakenError(f"{place} exists already", path)
-            if any(os.path.lexists(each) for each in waiting if str(each) == place):
+            if any(os.path.lexists(each) for each in waiting if each == place):
                 raise TakenError(f"{place} exists already; --overwrite replaces it", path)
 
     def _named(self, task: Task, failed: Failed, path: str) -> Failed:

@@ -238,6 +238,6 @@ def _files(
         if not is_photo:
             tally.others += 1
         elif selection.shard.holds(name):
-            yield Task(Path(entry.path), name)
+            yield Task(entry.path, name)
         else:
             tally.elsewhere += 1

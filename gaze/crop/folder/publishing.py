@@ -12,15 +12,16 @@ from pathlib import Path
 
 from gaze.crop.photo.record import PictureRecord
 from gaze.errors import OutputError
-from gaze.files import put, scratch_file
+from gaze.files import put, remove, scratch_file
 
 
 @dataclass(frozen=True)
 class Part:
     """A complete picture that waits beside its place."""
 
-    waiting: Path
-    place: Path
+    waiting: str
+    """Its path, like that of its place."""
+    place: str
     replaces: bool = False
     """Whether what is there is an earlier picture of the same photo, which no one has changed."""
 
@@ -119,7 +120,7 @@ def write_part(place: Path, content: bytes, root: Path, owner: str, key: str = "
         OutputError: the system refuses, or a link leads out of `root`; nothing is left behind.
     """
     try:
-        if not _really_in(place.parent, root):
+        if place.parent != root and not _really_in(place.parent, root):
             raise OutputError(f"{place}: a link leads out of {root}; nothing is written there")
         if not key:
             key = hashlib.sha256(os.fsencode(f"{place.name}/{owner}")).hexdigest()[:_KEY]
@@ -129,7 +130,7 @@ def write_part(place: Path, content: bytes, root: Path, owner: str, key: str = "
             file.write(content)
     except OSError as error:
         raise OutputError.of(place, error) from error
-    return Part(Path(file.name), place, replaces)
+    return Part(os.fspath(file.name), str(place), replaces)
 
 
 _KEY = 16
@@ -168,7 +169,7 @@ def move(parts: Sequence[Part], overwrite: bool) -> None:
 def discard(parts: Sequence[Part]) -> None:
     """Removes what waits."""
     for part in parts:
-        part.waiting.unlink(missing_ok=True)
+        remove(part.waiting)
 
 
 def _move(part: Part, overwrite: bool) -> None:

@@ -96,5 +96,5 @@ def test_full_disk_is_fatal_and_leaves_nothing(tmp_path: Path, monkeypatch: pyte
 
 
 def test_discarding_what_is_gone_is_no_error(tmp_path: Path):
-    discard([Part(tmp_path / "gone", tmp_path / "place")])
+    discard([Part(str(tmp_path / "gone"), str(tmp_path / "place"))])
     assert names(tmp_path) == []

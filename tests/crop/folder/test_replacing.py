@@ -424,8 +424,8 @@ def test_what_a_killed_run_left_goes_whatever_it_was_to_do(crop: Crop, photos: P
     os.utime(old.waiting, (1e9, 1e9))
     (out / ".gaze-notes.part").write_text("precious")
     assert crop(photos, out) == 0
-    assert [part.waiting.exists() for part in (*left, old)] == [False] * 4
-    assert others.waiting.exists()  # of a run that may be under way
+    assert [Path(part.waiting).exists() for part in (*left, old)] == [False] * 4
+    assert Path(others.waiting).exists()  # of a run that may be under way
     assert (out / ".gaze-notes.part").exists()
 
 
