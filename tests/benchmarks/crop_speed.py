@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from crop_speed_runs import SIDE, Ours, Peer, Result
+from crop_speed_runs import END, SIDE, Ours, Peer, Result
 from PIL import Image
 
 from gaze.crop.folder.cores import cores
@@ -128,6 +128,14 @@ def _stages(r: dict[str, Any]) -> str:
     return f"{r['name']}, {r['parallel']} at a time, ms a photo: {stages}.  "
 
 
+def check_count(photos: int, large: int) -> None:
+    """Raises ValueError where a run of ours would end before its time could be taken."""
+    for name, count in (("photos as they are", photos), ("4000x3000", large)):
+        if count <= WARM_UP + END:
+            least = f"{WARM_UP} to warm up, {END} at the end that are not timed, and one"
+            raise ValueError(f"{name}: expected at least {WARM_UP + END + 1} ({least}), got {count}")
+
+
 def main() -> None:
     """Times, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -137,6 +145,10 @@ def main() -> None:
         parser.add_argument(name, type=int, default=count)
     options = parser.parse_args()
     photos = sorted(options.folder.glob("*.jpg"))[: WARM_UP + options.photos]
+    try:
+        check_count(len(photos), min(len(photos), WARM_UP + options.large))
+    except ValueError as error:
+        parser.error(str(error))
     large = enlarged(photos[: WARM_UP + options.large], options.out / "large")
     everyone, report, text = contestants(), {}, ""
     for name, files in (("as they are", photos), ("4000x3000", large)):
