@@ -2,6 +2,8 @@
 
 import math
 
+import cv2
+import numpy as np
 from PIL import Image
 
 from gaze.errors import ImageError
@@ -9,6 +11,12 @@ from gaze.geometry import Box, Size
 
 _GAP = 3.0
 """An image is first averaged over whole pixels until it is this many times larger than what is wanted."""
+
+_LEAST = 1.25
+"""What is scaled down less has details that are as fine as its pixels, between which nothing can be interpolated."""
+
+_SMALL = 2**21
+"""Pixels of a part up to which copies of it cost little memory."""
 
 LARGE = 2**24
 """Pixels above which work is done in bands, where a copy of all would cost much memory; a result may then differ by
@@ -44,7 +52,40 @@ def cut(image: Image.Image, full: Size, box: Box, size: Size) -> Image.Image:
         inner = (left - x, top - y, right - x, bottom - y)
     if part.size == (size.width, size.height) and inner == (0, 0, *part.size):
         return part
+    if part.width * part.height <= _SMALL and _is_fitting(inner, size):
+        return _shrunk(part, inner, size)
     return part.resize((size.width, size.height), Image.Resampling.BICUBIC, box=inner, reducing_gap=_GAP)
+
+
+def _is_fitting(box: tuple[float, float, float, float], size: Size) -> bool:
+    """Whether `_shrunk` can bring a box to a size: of whole pixels, if not at whole ones, and not too much larger."""
+    left, top, right, bottom = box
+    sides = ((right - left, size.width), (bottom - top, size.height))
+    return all(side == round(side) and _LEAST <= side / wanted <= _GAP for side, wanted in sides)
+
+
+def _shrunk(image: Image.Image, box: tuple[float, float, float, float], size: Size) -> Image.Image:
+    """A box of an image, scaled down: filtered at the image's own pixels, then interpolated between them.
+
+    So that what is filtered can be looked up anywhere, the filter is that of Lanczos, of three lobes. Both are what
+    OpenCV does quickly, at half the time of Pillow's bicubic, and nearer to Pillow's Lanczos: docs/crop.md.
+    """
+    left, top, right, bottom = box
+    pixels = image.convert("RGBa") if image.mode == "RGBA" else image  # what is clear is not to be mixed in
+    across, down = _low_pass((right - left) / size.width, left), _low_pass((bottom - top) / size.height, top)
+    smooth = cv2.sepFilter2D(np.asarray(pixels), -1, across, down, borderType=cv2.BORDER_REPLICATE)
+    part = smooth[: round(bottom - top), : round(right - left)]
+    shrunk = cv2.resize(part, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+    result = Image.frombytes(pixels.mode, (size.width, size.height), shrunk.tobytes())
+    return result.convert(image.mode) if image.mode == "RGBA" else result
+
+
+def _low_pass(scale: float, shift: float) -> np.ndarray:
+    """Lanczos' filter for pixels `scale` times as far apart, each of it `shift` (0 to 1) of a pixel further on."""
+    reach = math.ceil(3 * scale)
+    places = (np.arange(-reach, reach + 1) - shift) / scale
+    weights = np.where(np.abs(places) < 3, np.sinc(places) * np.sinc(places / 3), 0)
+    return (weights / weights.sum()).astype(np.float32)
 
 
 def _reduced(image: Image.Image, box: tuple[int, int, int, int], factor: tuple[int, int]) -> Image.Image:

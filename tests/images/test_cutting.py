@@ -81,3 +81,42 @@ def test_an_overview_of_a_large_image_is_small(monkeypatch: pytest.MonkeyPatch):
     seen = overview(image, 100)
     assert seen.shape == (75, 100, 3)
     assert np.abs(seen[:, :, 0] - np.asarray(image.resize((100, 75), Image.Resampling.BOX)).astype(int)).max() <= 1
+
+
+def errors(found: Image.Image, expected: Image.Image) -> float:
+    """The root of the mean square, in levels."""
+    return float(np.sqrt(np.mean((np.asarray(found, float) - np.asarray(expected, float)) ** 2)))
+
+
+@pytest.fixture(scope="module")
+def scene() -> Image.Image:
+    """Of 300x200 pixels, waves and the edges of rings."""
+    y, x = np.mgrid[0:200, 0:300]
+    waves = [127 + 60 * np.sin((x + 2 * y) / (8 + k)) + 50 * (np.hypot(x - 150, y - 90) % 40 > 20) for k in range(3)]
+    return Image.fromarray(np.stack(waves, -1).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("size", [Size(200, 130), Size(133, 80), Size(105, 70)])
+@pytest.mark.parametrize("left", [0, 7])
+def test_what_is_scaled_down_is_nearer_to_lanczos_than_pillows_bicubic(
+    scene: Image.Image, mode: str, size: Size, left: int
+):
+    image = scene.convert(mode)
+    found = cut(image, Size(600, 400), Box(left, left, 580, 380), size)  # of a reduced one: an odd box at half a pixel
+    at = left / 2
+    assert found.mode == mode
+    bicubic, lanczos = (
+        image.resize((size.width, size.height), kind, box=(at, at, at + 290, at + 190))
+        for kind in (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+    )
+    assert errors(found, lanczos) < min(1.0, errors(bicubic, lanczos))
+
+
+@pytest.mark.parametrize("size", [Size(80, 50), Size(100, 60), Size(57, 31)])
+def test_the_color_of_what_is_clear_does_not_show(size: Size):
+    image = Image.new("RGBA", (150, 90), (0, 0, 0, 255))
+    image.paste((255, 255, 255, 0), (0, 0, 71, 90))
+    pixels = np.asarray(cut(image, Size(150, 90), Box(0, 0, 150, 90), size))
+    assert {0, 255} <= set(pixels[..., 3].ravel())
+    assert pixels[pixels[..., 3] > 8, :3].max() <= 1
