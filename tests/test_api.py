@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import gaze
+from gaze import images
 from gaze.predictor import Predictor
 
 PUBLIC = {
@@ -73,6 +74,16 @@ def test_unknown_name_is_an_attribute_error():
 def test_import_is_light():
     heavy = {"numpy", "cv2", "PIL", "onnxruntime", "torch", "hydra", "tqdm"}
     assert fresh(f"import sys, gaze; print(sorted({heavy!r} & set(sys.modules)))") == "[]"
+
+
+def test_images_load_on_first_use():
+    heavy = {"numpy", "cv2", "PIL"}
+    code = f"import sys, gaze.images; gaze.images.SUFFIXES; print(sorted({heavy!r} & set(sys.modules)))"
+    assert fresh(code) == "[]"
+    assert all(name in dir(images) and getattr(images, name) is not None for name in images.__all__)
+    assert set(images._FILES) == set(images.__all__)
+    with pytest.raises(AttributeError, match=r"module 'gaze\.images' has no attribute 'cutt'"):
+        _ = images.cutt  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
