@@ -18,6 +18,7 @@ import numpy as np
 from gaze.card import ModelCard
 from gaze.errors import ConfigError, ModelError
 from gaze.framing.heads import Heads
+from gaze.framing.subject import Subject
 from gaze.geometry import Size
 from gaze.images import ImageLike, as_rgb, check_rgb
 from gaze.weights import find_model
@@ -84,16 +85,20 @@ class Prediction:
     Attributes:
         density: float32, h x w: the share of the gaze in each of the cells that divide the image evenly; sums to 1.
         heads: where it takes heads to be, and the gaze on them; None where the model does not tell.
+        subject: what the gaze lies on; None where the model does not tell where heads are.
     """
 
     density: np.ndarray
     heads: Heads | None = None
+    subject: Subject | None = None
 
     @classmethod
     def mean(cls, parts: "Sequence[Prediction]") -> "Prediction":
         """That of several frames of one size, each counting the same."""
+        density = np.mean([part.density for part in parts], axis=0)
         heads = [part.heads for part in parts if part.heads is not None]
-        return cls(np.mean([part.density for part in parts], axis=0), Heads.mean(heads) if heads else None)
+        subjects = [part.subject for part in parts if part.subject is not None]
+        return cls(density, Heads.mean(heads) if heads else None, Subject.mean(subjects) if subjects else None)
 
 
 class Predictor:
@@ -155,6 +160,8 @@ class Predictor:
     def predict(self, image: np.ndarray) -> Prediction:
         """Predicts where people look, and where heads are if the model has the output for it, in one run.
 
+        With heads comes the subject, which a crop weighs beside them.
+
         Args:
             image: H x W x 3 uint8, RGB in sRGB, upright.
 
@@ -165,9 +172,10 @@ class Predictor:
         check_rgb(image)
         if not self.knows_heads:
             return Prediction(_density(self._cells(image)))
-        cells, heads = self._run(image, ["log_density", "heads"])
+        small = self._shrunk(image)
+        cells, heads = self._run(small, ["log_density", "heads"])
         density = _density(cells)
-        return Prediction(density, Heads.read(heads, density))
+        return Prediction(density, Heads.read(heads, density), Subject.of(small, density))
 
     @property
     def knows_heads(self) -> bool:
@@ -176,14 +184,17 @@ class Predictor:
 
     def _cells(self, image: np.ndarray) -> np.ndarray:
         """The network's log density for an image, h x w float32."""
-        return self._run(image, ["log_density"])[0]
+        return self._run(self._shrunk(image), ["log_density"])[0]
 
-    def _run(self, image: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
-        """The named outputs of the network for an image."""
-        rule, original = self.card.input, Size(image.shape[1], image.shape[0])
-        seen = network_size(original, rule.longer_side, rule.multiple)
+    def _shrunk(self, image: np.ndarray) -> np.ndarray:
+        """An image as the network sees it."""
+        rule = self.card.input
+        return shrink(image, network_size(Size(image.shape[1], image.shape[0]), rule.longer_side, rule.multiple))
+
+    def _run(self, small: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+        """The named outputs of the network for an image of the size that it sees."""
         try:
-            found = [each[0] for each in self._session.run(outputs, {"image": shrink(image, seen)[None]})]
+            found = [each[0] for each in self._session.run(outputs, {"image": small[None]})]
         except Exception as error:  # ONNX Runtime has a dozen unrelated exception classes
             raise ModelError(f"{self.path}: the network failed ({_first_line(error)})") from error
         if not all(np.isfinite(values.max(initial=-np.inf)) for values in found):  # NaN where there is any

@@ -19,17 +19,21 @@ from numpy.typing import NDArray
 from gaze.errors import ConfigError, brief
 from gaze.framing.heads import Heads
 from gaze.framing.policy import (
+    DISTINCT,
     HEAD_WEIGHT,
     KEEP,
     MOST,
     NEAR,
     NEAR_WEIGHT,
+    ON_HEADS,
     OVERLAP,
     ROOM,
     ROOM_WEIGHT,
+    SUBJECT_NEAR,
     TOLERANCE,
     Framing,
 )
+from gaze.framing.subject import Subject
 from gaze.framing.windows import TIE, Windows, lacking_room, search
 from gaze.geometry import AspectRatio, Box, Point, Size
 
@@ -79,7 +83,7 @@ class Crop:
 
 def choose(
     density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = Framing(),
-    focus: Sequence[Point] = (), focus_weight: float = 1.0, heads: Heads | None = None,
+    focus: Sequence[Point] = (), focus_weight: float = 1.0, heads: Heads | None = None, subject: Subject | None = None,
 ) -> list[Crop]:  # fmt: skip
     """Finds the boxes of an aspect ratio that hold most of the density and cut through little of it.
 
@@ -93,6 +97,7 @@ def choose(
             counts, the less its cuts do.
         focus_weight: share of the gaze that goes to them.
         heads: of the image, where a model says where they are; like the gaze, a focus leaves them less to say.
+        subject: of the image, of as many cells as the density; it counts where heads are known, see `DISTINCT`.
 
     Returns:
         At least one crop, the best first.
@@ -100,9 +105,10 @@ def choose(
     if focus:
         density = with_focus(density, size, focus, focus_weight)
         framing = replace(framing, threshold=0.0, cut_weight=(1 - focus_weight) * framing.cut_weight)
-    density = density / density.sum(dtype=np.float64)
-    window = _window(density, size, ratio, framing, heads)
-    places = _places(density, size, window, framing, heads)
+        subject = None if subject is None else replace(subject, distinct=(1 - focus_weight) * subject.distinct)
+    seen = _Seen(density / density.sum(dtype=np.float64), size, heads, subject)
+    window = _window(seen, ratio, framing)
+    places = _places(seen, window, framing)
     best, center = _best(places, framing), places.center
     middle = places.holding(center)
     gain = places.holding(best).worth - middle.worth
@@ -182,30 +188,56 @@ def _best(places: Windows, framing: Framing) -> Box:
     return places.most_central(nearly <= nearly.min() + tie)
 
 
-def _places(density: NDArray, size: Size, window: Size, framing: Framing, heads: Heads | None) -> Windows:
-    near, weight = NEAR * max(size.width, size.height), framing.cut_weight
-    if heads is None:
-        return search(density, size, window, framing.padding, near, weight)
-    places = search(density, size, window, framing.padding, near, NEAR_WEIGHT * weight)
-    cut = heads.partly_inside(size, window, places.tops, places.lefts)
-    left_out = 1 - window.pixels / size.pixels
-    room = ROOM_WEIGHT * left_out**3 * lacking_room(density, places, ROOM)
-    return replace(places, heads=cut, worth=places.worth - weight * (HEAD_WEIGHT * cut + room))
+@dataclass(frozen=True)
+class _Seen:
+    """What a choice knows of an image, see `choose`; the density sums to 1."""
+
+    density: NDArray[np.float64]
+    size: Size
+    heads: Heads | None
+    subject: Subject | None
+
+    @property
+    def share(self) -> float:
+        """What the subject counts in place of the gaze, 0 to 1."""
+        if self.heads is None or self.subject is None:
+            return 0.0
+        low, high = DISTINCT
+        distinct = min(1.0, max(0.0, (self.subject.distinct - low) / (high - low)))
+        return distinct * max(0.0, 1 - float(self.heads.gaze.sum()) / ON_HEADS)
 
 
-def _window(density: NDArray, size: Size, ratio: AspectRatio, framing: Framing, heads: Heads | None) -> Size:
+def _places(seen: _Seen, window: Size, framing: Framing) -> Windows:
+    near, weight = NEAR * max(seen.size.width, seen.size.height), framing.cut_weight
+    if seen.heads is None:
+        return search(seen.density, seen.size, window, framing.padding, near, weight)
+    room = ROOM_WEIGHT * (1 - window.pixels / seen.size.pixels) ** 3
+
+    def weighed(cells: NDArray, near_weight: float) -> Windows:
+        places = search(cells, seen.size, window, framing.padding, near, near_weight * weight)
+        return replace(places, worth=places.worth - weight * room * lacking_room(cells, places, ROOM))
+
+    places, share = weighed(seen.density, NEAR_WEIGHT), seen.share
+    worth = places.worth
+    if share and seen.subject is not None:
+        worth = (1 - share) * worth + share * weighed(seen.subject.cells, SUBJECT_NEAR).worth
+    cut = seen.heads.partly_inside(seen.size, window, places.tops, places.lefts)
+    return replace(places, heads=cut, worth=worth - weight * HEAD_WEIGHT * cut)
+
+
+def _window(seen: _Seen, ratio: AspectRatio, framing: Framing) -> Size:
     """The size of the box: of the ratio within the bounds of the zoom, beyond it where that holds too little."""
-    tightest, loosest = (_shrunk(ratio.largest(size), zoom) for zoom in reversed(framing.zoom))
+    tightest, loosest = (_shrunk(ratio.largest(seen.size), zoom) for zoom in reversed(framing.zoom))
 
     def most(window: Size) -> float:
-        places = _places(density, size, window, framing, heads)
+        places = _places(seen, window, framing)
         return places.holding(_best(places, framing)).share
 
     if tightest == loosest and not framing.keep:
         return loosest
     reached = most(loosest)
     if reached < framing.keep - TIE:
-        return _smallest(loosest, size, lambda window: most(window) >= framing.keep - TIE)
+        return _smallest(loosest, seen.size, lambda window: most(window) >= framing.keep - TIE)
     needed = max(framing.keep, KEEP * reached) - TIE
     return _smallest(tightest, loosest, lambda window: most(window) >= needed)
 
