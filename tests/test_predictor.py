@@ -187,7 +187,7 @@ def test_what_is_neither_a_name_nor_a_file_is_named(model: str | Path, tmp_path:
 
 
 def test_names_are_looked_up_among_the_shipped_models(copy: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gaze.weights, "files", lambda _: copy.parent)
+    monkeypatch.setattr(gaze.weights, "_FOLDER", copy.parent)
     monkeypatch.chdir(copy.parent)
     for absent in gaze.weights.SHIPPED:
         with pytest.raises(ModelError, match=rf"^model {absent}: this installation lacks .*{absent}\.onnx$"):
@@ -200,7 +200,7 @@ def test_names_are_looked_up_among_the_shipped_models(copy: Path, monkeypatch: p
 
 def test_default_is_a_shipped_model(copy: Path, monkeypatch: pytest.MonkeyPatch):
     assert gaze.weights.DEFAULT in gaze.weights.SHIPPED
-    monkeypatch.setattr(gaze.weights, "files", lambda _: copy.parent)
+    monkeypatch.setattr(gaze.weights, "_FOLDER", copy.parent)
     for suffix in (".onnx", ".json"):
         copy.with_suffix(suffix).rename(copy.with_name(gaze.weights.DEFAULT + suffix))
     assert Predictor().path.stem == gaze.weights.DEFAULT
