@@ -70,25 +70,26 @@ class Subject:
         around = cv2.GaussianBlur(gaze, (0, 0), AROUND * wide)
         around /= around.max()
         border = _border(high, wide)
-        looked_at, rest = gaze, np.maximum(1 - gaze, LEAST) * border
+        weights = np.stack([gaze, np.maximum(1 - gaze, LEAST) * border])
         for _ in range(ROUNDS):
-            ours, others = (_histogram(colors, weights) for weights in (looked_at, rest))
+            ours, others = _histograms(colors, weights)
             found = (ours / (ours + others + 1e-9)).astype(np.float32)[colors]
             found = cv2.GaussianBlur(found, (5, 5), 0.8).astype(np.float32, copy=False)
-            looked_at = GAZE_WEIGHT * gaze + FOUND_WEIGHT * found * found * around
-            rest = np.maximum((1 - found) ** 2, LEAST) * border
+            weights[0] = GAZE_WEIGHT * gaze + FOUND_WEIGHT * found * found * around
+            weights[1] = np.maximum((1 - found) ** 2, LEAST) * border
         cells = (found * np.sqrt(around)).astype(np.float64)
         return cls(cells / cells.sum(), float(1 - np.sqrt(ours * others).sum()))
 
 
 def _colors(image: NDArray[np.uint8]) -> NDArray[np.intp]:
     """The bin of each cell's color, h x w."""
-    colors = np.zeros(image.shape[:2], np.intp)
-    for channel in cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2LAB)):
-        low, high, *_ = cv2.minMaxLoc(channel)
-        bins = (np.arange(256) - low) / max(high - low + 1, LEAST_RANGE) * BINS
-        colors = colors * BINS + bins.clip(0, BINS - 1).astype(np.intp)[channel]
-    return colors
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    cells = lab.reshape(-1, 1, 3)
+    low, high = (cv2.reduce(cells, 0, kind)[0, 0] for kind in (cv2.REDUCE_MIN, cv2.REDUCE_MAX))
+    steps = BINS / np.maximum(high.astype(np.int32) - low + 1, LEAST_RANGE)
+    bins = np.floor(np.minimum((np.arange(256)[:, None] - low) * steps, BINS - 1)).astype(np.float32)
+    number = np.array([[BINS**2, BINS, 1]], np.float32)
+    return cv2.transform(cv2.LUT(lab, bins[:, None]), number).astype(np.intp)
 
 
 def _small(image: NDArray[np.uint8], high: int, wide: int) -> NDArray[np.uint8]:
@@ -106,7 +107,7 @@ def _border(high: int, wide: int) -> NDArray[np.float32]:
     return weights
 
 
-def _histogram(colors: NDArray[np.intp], weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The share of the weight in each bin."""
-    counts = np.bincount(colors.ravel(), weights.ravel(), BINS**3)
-    return counts / counts.sum()
+def _histograms(colors: NDArray[np.intp], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The share of each of several weights in each bin."""
+    counts = np.stack([np.bincount(colors.ravel(), each.ravel(), BINS**3) for each in weights])
+    return counts / counts.sum(axis=1, keepdims=True)
