@@ -16,6 +16,9 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure.followers import Change, followers
 from gaze.registry import Registry
 
+GAIN = "val/information_gain"
+"""What the validation of a gaze network logs."""
+
 
 class PacedPruning(pl.Callback, ABC):
     """Removes something of a network every few updates, and ends the training some updates after the last.
@@ -30,6 +33,7 @@ class PacedPruning(pl.Callback, ABC):
         finished: the step of the last removal; None while pruning goes on.
         removals: how many there were.
         step: the last update.
+        gain: bits per fixation at the last validation; None where there was none.
         losses: of the batches since the last removal: the mean over the examples of each, and how many these are;
             what a training step says is `penalty` is not counted.
         given: the network that it was made for, or a copy of that; None where it is not known.
@@ -49,6 +53,7 @@ class PacedPruning(pl.Callback, ABC):
         self.finished: int | None = None
         self.removals, self.step, self.examples = 0, 0, 0
         self.losses: list[tuple[float, int]] = []
+        self.gain: float | None = None
 
     @classmethod
     def check(cls, job: Job) -> None:
@@ -184,13 +189,18 @@ class PacedPruning(pl.Callback, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, in tensors and plain values."""
-        return {name: getattr(self, name) for name in ("finished", "removals", "step", "losses")}
+        return {name: getattr(self, name) for name in ("finished", "removals", "step", "losses", "gain")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See `state_dict`."""
         for name, value in state_dict.items():
             setattr(self, name, value)
         # earlier checkpoints hold the means alone
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the information gain, of which the trainer of a run that goes on does not know."""
+        if GAIN in trainer.callback_metrics:
+            self.gain = float(trainer.callback_metrics[GAIN])
+
         self.losses = [(loss, 1) if isinstance(loss, float) else (loss[0], loss[1]) for loss in self.losses]
 
 

@@ -17,7 +17,6 @@ from gaze.pruning.methods.additions import Addition, Additions, room
 from gaze.pruning.methods.base import METHODS
 from gaze.pruning.methods.budget import Timed
 from gaze.pruning.methods.candidates import Rules, check_exclude
-from gaze.pruning.methods.fisher_pruning import GAIN
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome
 from gaze.pruning.methods.removal_log import GROWTH, Removal, RemovalLog
@@ -171,7 +170,7 @@ class Growing(Timed):
             return self._attach()
         goal = self._goal()
         added = self._add(trainer, goal)
-        self._write(added, trainer)
+        self._write(added)
         if added:
             self._attach()
         elif goal >= self.budget:
@@ -230,7 +229,7 @@ class Growing(Timed):
             if indices:
                 maps[name] -= len(indices)
                 worth = float(values[name][indices].sum())
-                rows.append(self._row(name, tuple(indices), worth, maps, trainer))
+                rows.append(self._row(name, tuple(indices), worth, maps))
         self._log(self.removal_log, rows)
 
     def _least(self, worth: Tensor) -> list[int]:
@@ -289,21 +288,18 @@ class Growing(Timed):
             if name in counts
         }
 
-    def _write(self, added: list[Addition], trainer: pl.Trainer) -> None:
+    def _write(self, added: list[Addition]) -> None:
         """A row an addition, as the network was after it; the last one has the measurement."""
         maps, rows = self.maps, []
         for addition in reversed(added):
             joined = range(maps[addition.group] - addition.count, maps[addition.group])
-            rows.append(self._row(addition.group, tuple(joined), addition.value, maps, trainer))
+            rows.append(self._row(addition.group, tuple(joined), addition.value, maps))
             maps[addition.group] -= addition.count
         self._log(self.log_file, rows[::-1])
 
-    def _row(
-        self, name: str, indices: tuple[int, ...], worth: float, maps: Mapping[str, int], trainer: pl.Trainer
-    ) -> Removal:
-        gain = trainer.callback_metrics.get(GAIN)
-        gained = None if gain is None else float(gain)
-        return Removal(self.step, name, indices, worth, self.clock.total(maps), None, maps[name], self.loss, gained)
+    def _row(self, name: str, indices: tuple[int, ...], worth: float, maps: Mapping[str, int]) -> Removal:
+        time = self.clock.total(maps)
+        return Removal(self.step, name, indices, worth, time, None, maps[name], self.loss, self.gain)
 
     def _log(self, log: RemovalLog | None, rows: list[Removal]) -> None:
         for index, row in enumerate(rows):

@@ -18,7 +18,6 @@ from gaze.pruning.methods.base import METHODS
 from gaze.pruning.methods.budget import TimedPruning
 from gaze.pruning.methods.candidates import check_exclude
 from gaze.pruning.methods.estimators import ESTIMATORS
-from gaze.pruning.methods.fisher_pruning import GAIN
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.l0_config import L0Config
 from gaze.pruning.methods.learnt_gates import LearntGates
@@ -259,7 +258,7 @@ class L0Pruning(TimedPruning):
         if not fits and not (leaving and self.removals % self.schedule.removals_per_surgery == 0):
             return
         self.remember()
-        rows = [self._row(name, maps, trainer) for name, maps in leaving.items()]
+        rows = [self._row(name, maps) for name, maps in leaving.items()]
         self._operate(leaving, trainer)
         more = self.learnt.maps != least_maps(self.before, self.exclude, self.multiple)
         self._measure(rows, last=not more)
@@ -288,8 +287,8 @@ class L0Pruning(TimedPruning):
     def _gated(self) -> list[Group]:
         return [group for group in find_groups(self.network) if group.name in self.learnt.places]
 
-    def _row(self, name: str, maps: list[int], trainer: pl.Trainer) -> Removal:
-        gain, indices = trainer.callback_metrics.get(GAIN), self.learnt.indices[name]
+    def _row(self, name: str, maps: list[int]) -> Removal:
+        indices = self.learnt.indices[name]
         return Removal(
             step=self.step,
             layer=name,
@@ -299,7 +298,7 @@ class L0Pruning(TimedPruning):
             measured_ms=None,
             maps_left=len(indices) - len(maps),
             loss=self.loss,
-            information_gain=None if gain is None else float(gain),
+            information_gain=self.gain,
         )
 
     def _operate(self, leaving: dict[str, list[int]], trainer: pl.Trainer) -> None:
