@@ -141,14 +141,23 @@ class PacedPruning(pl.Callback, ABC):
             return min(1.0, (step + 1) / max(1, length // 10))
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - self.finished) / length)))
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuses modules without a network, and several processes, whose copies surgery would leave behind."""
-        found = next((part for part in pl_module.modules() if part is self.given), getattr(pl_module, "network", None))
+    def find(self, module: nn.Module) -> nn.Module:
+        """The network that changes: that of the job where it is a part of the module, else the module's `network`.
+
+        Raises:
+            ConfigError: the module has neither.
+        """
+        found = next((part for part in module.modules() if part is self.given), getattr(module, "network", None))
         if not isinstance(found, nn.Module):
             raise ConfigError(
                 "pruning: expected the job's network within the LightningModule, or another as its attribute network, "
                 f"got {type(found).__name__}"
             )
+        return found
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuses modules without a network, and several processes, whose copies surgery would leave behind."""
+        found = self.find(pl_module)
         if trainer.world_size > 1:
             raise ConfigError(f"pruning runs in one process, the trainer has {trainer.world_size}: set devices=1")
         self.network = found
@@ -187,6 +196,11 @@ class PacedPruning(pl.Callback, ABC):
         if self.finished is not None and self.step - self.finished >= self.schedule.finetune_updates:
             trainer.should_stop = True
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the information gain, of which the trainer of a run that goes on does not know."""
+        if GAIN in trainer.callback_metrics:
+            self.gain = float(trainer.callback_metrics[GAIN])
+
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, in tensors and plain values."""
         return {name: getattr(self, name) for name in ("finished", "removals", "step", "losses", "gain")}
@@ -196,11 +210,6 @@ class PacedPruning(pl.Callback, ABC):
         for name, value in state_dict.items():
             setattr(self, name, value)
         # earlier checkpoints hold the means alone
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keeps the information gain, of which the trainer of a run that goes on does not know."""
-        if GAIN in trainer.callback_metrics:
-            self.gain = float(trainer.callback_metrics[GAIN])
-
         self.losses = [(loss, 1) if isinstance(loss, float) else (loss[0], loss[1]) for loss in self.losses]
 
 
