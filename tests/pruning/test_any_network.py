@@ -2,7 +2,9 @@
 
 import copy
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, ModelError
 from gaze.models.widths import set_widths, widths
-from gaze.pruning import Fisher, Gates, OptimizerFollower, find_groups, find_pinned, remove
+from gaze.pruning import Fisher, Gates, Joining, OptimizerFollower, find_groups, find_pinned, grow, remove
 from gaze.pruning.cost.engines import ENGINES
 from gaze.pruning.cost.engines.onnx_profile import cpu_session
 from gaze.pruning.cost.example_input import ExampleInput, exported_whole
@@ -22,7 +24,10 @@ from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.models.macs import MacCost
 from gaze.pruning.methods.base import METHODS, PacedPruning
 from gaze.pruning.methods.fisher_pruning import FisherPruning
+from gaze.pruning.methods.growing import Growing
 from gaze.pruning.methods.job import Job
+from gaze.pruning.methods.l0 import L0Pruning
+from gaze.pruning.methods.l0_config import L0Config
 from gaze.pruning.methods.removal_log import RemovalLog, read
 from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.methods.weight_pruning import WeightPruning
@@ -30,6 +35,8 @@ from gaze.pruning.structure.folding import fold
 from gaze.pruning.structure.gates import Multipliers
 from gaze.pruning.structure.growth import growable
 from gaze.pruning.structure.snapshot import Restoration, Snapshot
+from gaze.training.penalty import total_penalty
+from tests.pruning.known_times import known_times
 from tests.pruning.methods.test_fisher_pruning import Interrupt, trainer
 from tests.pruning.strangers import STRANGERS, UNet, count_instead, counted, images, stranger
 from tests.pruning.structure.test_gates import thirds
@@ -209,6 +216,8 @@ def test_a_network_that_is_not_there_is_one_clear_line(tmp_path):
     pruning = FisherPruning(Fisher, none, none, lambda network: 1.0, 1.0, QUICK, log)
     with pytest.raises(ConfigError, match="expected the job's network within the LightningModule, or another"):
         trainer(tmp_path, pruning).fit(Learner(small()))
+    with pytest.raises(ConfigError, match="expected the job's network within the LightningModule, or another"):
+        L0Pruning(LEARNT, none, none, none, lambda network: 1.0, 1.0, QUICK, log).attach(Learner(small()))
 
 
 @pytest.mark.parametrize(
@@ -347,26 +356,63 @@ def test_every_other_way_prunes_as_well(pruner, tmp_path):
 
 
 @QUIET
-@pytest.mark.usefixtures("count")
 @pytest.mark.filterwarnings("ignore:.*exists and is not empty")
-def test_a_run_that_was_stopped_goes_on(tmp_path):
+@pytest.mark.parametrize("pruner", ["fisher", "l0", "grow"])
+def test_a_run_that_was_stopped_goes_on(pruner, tmp_path, monkeypatch):
+    known_times(monkeypatch)
     results, schedule = [], {**vars(QUICK), "removals": 6, "removals_per_surgery": 3}
     for name, stops in (("whole", [-1]), ("parted", [1, 2, -1])):  # two updates an epoch: masked maps wait to be cut
         folder, last = tmp_path / name, None
         for stop in stops:
             module = Resuming(small())
-            pruning = FisherPruning.of(Job.of(module.model, images(1), folder, budget=0.3, schedule=schedule))
+            pruning = job_of(module, pruner, folder, schedule)
             keep = ModelCheckpoint(folder, "last", enable_version_counter=False)
             with nullcontext() if stop < 0 else pytest.raises(SystemExit):
                 trainer(folder, pruning, keep, Interrupt(stop)).fit(module, ckpt_path=last, weights_only=True)
             last = folder / "last.ckpt"
-        results.append((module.model.state_dict(), (folder / "removals.csv").read_text(), pruning.step))
-    (whole, rows, step), (parted, same_rows, same_step) = results
-    assert (rows, step) == (same_rows, same_step)
+        logs = {path.name: path.read_text() for path in folder.glob("*.csv")}
+        results.append((module.state_dict(), logs, pruning.step, widths(module)))
+    (whole, *rest), (parted, *same) = results
+    assert rest == same
+    assert rest[2] != widths(Resuming(small()))
+    assert whole.keys() == parted.keys()
     assert all(torch.equal(value, parted[key]) for key, value in whole.items())
 
 
-class Resuming(Learner):
+def job_of(module: Learner, pruner: str, folder, schedule, kinds=METHODS, **options) -> PacedPruning:
+    """The callback for half of the time, with gates that are learnt in a few updates."""
+    rates = {"l0": L0Config(**{**vars(LEARNT), **options.pop("l0", {})})} if pruner == "l0" else {}
+    start = {"start": 0.3} if pruner == "grow" else {}
+    settings = {"budget": 0.5, "pruner": pruner, "schedule": schedule, "progress": False, **rates, **start, **options}
+    job = Job.of(module.model, images(1).to(next(module.parameters())), folder, **settings)
+    return kinds[{"fisher": "greedy"}.get(pruner, pruner)].of(job)
+
+
+LEARNT = L0Config(penalty="time", estimator="concrete", beta=2 / 3, gamma=-0.1, zeta=1.1, start=1.0, rate=1.0, rho=1.0,
+                  per_example=False)  # fmt: skip
+
+
+class Penalized(Learner):
+    """One that adds what callbacks ask for, and knows the loss of each example."""
+
+    def losses(self, batch) -> Tensor:
+        x, wanted = batch
+        return (self.model(x).flatten(1).mean(1) - wanted.to(x)).square()
+
+    def training_step(self, batch, index):
+        losses, penalty = self.losses(batch), total_penalty(self)
+        loss = losses.sum() if self.reduction == "sum" else losses.mean()
+        return loss if penalty is None else {"loss": loss + penalty, "penalty": penalty.detach()}
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.model.parameters(), self.rate)
+
+    def train_dataloader(self):
+        x = images(8).to(next(self.model.parameters()))
+        return DataLoader(TensorDataset(x, torch.arange(8.0)), batch_size=4)
+
+
+class Resuming(Penalized):
     """One whose checkpoints tell how narrow the network is."""
 
     def on_save_checkpoint(self, checkpoint):
@@ -374,6 +420,141 @@ class Resuming(Learner):
 
     def on_load_checkpoint(self, checkpoint):
         set_widths(self.model, checkpoint["widths"])
+
+
+def watching(kind: type[PacedPruning], seen: list[float]) -> type[PacedPruning]:
+    """A method that notes by how much each of its changes changes what the network says."""
+
+    class Watching(kind):
+        def remove(self, trainer):
+            begun = getattr(self, "begun", 0)
+            before = said(self.network)
+            super().remove(trainer)
+            if begun is not None:  # the maps that growing does not begin with leave before that
+                seen.append(float((said(self.network) - before).abs().max() / before.abs().max()))
+
+    return Watching
+
+
+@torch.no_grad()
+def said(network: nn.Module) -> Tensor:
+    return copy.deepcopy(network).eval()(images().to(next(network.parameters())))
+
+
+@QUIET
+@pytest.mark.parametrize("name", EVERY)
+def test_gates_are_learnt_on_the_same_groups_and_what_is_left_says_the_same(name, tmp_path, monkeypatch):
+    known_times(monkeypatch)
+    module, seen = Penalized(stranger(name).double()), []
+    groups = {group.name: group.maps for group in find_groups(module.model)}
+    schedule = {**vars(QUICK), "removals": 6, "removals_per_surgery": 2}
+    pruning = job_of(module, "l0", tmp_path, schedule, {"l0": watching(L0Pruning, seen)})
+    trainer(tmp_path, pruning).fit(module)
+    assert pruning.before == groups
+    assert pruning.met
+    assert {group.name: group.maps for group in find_groups(module.model)} == {
+        name: count for name, count in pruning.learnt.maps.items() if count > 1
+    }
+    assert len(seen) == pruning.removals > 1
+    assert max(seen) < 1e-9
+    assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+@QUIET
+@pytest.mark.parametrize("name", EVERY)
+def test_a_network_grows_and_says_the_same_as_before(name, tmp_path, monkeypatch, caplog):
+    known_times(monkeypatch)
+    module, seen = Penalized(stranger(name).double()), []
+    full = {group.name: group.maps for group in find_groups(module.model)}
+    stays = {group.name for group in find_groups(module.model) if not growable(module.model, group)}
+    pruning = job_of(module, "grow", tmp_path, vars(QUICK), {"grow": watching(Growing, seen)}, signal="magnitude")
+    with caplog.at_level("INFO"):
+        trainer(tmp_path, pruning).fit(module)
+    assert pruning.met
+    joined = read(tmp_path / "growth.csv")
+    assert len({row.step for row in joined}) > 1
+    assert len(seen) > 1
+    assert max(seen) < 1e-9
+    assert all(pruning.maps[name] == full[name] for name in stays), "what cannot grow again does not shrink"
+    assert not stays & {row.layer for row in joined}
+    assert f"growing: maps can join {len(full) - len(stays)} groups: " in caplog.text
+    told = f"none can join others: pinned: none; linear layers write or read: {', '.join(stays)}"
+    assert (told in caplog.text) == bool(stays) == (name in ("resnet18", "mobilenet_v2"))
+
+
+def test_what_cannot_grow_is_one_clear_line(tmp_path):
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(4 * 32 * 32, 5))
+    told = r"^pruner=grow: expected a group .*, the network has none \(pinned: none; linear .* write or read: 0\)$"
+    with pytest.raises(ConfigError, match=told):
+        job_of(Learner(network), "grow", tmp_path, vars(QUICK))
+    before = widths(network)
+    with pytest.raises(ModelError, match=r"^group 0: expected convolutions alone to write and read it, got 0, 2$"):
+        grow(network, {"0": Joining(1)})
+    assert widths(network) == before
+
+
+@QUIET
+@pytest.mark.parametrize("estimator", ["concrete", "rebar"])
+def test_gates_learn_the_same_of_the_mean_and_of_the_sum_of_losses(estimator, tmp_path, monkeypatch):
+    known_times(monkeypatch)
+    found = []
+    for reduction in ("mean", "sum"):
+        module, folder = Penalized(small(), reduction, rate=0.0), tmp_path / reduction
+        pruning = job_of(module, "l0", folder, vars(QUICK), l0={"estimator": estimator}, loss=reduction)
+        trainer(folder, pruning, max_steps=3).fit(module)
+        found.append((pruning.learnt.log_alpha.detach(), pruning.multiplier.value, pruning.losses))
+    (alpha, price, losses), (same_alpha, same_price, same_losses) = found
+    assert (alpha != LEARNT.start).all()
+    torch.testing.assert_close(same_alpha, alpha, rtol=1e-3, atol=1e-3)
+    assert same_price == pytest.approx(price, rel=1e-3)
+    assert [loss for loss, _ in same_losses] == pytest.approx([loss for loss, _ in losses], rel=1e-3)
+
+
+class Given(Penalized):
+    """Whose optimiser is given what `given` says; `schedule` makes a scheduler of it."""
+
+    given, schedule = staticmethod(lambda module: module.parameters()), None
+
+    def configure_optimizers(self):
+        self.optimizer = torch.optim.Adam(self.given(self), 1e-3, weight_decay=0.1)
+        return [self.optimizer], [self.schedule(self.optimizer)] if self.schedule else []
+
+
+GIVEN: dict[str, Callable[[Any], Any]] = {
+    "all": lambda module: module.parameters(),
+    "the network alone": lambda module: module.model.parameters(),
+    "a group each": lambda module: [{"params": [parameter]} for parameter in module.parameters()],
+}
+
+
+@QUIET
+@pytest.mark.parametrize("given", GIVEN)
+def test_log_alpha_is_learnt_at_its_own_rate_whatever_the_optimiser_was_given(given, tmp_path, monkeypatch):
+    known_times(monkeypatch)
+    module = Given(small())
+    module.given = GIVEN[given]
+    pruning = job_of(module, "l0", tmp_path, vars(QUICK))
+    trainer(tmp_path, pruning, max_steps=3).fit(module)
+    log_alpha, groups = pruning.learnt.log_alpha, module.optimizer.param_groups
+    (own,) = [group for group in groups if any(p is log_alpha for p in group["params"])]
+    assert (len(own["params"]), own["lr"], own["weight_decay"]) == (1, LEARNT.rate, 0.0)
+    assert (log_alpha != LEARNT.start).all()
+    assert {p for group in groups for p in group["params"]} == set(module.parameters())
+    assert sum(len(group["params"]) for group in groups) == len(list(module.parameters()))
+
+
+@QUIET
+def test_an_optimiser_with_a_scheduler_is_given_the_group_of_log_alpha_or_it_is_told(tmp_path, monkeypatch):
+    known_times(monkeypatch)
+    module = Given(small())
+    module.schedule = lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5)
+    with pytest.raises(ConfigError, match=r"^pruning: expected a configure_optimizers .* scheduler LambdaLR; got none"):
+        trainer(tmp_path, job_of(module, "l0", tmp_path, vars(QUICK)), max_steps=3).fit(module)
+    pruning, module = job_of(module, "l0", tmp_path, vars(QUICK)), Given(module.model)
+    module.schedule = lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5)
+    module.given = lambda module: [{"params": module.model.parameters()}, *pruning.parameter_groups()]
+    trainer(tmp_path, pruning, max_steps=3).fit(module)
+    assert [group["lr"] for group in module.optimizer.param_groups] == [0.5e-3, 0.5 * LEARNT.rate]
 
 
 def masks_gradient(network: nn.Module, group, x: Tensor) -> Tensor:

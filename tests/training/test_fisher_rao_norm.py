@@ -14,6 +14,7 @@ from gaze.training.fisher_rao_norm import NORMS, PICTURE, curves, half_norms_of
 from gaze.training.likelihood import KINDS, fisher_information, photographs
 from gaze.training.pruning_run import prune
 from gaze.training.run import LAST, fit, make_data
+from tests.pruning.known_times import known_times
 from tests.training.conftest import QUIET
 from tests.training.test_pruning_run import latency, prune_config  # noqa: F401
 
@@ -65,8 +66,10 @@ def test_a_resumed_run_measures_what_an_uninterrupted_one_does(train_config, tmp
     assert whole == again
 
 
-def test_a_pruning_logs_it(prune_config, tmp_path):  # noqa: F811
-    prune(prune_config("pruner=weights", "budget=0.9", "norm.every=1", "norm.photographs=2"))
+@pytest.mark.parametrize("pruner", [["pruner=weights"], ["pruner=l0", "pruner.l0.rate=0.5"]], ids=["weights", "l0"])
+def test_a_pruning_logs_it(prune_config, tmp_path, monkeypatch, pruner):  # noqa: F811
+    known_times(monkeypatch)
+    prune(prune_config(*pruner, "budget=0.9", "norm.every=1", "norm.photographs=2"))
     found = curves(tmp_path / "run" / NORMS)
     assert list(found.norms) == NAMES
     assert list(found.norms["maps_model"])[:4] == [0, 1, 2, 3]

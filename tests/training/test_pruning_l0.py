@@ -11,15 +11,12 @@ from gaze.errors import ConfigError, GazeError
 from gaze.models.checkpoints import load_checkpoint
 from gaze.models.onnx import export_onnx, parity
 from gaze.pruning.config import PrunerConfig
-from gaze.pruning.cost.fused_operators import find_operators
-from gaze.pruning.cost.latency_table import Grid, LatencyTable
-from gaze.pruning.cost.models.table import TableCost
-from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.l0 import L0Pruning
 from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import find_groups
 from gaze.training import pruning_run
 from gaze.training.pruning_run import PRUNED, prune
+from tests.pruning.known_times import known_times
 from tests.pruning.methods.test_fisher_pruning import Interrupt
 from tests.training.conftest import QUIET
 from tests.training.test_pruning_run import latency, prune_config  # noqa: F401
@@ -30,39 +27,6 @@ GATES = [
     "schedule={updates_per_removal: 1, maps_per_removal: null, removals: 6, removals_per_surgery: 2,"
     " finetune_updates: 3}",
 ]  # fmt: skip
-
-
-def plane(time) -> dict[int, Grid]:
-    """Times over widths."""
-    at = [1, 8, 64, 256]
-    values = [[time(i, o) for o in at] for i in at]
-    return {0: Grid(at, at, values, values, values)}
-
-
-class Known:
-    """A stopwatch for a machine whose times are the table's."""
-
-    def __init__(self, network, clock: TableCost) -> None:
-        self.clock = clock
-        self.base = self(network)
-
-    def __call__(self, network) -> float:
-        return self.clock.total({group.name: group.maps for group in find_groups(network)})
-
-
-def known_times(monkeypatch, time=lambda i, o: 0.1 + 0.01 * i + 0.01 * o + 0.001 * i * o) -> None:
-    """Times that nothing measures."""
-
-    def measure_table(job):
-        operators = find_operators(job.unpruned, job.example)
-        return operators, LatencyTable({}, 1, 0.01, 0.001, {operator.kind: plane(time) for operator in operators})
-
-    def make_stopwatch(job):
-        stopwatch = Known(job.unpruned, TableCost(*job.measure_table()))
-        return stopwatch, job.budget_ms or job.budget * stopwatch.base
-
-    monkeypatch.setattr(Job, "measure_table", measure_table)
-    monkeypatch.setattr(Job, "make_stopwatch", make_stopwatch)
 
 
 @pytest.mark.parametrize("penalty", ["time", "parameters", "maps"])

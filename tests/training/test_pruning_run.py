@@ -4,12 +4,15 @@ import importlib
 import json
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_module
 
@@ -20,13 +23,14 @@ from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.onnx import PARITY, export_onnx, parity
+from gaze.models.widths import widths
 from gaze.pruning.cost.models import COSTS
 from gaze.pruning.information.signal import SIGNALS
 from gaze.pruning.methods.base import METHODS
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import Pinned, find_groups
-from gaze.training import teacher_maps
+from gaze.training import pruning_run, teacher_maps
 from gaze.training.config import PruneConfig
 from gaze.training.pruning_run import PRUNED, prune, timed_size
 from gaze.training.run import LAST, fit
@@ -104,13 +108,20 @@ def test_every_criterion_runs(prune_config, pruner):
     assert sum(outcome.after.values()) < sum(outcome.before.values())
 
 
-def test_a_network_grows_from_a_share_of_its_maps_and_on_from_there(prune_config, tmp_path, monkeypatch):
+@pytest.fixture
+def known_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times that nothing measures."""
+
     def stopwatch(job):
         watch = Watch(job.unpruned)
         return watch, job.budget_ms or job.budget * watch.base
 
-    monkeypatch.setattr(Job, "measure_costs", lambda job, widest: (Count(), Count()))
+    monkeypatch.setattr(Job, "measure_costs", lambda job, widest=None: (Count(), Count()))
     monkeypatch.setattr(Job, "make_stopwatch", stopwatch)
+
+
+@pytest.mark.usefixtures("known_times")
+def test_a_network_grows_from_a_share_of_its_maps_and_on_from_there(prune_config, tmp_path):
     outcome = prune(prune_config("pruner=grow", "budget=0.4", "pruner.start=0.25", "pruner.signal=magnitude"))
     out = tmp_path / "run"
     assert {"growth.csv", "removals.csv", "pruning.json", "widths.png", PRUNED} <= {path.name for path in out.iterdir()}
@@ -123,6 +134,70 @@ def test_a_network_grows_from_a_share_of_its_maps_and_on_from_there(prune_config
     grown = prune(prune_config(*again, f"budget_ms={outcome.after_ms + 20}"))
     assert (sum(grown.before.values()), sum(grown.after.values())) == (last, last + 10)
     assert not (tmp_path / "on" / "removals.csv").exists()
+
+
+class Kill(pl.Callback):
+    """Ends the run in the middle of an epoch, when what the update did has been logged; -1: never."""
+
+    def __init__(self, update: int) -> None:
+        self.update = update
+
+    def on_train_batch_end(self, trainer, *rest):
+        if trainer.global_step == self.update:
+            raise KeyboardInterrupt
+
+
+RESUMED = {
+    "fisher": ["pruner=fisher", "budget=0.6"],
+    "weights": ["pruner=weights", "budget=0.5"],
+    "grow from a share": ["pruner=grow", "pruner.start=0.3", "budget=0.34"],
+    "grow from a checkpoint": ["pruner=grow", "budget_ms={whole}"],
+}
+
+
+@pytest.mark.usefixtures("known_times")
+@pytest.mark.filterwarnings("ignore:.*exists and is not empty")
+@pytest.mark.parametrize("case", RESUMED)
+def test_a_killed_run_ends_as_one_that_was_not(prune_config, tmp_path, monkeypatch, case):
+    """Three updates an epoch, a removal or an addition every two: each kill loses rows that the log has already."""
+    budget = measured(load_checkpoint(tmp_path / "unpruned.ckpt").network) + 30
+    settings = [setting.format(whole=budget) for setting in RESUMED[case]]
+    settings += ["schedule.updates_per_removal=2", "schedule.finetune_updates=3", "seed=3"]
+    make, found = pruning_run._make_trainer, []
+    for name, kills in (("whole", [-1]), ("parted", [4, 8, -1])):
+        for number, update in enumerate(kills):
+            killing = lambda c, others, update=update: make(c, [*others, Kill(update)])  # noqa: E731
+            monkeypatch.setattr(pruning_run, "_make_trainer", killing)
+            config = prune_config(*settings, f"out={tmp_path / name}", f"resume={str(number > 0).lower()}")
+            with nullcontext() if update < 0 else pytest.raises(SystemExit):
+                prune(config)
+        found.append(left(tmp_path / name))
+    one, other = found
+    assert one.pop("widths") == other.pop("widths")
+    assert one.pop("logs") == other.pop("logs")
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        torch.testing.assert_close(other[key], value, rtol=0, atol=0, msg=key)
+
+
+def left(run: Path) -> dict[str, Any]:
+    """What a run left: widths, logs, and every tensor of network, average, optimiser and callbacks, by its place."""
+    last, pruned = (torch.load(run / name, weights_only=True) for name in (LAST, PRUNED))
+    assert last["global_step"] > 8, "every kill came before the end"
+    del last["loops"]  # counts what each part of a run began
+    tensors = dict(flat({"last": last, "pruned": pruned}))
+    logs = {path.name: path.read_text() for path in run.glob("*.csv")}
+    assert not logs or min(text.count("\n") for text in logs.values()) > 3
+    return {"widths": widths(load_checkpoint(run / PRUNED).network), "logs": logs, **tensors}
+
+
+def flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Tensors and numbers in mappings and lists, each with where it stands."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, part in parts:
+        yield from flat(part, f"{place}/{key}")
+    if isinstance(value, (torch.Tensor, bool, int, float)):
+        yield place, value
 
 
 class Watch:

@@ -16,6 +16,9 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure.followers import Change, followers
 from gaze.registry import Registry
 
+GAIN = "val/information_gain"
+"""What the validation of a gaze network logs."""
+
 
 class PacedPruning(pl.Callback, ABC):
     """Removes something of a network every few updates, and ends the training some updates after the last.
@@ -30,6 +33,7 @@ class PacedPruning(pl.Callback, ABC):
         finished: the step of the last removal; None while pruning goes on.
         removals: how many there were.
         step: the last update.
+        gain: bits per fixation at the last validation; None where there was none.
         losses: of the batches since the last removal: the mean over the examples of each, and how many these are;
             what a training step says is `penalty` is not counted.
         given: the network that it was made for, or a copy of that; None where it is not known.
@@ -49,6 +53,7 @@ class PacedPruning(pl.Callback, ABC):
         self.finished: int | None = None
         self.removals, self.step, self.examples = 0, 0, 0
         self.losses: list[tuple[float, int]] = []
+        self.gain: float | None = None
 
     @classmethod
     def check(cls, job: Job) -> None:
@@ -136,14 +141,23 @@ class PacedPruning(pl.Callback, ABC):
             return min(1.0, (step + 1) / max(1, length // 10))
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - self.finished) / length)))
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuses modules without a network, and several processes, whose copies surgery would leave behind."""
-        found = next((part for part in pl_module.modules() if part is self.given), getattr(pl_module, "network", None))
+    def find(self, module: nn.Module) -> nn.Module:
+        """The network that changes: that of the job where it is a part of the module, else the module's `network`.
+
+        Raises:
+            ConfigError: the module has neither.
+        """
+        found = next((part for part in module.modules() if part is self.given), getattr(module, "network", None))
         if not isinstance(found, nn.Module):
             raise ConfigError(
                 "pruning: expected the job's network within the LightningModule, or another as its attribute network, "
                 f"got {type(found).__name__}"
             )
+        return found
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuses modules without a network, and several processes, whose copies surgery would leave behind."""
+        found = self.find(pl_module)
         if trainer.world_size > 1:
             raise ConfigError(f"pruning runs in one process, the trainer has {trainer.world_size}: set devices=1")
         self.network = found
@@ -182,9 +196,14 @@ class PacedPruning(pl.Callback, ABC):
         if self.finished is not None and self.step - self.finished >= self.schedule.finetune_updates:
             trainer.should_stop = True
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the information gain, of which the trainer of a run that goes on does not know."""
+        if GAIN in trainer.callback_metrics:
+            self.gain = float(trainer.callback_metrics[GAIN])
+
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs, in tensors and plain values."""
-        return {name: getattr(self, name) for name in ("finished", "removals", "step", "losses")}
+        return {name: getattr(self, name) for name in ("finished", "removals", "step", "losses", "gain")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See `state_dict`."""

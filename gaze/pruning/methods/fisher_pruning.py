@@ -21,8 +21,6 @@ from gaze.pruning.structure import surgery
 from gaze.pruning.structure.gates import Gates
 from gaze.pruning.structure.groups import Group, find_groups, find_pinned, told
 
-GAIN = "val/information_gain"
-
 
 @METHODS.register("greedy")
 class FisherPruning(TimedPruning):
@@ -123,7 +121,7 @@ class FisherPruning(TimedPruning):
         if not self.gates.closed():
             self.remember()
         taken, more = self._choose()
-        rows = [self._close(candidate, trainer) for candidate in taken]
+        rows = [self._close(candidate) for candidate in taken]
         predicted = self.clock.total(self.maps)
         if not more or predicted <= self.budget or self.removals % self.schedule.removals_per_surgery == 0:
             self._operate(trainer)
@@ -155,9 +153,8 @@ class FisherPruning(TimedPruning):
             taken.append(candidate)
         return taken, True
 
-    def _close(self, candidate: Candidate, trainer: pl.Trainer) -> Removal:
+    def _close(self, candidate: Candidate) -> Removal:
         self.gates.close(candidate.group, candidate.maps)
-        gain = trainer.callback_metrics.get(GAIN)
         return Removal(
             step=self.step,
             layer=candidate.group,
@@ -167,7 +164,7 @@ class FisherPruning(TimedPruning):
             measured_ms=None,
             maps_left=int(self.gates.open[candidate.group].sum()),
             loss=self.loss,
-            information_gain=None if gain is None else float(gain),
+            information_gain=self.gain,
         )
 
     def _operate(self, trainer: pl.Trainer) -> None:

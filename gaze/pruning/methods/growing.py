@@ -1,10 +1,11 @@
 """The Lightning callback that has feature maps join a network while it trains, those worth most for their time."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from gaze.errors import ConfigError
@@ -12,12 +13,11 @@ from gaze.pruning.cost.models import Cost
 from gaze.pruning.information.fan_in import SteepestFanIn
 from gaze.pruning.information.gradmax import GradMax
 from gaze.pruning.information.growth_signal import GrowthSignal
-from gaze.pruning.information.signal import Signal
+from gaze.pruning.information.signal import GradientSignal, Signal
 from gaze.pruning.methods.additions import Addition, Additions, room
 from gaze.pruning.methods.base import METHODS
 from gaze.pruning.methods.budget import Timed
 from gaze.pruning.methods.candidates import Rules, check_exclude
-from gaze.pruning.methods.fisher_pruning import GAIN
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.outcome import FasterOutcome
 from gaze.pruning.methods.removal_log import GROWTH, Removal, RemovalLog
@@ -89,8 +89,7 @@ class Growing(Timed):
         check_exclude(job.rules.exclude, [group.name for group in found])
         groups = [group.name for group in found if growable(job.unpruned, group)]
         if not any(not name.startswith(tuple(job.rules.exclude)) for name in groups):
-            pinned = ", ".join(map(str, find_pinned(job.unpruned)))
-            why = f"pruner.exclude={list(job.rules.exclude)}" if groups else f"pinned: {pinned or 'none'}"
+            why = f"pruner.exclude={list(job.rules.exclude)}" if groups else _told_of_none(job.unpruned, found)
             raise ConfigError(f"pruner=grow: expected a group that can take more maps, the network has none ({why})")
         if job.start is None and job.budget is not None:
             raise ConfigError(
@@ -124,6 +123,7 @@ class Growing(Timed):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attaches signals and measures the network, or goes on where a checkpoint left off."""
         self.groups = find_groups(self.network, least=1)
+        rank_zero_info(_told(self.network, self.groups))
         if not self.before:
             self.before = self.maps
             self.measure_base()
@@ -138,6 +138,8 @@ class Growing(Timed):
 
     def read(self, divisor: float) -> None:
         """See `PacedPruning.read`."""
+        if isinstance(self.signal, GradientSignal):
+            self.warn_once()
         for signal in self._signals():
             signal.update(divisor)
 
@@ -171,7 +173,7 @@ class Growing(Timed):
             return self._attach()
         goal = self._goal()
         added = self._add(trainer, goal)
-        self._write(added, trainer)
+        self._write(added)
         if added:
             self._attach()
         elif goal >= self.budget:
@@ -194,8 +196,7 @@ class Growing(Timed):
     def _attach(self) -> None:
         """Hooks the signals that are needed now into the network, in place of those that were."""
         self._detach()
-        exclude = tuple(self.rules.exclude)
-        groups = [g for g in self.groups if growable(self.network, g) and not g.name.startswith(exclude)]
+        groups = self._growing()
         if self.begun is None:
             self.signal = self.make_signal(self.network, find_groups(self.network))
             return
@@ -203,6 +204,11 @@ class Growing(Timed):
         others = [group for group in groups if group.name not in published.chains]
         most = {group.name: room(self.cost, group.maps, self.rules.multiple)[-1] for group in others}
         self.growth_signals = [published, SteepestFanIn(self.network, others, most, self.seed + self.removals)]
+
+    def _growing(self) -> list[Group]:
+        """The groups that maps may join; the others keep what they have from the beginning."""
+        exclude = tuple(self.rules.exclude)
+        return [g for g in self.groups if growable(self.network, g) and not g.name.startswith(exclude)]
 
     def _detach(self) -> None:
         for signal in self._signals():
@@ -218,9 +224,8 @@ class Growing(Timed):
     def _cut(self, trainer: pl.Trainer) -> None:
         """The maps that are worth least leave, down to a share of each group, and to multiples."""
         assert self.signal is not None
-        values = self.signal.values()
-        gone = {name: self._least(value) for name, value in values.items()
-                if not name.startswith(tuple(self.rules.exclude))}  # fmt: skip
+        values, growing = self.signal.values(), {group.name for group in self._growing()}
+        gone = {name: self._least(value) for name, value in values.items() if name in growing}
         self.tell(trainer, surgery.remove(self.network, gone))
         self.groups = find_groups(self.network, least=1)
         self.measured = self.afresh(self.network)
@@ -230,7 +235,7 @@ class Growing(Timed):
             if indices:
                 maps[name] -= len(indices)
                 worth = float(values[name][indices].sum())
-                rows.append(self._row(name, tuple(indices), worth, maps, trainer))
+                rows.append(self._row(name, tuple(indices), worth, maps))
         self._log(self.removal_log, rows)
 
     def _least(self, worth: Tensor) -> list[int]:
@@ -289,21 +294,18 @@ class Growing(Timed):
             if name in counts
         }
 
-    def _write(self, added: list[Addition], trainer: pl.Trainer) -> None:
+    def _write(self, added: list[Addition]) -> None:
         """A row an addition, as the network was after it; the last one has the measurement."""
         maps, rows = self.maps, []
         for addition in reversed(added):
             joined = range(maps[addition.group] - addition.count, maps[addition.group])
-            rows.append(self._row(addition.group, tuple(joined), addition.value, maps, trainer))
+            rows.append(self._row(addition.group, tuple(joined), addition.value, maps))
             maps[addition.group] -= addition.count
         self._log(self.log_file, rows[::-1])
 
-    def _row(
-        self, name: str, indices: tuple[int, ...], worth: float, maps: Mapping[str, int], trainer: pl.Trainer
-    ) -> Removal:
-        gain = trainer.callback_metrics.get(GAIN)
-        gained = None if gain is None else float(gain)
-        return Removal(self.step, name, indices, worth, self.clock.total(maps), None, maps[name], self.loss, gained)
+    def _row(self, name: str, indices: tuple[int, ...], worth: float, maps: Mapping[str, int]) -> Removal:
+        time = self.clock.total(maps)
+        return Removal(self.step, name, indices, worth, time, None, maps[name], self.loss, self.gain)
 
     def _log(self, log: RemovalLog | None, rows: list[Removal]) -> None:
         for index, row in enumerate(rows):
@@ -316,6 +318,21 @@ class Growing(Timed):
         self.clock.calibrate(self.maps, self.measured)
         if self.cost.unit == self.clock.unit:
             self.cost.calibrate(self.maps, self.measured)
+
+
+def _told(network: nn.Module, groups: Sequence[Group]) -> str:
+    """What maps can join and what they cannot, in a line or two."""
+    open_ = [group for group in groups if growable(network, group)]
+    names = ", ".join(f"{group.name} ({group.maps})" for group in open_)
+    found = f"growing: maps can join {len(open_)} groups: {names}"
+    return found if len(open_) == len(groups) else f"{found}\nnone can join others: {_told_of_none(network, groups)}"
+
+
+def _told_of_none(network: nn.Module, groups: Sequence[Group]) -> str:
+    """Why maps cannot join what none can join."""
+    linear = ", ".join(group.name for group in groups if not growable(network, group))
+    pinned = ", ".join(map(str, find_pinned(network)))
+    return f"pinned: {pinned or 'none'}; linear layers write or read: {linear or 'none'}"
 
 
 def _expect_room(time: float, budget: float, what: str) -> None:

@@ -3,11 +3,12 @@
 import copy
 import sys
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from gaze.errors import ConfigError, GazeError, expect
@@ -18,7 +19,6 @@ from gaze.pruning.methods.base import METHODS
 from gaze.pruning.methods.budget import TimedPruning
 from gaze.pruning.methods.candidates import check_exclude
 from gaze.pruning.methods.estimators import ESTIMATORS
-from gaze.pruning.methods.fisher_pruning import GAIN
 from gaze.pruning.methods.job import Job
 from gaze.pruning.methods.l0_config import L0Config
 from gaze.pruning.methods.learnt_gates import LearntGates
@@ -29,7 +29,7 @@ from gaze.pruning.methods.schedule import ScheduleConfig
 from gaze.pruning.structure import surgery
 from gaze.pruning.structure.folding import fold
 from gaze.pruning.structure.gates import Multipliers
-from gaze.pruning.structure.groups import Group, find_groups
+from gaze.pruning.structure.groups import Group, find_groups, find_pinned, told
 from gaze.pruning.structure.hard_concrete import HardConcrete
 
 POOR, HOPELESS = 0.25, 1.0
@@ -49,9 +49,10 @@ class L0Pruning(TimedPruning):
     whose gate at test time is 0 are cut out and the network is measured; the expectation is scaled to that. Only
     confirmed measurements end the pruning. Then gates between 0 and 1 become part of the weights.
 
-    The module's `training_step` adds the penalties of its callbacks (`gaze.training.penalty`). Estimators other than
-    `concrete` ask it for `losses(batch)`, one an example. Where the weights are averaged, `attach` is called before
-    the averaging copies the module: list this callback first, or call it.
+    The module's `training_step` adds the penalties of its callbacks (`gaze.training.penalty`). Its optimiser is Adam or
+    its like: the rate of log alpha is made for steps that do not shrink with the gradient. Estimators other than
+    `concrete` ask the module for `losses(batch)`, one an example. Where the weights are averaged, `attach` is called
+    before the averaging copies the module: list this callback first, or call it.
 
     Args:
         config: of gates, estimator and penalty.
@@ -132,11 +133,11 @@ class L0Pruning(TimedPruning):
         """Gives the module the parameter `log_alpha`; what copies the module or makes its optimiser comes later.
 
         Raises:
-            ConfigError: the network has no group.
+            ConfigError: the module has no network, see `find`, or the network no group.
         """
         if self.gates is not None:
             return
-        config, network = self.config, cast(Any, module).network
+        config, network = self.config, self.find(module)
         if not (maps := {group.name: group.maps for group in find_groups(network)}):
             raise ConfigError(f"pruning: no feature map of {type(network).__name__} can leave: it has no group")
         gate = HardConcrete(config.beta, config.gamma, config.zeta)
@@ -168,16 +169,33 @@ class L0Pruning(TimedPruning):
             )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Gives log alpha a group of its own in the optimiser of a module that took it for one of its weights."""
+        """Gives log alpha a group of its own in the optimiser, where the module took it for a weight or left it out.
+
+        Raises:
+            ConfigError: a scheduler counts the groups that there are.
+        """
         log_alpha = self.learnt.log_alpha
-        for optimizer in trainer.optimizers:
-            for group in optimizer.param_groups:
-                if len(group["params"]) > 1 and any(parameter is log_alpha for parameter in group["params"]):
-                    group["params"] = [parameter for parameter in group["params"] if parameter is not log_alpha]
-                    optimizer.add_param_group(self.parameter_groups()[0])
+        groups = [(o, g) for o in trainer.optimizers for g in o.param_groups if _holds(g, log_alpha)]
+        if any(self._is_own(group) for _, group in groups):
+            return
+        if trainer.lr_scheduler_configs:
+            scheduler = type(trainer.lr_scheduler_configs[0].scheduler).__name__
+            raise ConfigError(
+                "pruning: expected a configure_optimizers that gives the optimiser the groups of "
+                f"L0Pruning.parameter_groups() as well, as it has the scheduler {scheduler}; got none of them"
+            )
+        for _, group in groups:
+            group["params"] = [parameter for parameter in group["params"] if parameter is not log_alpha]
+        (groups[0][0] if groups else trainer.optimizers[0]).add_param_group(self.parameter_groups()[0])
+
+    def _is_own(self, group: Mapping[str, Any]) -> bool:
+        """Whether a group of an optimiser that holds log alpha is that of `parameter_groups`."""
+        rate = group.get("initial_lr", group["lr"])
+        return len(group["params"]) == 1 and rate == self.config.rate and not group.get("weight_decay")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Puts the gates into the network and measures it, or goes on where a checkpoint left off."""
+        rank_zero_info(told(find_groups(self.network), find_pinned(self.network)))
         self.multipliers = Multipliers(self.network, self._gated(), self.learnt.places, self._values)
         self.estimator.to(self.learnt.log_alpha.device)
         if self.restored:
@@ -207,7 +225,7 @@ class L0Pruning(TimedPruning):
         time = self.scale * self.time(*moments)
         excess = float(time.detach()) / self._goal() - 1
         share = time / self._goal() if self.config.penalty == "time" else self.penalised(*moments) / self.full
-        term = (self.multiplier.weight(excess) * share).to(self.learnt.log_alpha)
+        term = (self._summands() * self.multiplier.weight(excess) * share).to(self.learnt.log_alpha)
         self.asked = term.detach()
         return term
 
@@ -224,12 +242,12 @@ class L0Pruning(TimedPruning):
                 "pruning: expected a training_step that adds its callbacks' penalties to the loss, got none"
             )
         scale = trainer.accumulate_grad_batches / self.loss_scale(trainer)
-        losses = (loss.detach().float() * scale - self.asked)[None]
+        losses = (loss.detach().float() * scale - self.asked)[None] / self._summands()
         if self.config.per_example and self.config.estimator != "concrete":
             with torch.no_grad():
                 losses = self._evaluate(trainer, pl_module, self.drawn)
         found = self.estimator.gradient(losses, lambda gates: self._evaluate(trainer, pl_module, gates))
-        self.brought = None if found is None else found / scale
+        self.brought = None if found is None else self._summands() * found / scale
 
     def read(self, divisor: float) -> None:
         """Adds what the estimator found to what the backward pass brought."""
@@ -259,7 +277,7 @@ class L0Pruning(TimedPruning):
         if not fits and not (leaving and self.removals % self.schedule.removals_per_surgery == 0):
             return
         self.remember()
-        rows = [self._row(name, maps, trainer) for name, maps in leaving.items()]
+        rows = [self._row(name, maps) for name, maps in leaving.items()]
         self._operate(leaving, trainer)
         more = self.learnt.maps != least_maps(self.before, self.exclude, self.multiple)
         self._measure(rows, last=not more)
@@ -273,6 +291,10 @@ class L0Pruning(TimedPruning):
     def _goal(self) -> float:
         """Milliseconds that are aimed at now: a little under what the schedule expects."""
         return AIM * self.schedule.goal(self.step / self.schedule.updates_per_removal, self.base, self.budget)
+
+    def _summands(self) -> int:
+        """By how much the training's loss is larger than the mean over the examples."""
+        return self.examples if self.summed else 1
 
     def _values(self) -> Tensor:
         return self.learnt.at_test_time() if self.drawn is None else self.drawn
@@ -288,8 +310,8 @@ class L0Pruning(TimedPruning):
     def _gated(self) -> list[Group]:
         return [group for group in find_groups(self.network) if group.name in self.learnt.places]
 
-    def _row(self, name: str, maps: list[int], trainer: pl.Trainer) -> Removal:
-        gain, indices = trainer.callback_metrics.get(GAIN), self.learnt.indices[name]
+    def _row(self, name: str, maps: list[int]) -> Removal:
+        indices = self.learnt.indices[name]
         return Removal(
             step=self.step,
             layer=name,
@@ -299,7 +321,7 @@ class L0Pruning(TimedPruning):
             measured_ms=None,
             maps_left=len(indices) - len(maps),
             loss=self.loss,
-            information_gain=None if gain is None else float(gain),
+            information_gain=self.gain,
         )
 
     def _operate(self, leaving: dict[str, list[int]], trainer: pl.Trainer) -> None:
@@ -379,6 +401,11 @@ class L0Pruning(TimedPruning):
         """See `PacedPruning.outcome`."""
         gains = (before_gain, after_gain)
         return self.faster(checkpoint, gains, self.removal_log.path, self.before, self.learnt.maps)
+
+
+def _holds(group: Mapping[str, Any], parameter: Tensor) -> bool:
+    """Whether a group of an optimiser steps a parameter."""
+    return any(each is parameter for each in group["params"])
 
 
 def least_maps(maps: Mapping[str, int], exclude: Collection[str], multiple: int) -> dict[str, int]:

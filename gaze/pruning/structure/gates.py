@@ -102,11 +102,14 @@ class Multipliers:
             hook.remove()
 
     def _hook(self, name: str) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor] | None]:
+        convolves = isinstance(self.network.get_submodule(name), nn.Conv2d)
+
         def multiply(_: nn.Module, entering: tuple[Tensor]) -> tuple[Tensor] | None:
             source = self.sources.get(name)
             if source is None:
                 return None
             values, maps = F.pad(self.values(), (0, 1), value=1.0)[:, source], entering[0]
-            return (maps * (values[..., None, None] if maps.ndim == 4 else values).to(maps),)
+            between, behind = (0, 2) if convolves else (maps.ndim - 2, 0)  # dimensions of positions
+            return (maps * values.reshape(len(values), *[1] * between, len(source), *[1] * behind).to(maps),)
 
         return multiply

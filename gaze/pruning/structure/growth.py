@@ -72,13 +72,13 @@ def grow(network: nn.Module, joining: Mapping[str, Joining], known: Iterable[Gro
         known: the groups of the network where they are known: it is not traced then, and nothing is checked.
 
     Raises:
-        ModelError: a group is not there, both sides of a map would be other than zero, weights have another shape, or
-            other maps joined than were asked.
+        ModelError: a group is not there, or not `growable`, both sides of a map would be other than zero, weights have
+            another shape, or other maps joined than were asked.
     """
     groups = {group.name: group for group in (find_groups(network, least=1) if known is None else known)}
     joining = {name: maps for name, maps in joining.items() if maps.count}
     for name, maps in joining.items():
-        _check(groups, name, maps)
+        _check(network, groups, name, maps)
     places = _Places(network, groups, {name: maps.count for name, maps in joining.items()})
     values = {name: _values(network.get_submodule(name), places.width(name)) for name in places.layers}
     for name, maps in joining.items():
@@ -145,9 +145,12 @@ def _apply(
     return replaced
 
 
-def _check(groups: Mapping[str, Group], name: str, maps: Joining) -> None:
+def _check(network: nn.Module, groups: Mapping[str, Group], name: str, maps: Joining) -> None:
     if name not in groups:
         raise ModelError(f"no group {name} can take more maps (groups: {', '.join(groups)})")
+    if not growable(network, groups[name]):
+        layers = ", ".join(dict.fromkeys(m.layer for m in groups[name].producers + groups[name].consumers))
+        raise ModelError(f"group {name}: expected convolutions alone to write and read it, got {layers}")
     if all(any(bool(weights.any()) for weights in side.values()) for side in (maps.fan_in, maps.fan_out)):
         raise ModelError(f"group {name}: expected fan-in or fan-out to be zero, for the network to go on as it was")
 

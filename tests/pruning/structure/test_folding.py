@@ -5,13 +5,17 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from gaze.models.onnx import export_onnx, parity
-from gaze.pruning import find_groups, remove
+from gaze.pruning import find_groups, grow, remove
 from gaze.pruning.methods.learnt_gates import LearntGates
 from gaze.pruning.structure.folding import fold
 from gaze.pruning.structure.gates import Multipliers
+from gaze.pruning.structure.growth import growable
 from gaze.pruning.structure.hard_concrete import HardConcrete
+from tests.pruning.structure.test_graphs import FREE, FREE_ROWS, Graph, image
+from tests.pruning.structure.test_growth import drawn
 
 
 def learnt(network, seed=0, spread=3.0) -> LearntGates:
@@ -122,3 +126,62 @@ def test_a_copy_takes_the_same_factors_and_groups_that_are_not_named_stay(small_
     assert torch.equal(averaged(images), network(images))
     changed = {n for n, p in network.named_parameters() if not torch.equal(p, whole.get_parameter(n))}
     assert changed == {f"{member.layer}.weight" for member in first.consumers}
+
+
+def layers(*between: nn.Module) -> nn.Module:
+    """A convolution of four maps, BatchNorm and ReLU, what is `between`, two maps in the end; every number matters."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), *between).double()
+    for values in (v for m in network if isinstance(m, nn.BatchNorm2d) for v in (m.weight, m.bias, m.running_mean)):
+        nn.init.uniform_(values, 0.2, 1.2)
+    return network.eval()
+
+
+GRAPHS = {
+    **{name: lambda case=case: Graph(*case[:2]) for name, case in FREE.items()},
+    **{f"rows: {name}": lambda case=case: Graph(*case[:2], linear=True) for name, case in FREE_ROWS.items()},
+    "depthwise": lambda: layers(nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4), nn.ReLU6(), nn.Conv2d(4, 2, 1)),
+    "depthwise by depthwise": lambda: layers(*(nn.Conv2d(4, 4, 3, 2, groups=4) for _ in "12"), nn.Conv2d(4, 2, 1)),
+    "depthwise, two of each": lambda: layers(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 8, 3, groups=4), nn.Conv2d(8, 2, 1)),
+    "in groups": lambda: layers(nn.Conv2d(4, 8, 1), nn.Conv2d(8, 8, 1, groups=2), nn.ReLU(), nn.Conv2d(8, 2, 1)),
+    "flattened behind depthwise": lambda: layers(nn.Conv2d(4, 4, 3, groups=4), nn.ReLU(), nn.Flatten(),
+                                                 nn.Linear(4 * 36, 6), nn.ReLU(), nn.Linear(6, 2)),
+    "flattened where one position is left": lambda: layers(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("left", ["some", "one", "none"])
+@pytest.mark.parametrize("case", GRAPHS)
+@torch.no_grad()
+def test_in_whatever_graph_down_to_a_single_map_and_up_again(case, left):
+    """Of each group some maps, one, or none but that which a layer must have."""
+    network, x = GRAPHS[case](), image()
+    gates = learnt(network)
+    for place in gates.places.values() if left != "some" else ():
+        gates.log_alpha[place] = torch.tensor([0.3 if left == "one" else -9.0] + [-9.0] * (len(place) - 1))
+    whole, hooks = network(x), gate(network, gates)
+    gated = network(x)
+    hooks.detach()
+    assert torch.equal(gated, whole) == (not gates.places)
+    cut(network, gates)
+    torch.testing.assert_close(network(x), gated, rtol=0, atol=1e-9)
+    assert {group.name: group.maps for group in find_groups(network)} == {k: n for k, n in gates.maps.items() if n > 1}
+    assert left == "some" or find_groups(network) == []
+    joining = {group.name for group in find_groups(network, least=1) if growable(network, group)}
+    grow(network, {name: maps for name, maps in drawn(network, "fan_in").items() if name in joining})
+    torch.testing.assert_close(network(x), gated, rtol=0, atol=1e-9)
+    assert joining <= {group.name for group in find_groups(network)}
+
+
+@torch.no_grad()
+def test_examples_have_gates_of_their_own_along_whatever_dimension():
+    for case in ("relu in place", "rows: flattened and normalised", "rows: the last of many dimensions"):
+        network, x = GRAPHS[case](), image()
+        rows = torch.rand(len(x), 4, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
+        (group,) = find_groups(network)
+        found = []
+        for each, values in ((x, rows), (x[:1], rows[:1]), (x[1:], rows[1:])):
+            hooks = Multipliers(network, [group], {group.name: torch.arange(4)}, lambda values=values: values)
+            found.append(network(each))
+            hooks.detach()
+        torch.testing.assert_close(torch.cat(found[1:]), found[0], rtol=0, atol=1e-12, msg=case)
