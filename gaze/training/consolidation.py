@@ -27,7 +27,7 @@ from gaze.progress import track
 from gaze.training.config import UNIFORM, EwcConfig, TrainConfig
 from gaze.training.likelihood import fisher_information, photographs
 
-FORMAT = 1
+FORMAT = 2
 """Of the cached information: another one is estimated anew."""
 SEED = 0
 """Of the sample and the draws: every run has the same, whatever its own."""
@@ -71,7 +71,8 @@ class Consolidation(pl.Callback):
 def consolidation(config: TrainConfig, network: GazeNetwork) -> list[Consolidation]:
     """What holds `network` at the checkpoint that it goes on from, if `config` says so.
 
-    The Fisher information is estimated once and kept beside the checkpoint, see `information_of`.
+    The Fisher information is estimated once and kept beside the checkpoint, see `information_of`. What it leaves out is
+    not held; the log names it.
 
     Raises:
         ConfigError: there is no first set, or no store of it.
@@ -85,6 +86,8 @@ def consolidation(config: TrainConfig, network: GazeNetwork) -> list[Consolidati
     names = load_checkpoint(config.checkpoint).trained_on if ewc.sets is None else ewc.sets
     stores = first_stores(names, {name: Path(entry.store) for name, entry in config.sets.items()})
     information = information_of(network, config.checkpoint, stores, ewc, config.trainer.progress)
+    if left_out := [name for name, _ in network.named_parameters() if name not in information]:
+        _log.warning("ewc: parameters that are not held, without Fisher information: %s", ", ".join(left_out))
     return [Consolidation(network, information, ewc.weight)]
 
 
@@ -143,7 +146,7 @@ def information_of(
     key = _key(network, checkpoint, stores, config)
     path = checkpoint.with_name(f"{checkpoint.stem}.fisher-{key[:16]}.pt")
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
-    if (kept := _read(path, key)) and {name: value.shape for name, value in kept.items()} == shapes:
+    if (kept := _read(path, key)) and all(value.shape == shapes.get(name) for name, value in kept.items()):
         return kept
     rule = InputRule(network.config.input.longer_side, network.config.input.multiple)
     try:

@@ -1,6 +1,7 @@
 """The Fisher-Rao norm while a network trains: logged, kept in a file, and drawn beside the information gain."""
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from gaze.training.likelihood import KINDS, estimate, photographs
 
 NORMS = "norm.json"
 PICTURE = "norm.png"
+
+_log = logging.getLogger(__name__)
 
 
 def half_norms_of(network: nn.Module, dataset: GazeDataset, count: int | None, seed: int) -> dict[str, HalfNorms]:
@@ -49,8 +52,9 @@ class FisherRaoNorm(pl.Callback):
     """Measures `half_norms_of` every few updates of a training or a pruning, first before it begins.
 
     Logs `norm/NAME` and `norm/NAME_diagonal` in bits per fixation, for the names that `half_norms_of` gives; writes
-    `norm.json`, with each layer and group as well, and when the run is over `norm.png`. The network is the one that
-    trains, not the average of its weights, which is what the information gain is of.
+    `norm.json`, with each layer and group as well, and when the run is over `norm.png`. Parameters that are not counted
+    are named there as `left_out`, and once in the log. The network is the one that trains, not the average of its
+    weights, which is what the information gain is of.
 
     Args:
         dataset: whose photographs are looked at, without what a teacher says of them.
@@ -68,6 +72,7 @@ class FisherRaoNorm(pl.Callback):
         self.dataset, self.every, self.count, self.seed, self.out = dataset, every, count, seed, out
         self.norms: dict[int, dict[str, Any]] = {}
         self.gains: dict[int, float] = {}
+        self.told: list[str] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures what the run begins with."""
@@ -104,11 +109,17 @@ class FisherRaoNorm(pl.Callback):
         if step in self.norms:  # it was resumed, or gradients are being accumulated
             return
         found = half_norms_of(module.network, self.dataset, self.count, self.seed)  # type: ignore[arg-type]
+        self._tell(list(dict.fromkeys(name for norms in found.values() for name in norms.left_out)))
         self.norms[step] = {name: asdict(norms) for name, norms in found.items()}
         for logger in trainer.loggers:
             logger.log_metrics({f"norm/{name}": value for name, value in _totals(self.norms[step]).items()}, step)
         if trainer.is_global_zero:
             self._write()
+
+    def _tell(self, left_out: list[str]) -> None:
+        if left_out and left_out != self.told:
+            _log.warning("norm: parameters that are not counted: %s", ", ".join(left_out))
+        self.told = left_out
 
     def _write(self) -> None:
         content = json.dumps({"norms": self.norms, "gains": self.gains}) + "\n"

@@ -118,14 +118,15 @@ def fisher_information(network: nn.Module, sample: Iterator[Photographs], kind: 
     """The diagonal Fisher information of each parameter, in bits per fixation for a step of one: see `score`.
 
     Returns:
-        One tensor a parameter, by its name and in its shape, >= 0.
+        One tensor a parameter, by its name and in its shape, >= 0; none of what `ExampleGradients.left_out` names.
     """
     fisher = DiagonalFisher(network)
     try:
         estimate(network, fisher, sample, kind, seed)
     finally:
         fisher.detach()
-    return fisher.information()
+    left_out = set(fisher.gradients.left_out())
+    return {name: value for name, value in fisher.information().items() if name not in left_out}
 
 
 @contextmanager

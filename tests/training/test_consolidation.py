@@ -166,6 +166,35 @@ def test_a_set_without_a_train_split_is_one_line(network, checkpoint, make_store
     assert kept(checkpoint) == []
 
 
+@pytest.fixture
+def scaled(train_config, tmp_path):
+    """The settings of a run that goes on from a ConvNeXt, whose blocks hold parameters beside layers."""
+    backbone = "model.backbone={name: convnext_atto, taps: [0], weights: none, reparameterize: false}"
+    config = train_config(backbone, f"checkpoint={tmp_path / 'first.ckpt'}", "ewc.weight=1", "ewc.sets=[folder]")
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "first.ckpt", build_network(config.model), ["folder"], 5)
+    return config
+
+
+def test_what_the_estimate_leaves_out_is_named_in_one_line_and_not_held(scaled, caplog, monkeypatch):
+    left_out = [f"backbone.features.stages_0.blocks.{k}.gamma" for k in (0, 1)]
+    told = f"ewc: parameters that are not held, without Fisher information: {', '.join(left_out)}"
+    for _ in range(2):  # estimated, and as it was kept
+        caplog.clear()
+        network = load_network(scaled.checkpoint)
+        (ewc,) = consolidation(scaled, network)
+        assert [record.getMessage() for record in caplog.records] == [told]
+        assert dict(network.named_parameters()).keys() - ewc.anchors.keys() == set(left_out)
+        monkeypatch.setattr(consolidation_module, "fisher_information", None)  # not to be asked again
+
+
+def test_where_all_is_held_nothing_is_told(train_config, network, checkpoint, caplog):
+    config = train_config(f"checkpoint={checkpoint}", "ewc.weight=1", "ewc.sets=[folder]")
+    (ewc,) = consolidation(config, network)
+    assert ewc.anchors.keys() == dict(network.named_parameters()).keys()
+    assert caplog.records == []
+
+
 def distance(network, checkpoint) -> float:
     start = dict(load_network(checkpoint).named_parameters())
     return sum(float((p - start[name]).detach().square().sum()) for name, p in network.named_parameters())

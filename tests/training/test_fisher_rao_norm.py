@@ -28,7 +28,7 @@ def weights(run):
     return torch.load(run / LAST, weights_only=True)["state_dict"]
 
 
-def test_a_training_logs_it_and_trains_as_without(train_config, tmp_path):
+def test_a_training_logs_it_and_trains_as_without(train_config, tmp_path, caplog):
     fit(train_config(f"out={tmp_path / 'bare'}"))
     fit(train_config(*OFTEN, f"out={tmp_path / 'watched'}"))
     bare, watched = weights(tmp_path / "bare"), weights(tmp_path / "watched")
@@ -44,6 +44,30 @@ def test_a_training_logs_it_and_trains_as_without(train_config, tmp_path):
     assert list(found.gains.values()) == pytest.approx(gains, abs=1e-6)
     assert (tmp_path / "watched" / PICTURE).is_file()
     assert not (tmp_path / "bare" / NORMS).exists()
+    assert not_counted(tmp_path / "watched") == {()}
+    assert told(caplog) == []
+
+
+CONVNEXT = "model.backbone={name: convnext_atto, taps: [0], weights: none, reparameterize: false}"
+SCALES = [f"backbone.features.stages_0.blocks.{k}.gamma" for k in (0, 1)]
+"""Parameters of ConvNeXt's blocks, which hold layers as well."""
+
+
+def not_counted(run) -> set[tuple[str, ...]]:
+    """What `norm.json` names, at any update."""
+    norms = json.loads((run / NORMS).read_text())["norms"]
+    assert len(norms) > 1
+    return {tuple(found[f"weights_{kind}"]["left_out"]) for found in norms.values() for kind in KINDS}
+
+
+def told(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name.startswith("gaze.")]
+
+
+def test_what_is_not_counted_is_named_in_the_file_and_once_in_the_log(train_config, tmp_path, caplog):
+    fit(train_config(CONVNEXT, "norm.every=2", "norm.photographs=1", "trainer.max_epochs=1"))
+    assert not_counted(tmp_path / "run") == {tuple(SCALES)}
+    assert told(caplog) == [f"norm: parameters that are not counted: {', '.join(SCALES)}"]
 
 
 class Interrupt(pl.Callback):

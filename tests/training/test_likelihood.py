@@ -105,6 +105,25 @@ def test_leaves_the_network_its_gradients_and_the_random_numbers_as_they_were(ne
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
 
 
+class ByHand(nn.Module):
+    """A density through a layer whose weights are read without a call of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self.called = nn.Linear(3, 6), nn.Linear(6, 6)
+
+    def forward(self, images):
+        hidden = nn.functional.linear(images.float().mean((1, 2)) / 255, self.read.weight, self.read.bias)
+        return self.called(hidden).log_softmax(1).reshape(-1, 2, 3)
+
+
+def test_what_cannot_be_collected_is_missing_rather_than_zero():
+    sample = Photographs(torch.full((2, 8, 12, 3), 9, dtype=torch.uint8), torch.full((2, 2, 3), 1 / 6), torch.ones(2))
+    found = fisher_information(ByHand(), iter([sample]), EMPIRICAL, 0)
+    assert found.keys() == {"called.weight", "called.bias"}
+    assert all((value > 0).any() for value in found.values())
+
+
 def test_what_a_pruning_reads_of_its_own_passes_it_does_not_disturb(network, dataset):
     signals, batch = (Fisher(network, find_groups(network)), ParameterFisher(network)), next(photographs(dataset, 2, 0))
     values = []

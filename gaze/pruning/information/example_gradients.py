@@ -21,9 +21,11 @@ class ExampleGradients:
     """Forms the gradients of each example once more, layer by layer, from what entered a layer and what came back.
 
     A layer is a module that holds parameters itself and has no module in it that does: convolutions, linear layers,
-    BatchNorm's affine, the finalizer's blur and centre bias. `left_out` names the parameters of all others. A layer
-    that is called several times counts with the sum over its calls. On a CPU a backward pass takes two to six times as
-    long with it.
+    LayerNorm, an embedding of what each example brings, BatchNorm's affine, the finalizer's blur and centre bias. A
+    layer that is called several times counts with the sum over its calls. On a CPU a backward pass takes two to six
+    times as long with it. `left_out` names what it cannot collect: parameters beside a module that holds some, or that
+    are read without a call of their layer; of a layer that is called by keyword, returns no tensor, or is shown
+    something else than examples, such as windows or positions.
 
     Args:
         network: gets the hooks. It must treat examples by themselves, so BatchNorm must run on its stored statistics;
@@ -36,9 +38,20 @@ class ExampleGradients:
     def __init__(self, network: nn.Module, take: Take, wanted: Wanted = every_parameter) -> None:
         self.layers = {name: layer for name, layer in network.named_modules() if _wanted(layer, wanted)}
         self.take, self.wanted = take, wanted
+        self.names = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+        self.reached: set[str] = set()
+        self.collected: set[str] = set()
+        self.missed: set[str] = set()
+        self.examples: int | None = None
         self.calls: dict[str, int] = dict.fromkeys(self.layers, 0)
         self.sums: dict[str, dict[str, Tensor]] = {}
-        self.hooks = [layer.register_forward_hook(partial(self._watch, name)) for name, layer in self.layers.items()]
+        self.hooks = [network.register_forward_pre_hook(self._begin)]
+        self.hooks += [network.get_parameter(name).register_hook(partial(self._reach, name)) for name in self.names]
+        self.hooks += [
+            layer.register_forward_hook(partial(self._watch, name), with_kwargs=True)
+            for name, layer in self.layers.items()
+        ]
+        self.hooks.append(network.register_forward_hook(self._end, always_call=True))
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """What is collected, by name."""
@@ -48,6 +61,11 @@ class ExampleGradients:
             for key, parameter in layer.named_parameters(recurse=False)
             if self.wanted(layer, key)
         }
+
+    def left_out(self) -> list[str]:
+        """The parameters that backward passes reached and whose gradients were not all collected, by name."""
+        found = {name for name in self.collected if name.rpartition(".")[0] not in self.missed}
+        return [name for name in self.names if name in self.reached - found]
 
     def read(self) -> None:
         """Hands on what is still held back, and is ready for the next pass."""
@@ -60,13 +78,30 @@ class ExampleGradients:
         for hook in self.hooks:
             hook.remove()
 
-    def _watch(self, name: str, layer: nn.Module, entering: tuple[Any, ...], leaving: Tensor) -> None:
-        if leaving.requires_grad:
+    def _begin(self, _: nn.Module, entering: tuple[Any, ...]) -> None:
+        self.examples = next((len(x) for x in entering if torch.is_tensor(x) and x.ndim), None)
+
+    def _end(self, *_: Any) -> None:
+        self.examples = None  # parts of the network may be called by themselves
+
+    def _reach(self, name: str, _: Tensor) -> None:
+        self.reached.add(name)
+
+    def _watch(
+        self, name: str, layer: nn.Module, entering: tuple[Any, ...], keywords: dict[str, Any], leaving: Any
+    ) -> None:
+        tensors = [x for x in (*entering, leaving) if torch.is_tensor(x)]
+        lengths = {len(x) if x.ndim else 0 for x in tensors} | ({self.examples} - {None})
+        if keywords or not torch.is_tensor(leaving) or len(lengths) > 1:
+            self.missed.add(name)
+        elif leaving.requires_grad:
             self.calls[name] += 1
             held = tuple(x.detach() if torch.is_tensor(x) else x for x in entering)
             leaving.register_hook(partial(self._collect, name, layer, held))
 
     def _collect(self, name: str, layer: nn.Module, entering: tuple[Any, ...], gradient: Tensor) -> None:
+        if name in self.missed:
+            return
         parameters = {key for key, _ in layer.named_parameters(recurse=False) if self.wanted(layer, key)}
         found = example_gradients(layer, parameters, entering, gradient)
         before = self.sums.get(name, {})
@@ -77,13 +112,8 @@ class ExampleGradients:
 
     def _hand_on(self, name: str) -> None:
         for key, value in self.sums.pop(name).items():
+            self.collected.add(_joined(name, key))
             self.take(_joined(name, key), value)
-
-
-def left_out(network: nn.Module) -> list[str]:
-    """The parameters whose gradients `ExampleGradients` does not collect, by name."""
-    layers = {name for name, layer in network.named_modules() if _wanted(layer, every_parameter)}
-    return [name for name, _ in network.named_parameters() if name.rpartition(".")[0] not in layers]
 
 
 def example_gradients(
@@ -101,7 +131,7 @@ def example_gradients(
     """
     values = {key: value.detach() for key, value in layer.named_parameters(recurse=False) if key in parameters}
     kind = next(iter(values.values()))
-    given = [x.to(kind) if torch.is_tensor(x) else x for x in entering]
+    given = [x.to(kind) if torch.is_tensor(x) and x.is_floating_point() else x for x in entering]
     over = tuple(0 if torch.is_tensor(x) else None for x in given)
 
     def product(values: dict[str, Tensor], g: Tensor, *example: Any) -> Tensor:

@@ -1,7 +1,7 @@
 """The Fisher-Rao norm of a network: of its weights, and of the masks on its feature maps."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -31,10 +31,12 @@ class HalfNorms:
     Attributes:
         total: of all together; its diagonal is the sum over the parts, its full form is not.
         parts: of each layer or group of maps by itself.
+        left_out: parameters that are not counted, by name, see `ExampleGradients.left_out`.
     """
 
     total: HalfNorm
     parts: dict[str, HalfNorm]
+    left_out: list[str] = field(default_factory=list)
 
 
 class FisherRao:
@@ -45,8 +47,7 @@ class FisherRao:
     multiplies the maps, so that theta_i dl_n/dtheta_i is `Attribution`'s g. All examples weigh the same.
 
     Args:
-        network: gets the hooks. It must treat examples by themselves, see `ExampleGradients`, whose `left_out` names
-            what is not counted.
+        network: gets the hooks. It must treat examples by themselves, see `ExampleGradients`.
         groups: of the network; none of them leaves the maps out.
     """
 
@@ -74,7 +75,8 @@ class FisherRao:
         Raises:
             ValueError: no backward pass was taken in.
         """
-        return half_norms(*(_joined([pass_[i] for pass_ in self.found]) for i in (0, 1)))
+        norms = half_norms(*(_joined([pass_[i] for pass_ in self.found]) for i in (0, 1)))
+        return replace(norms, left_out=self.gradients.left_out())
 
     def maps(self) -> HalfNorms:
         """Of the masks on all maps; the parts are the groups.

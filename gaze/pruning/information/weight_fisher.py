@@ -16,7 +16,7 @@ class DiagonalFisher:
     network predicts (Kunstner et al. 2019, arXiv 1905.12558, equations 3 and 4).
 
     Args:
-        network: gets the hooks, see `ExampleGradients`; its parameters that `left_out` names have no information here.
+        network: gets the hooks, see `ExampleGradients`; what its `left_out` names has no information here, or zeros.
         decay: weight that an update's examples keep with each later update; 1 weighs all examples the same.
         wanted: of a layer and the name of its parameter, whether it is looked at.
     """
