@@ -7,9 +7,16 @@ few hundred maps on random photographs, its head drawn towards a spot. On each, 
 learns, at log alpha that stays; then single estimates are taken. `variance` is summed over gates, of one estimate;
 `at equal cost` is that times the passes of an update, weights' gradient included, over those of REINFORCE; `off` is
 how far the mean is from the exact gradient, over its length (on the network from REBAR's mean: its own noise included).
+
+The last tables set one sample a mini-batch beside one sample an example, on the network: `ms` is the median processor
+time of an update's forward and backward passes, weights' gradient included, the two taken in turns; `at equal cost` is
+the variance times that, over the time of one sample a mini-batch. `--samples` prints them alone.
 """
 
 import argparse
+import statistics
+import time
+from dataclasses import dataclass
 
 import torch
 
@@ -17,7 +24,7 @@ from gaze.models import GazeNetwork, build_network
 from gaze.models.config import BackboneConfig, FinalizerConfig, InputConfig, ModelConfig, ReadoutConfig
 from gaze.pruning import find_groups
 from gaze.pruning.methods.estimators import ESTIMATORS
-from gaze.pruning.methods.estimators.base import Losses
+from gaze.pruning.methods.estimators.base import GateEstimator, Losses
 from gaze.pruning.methods.learnt_gates import LearntGates
 from gaze.pruning.structure.gates import Multipliers
 from gaze.pruning.structure.hard_concrete import HardConcrete
@@ -37,8 +44,29 @@ def toy() -> tuple[torch.Tensor, Losses]:
     return torch.tensor([-1.5, 0.0, 0.8, 2.0]), loss
 
 
-def tiny(center: float) -> tuple[torch.Tensor, Losses]:
-    """log alpha around `center` and the loss, in bits, of a small random network on four photographs."""
+@dataclass(frozen=True)
+class Tiny:
+    """A small random network on a few photographs.
+
+    Attributes:
+        network: without gradients of its weights.
+        log_alpha: of the gates on its maps.
+        losses: gates, 1 or examples x maps, to the loss of each example in bits.
+        examples: how many photographs.
+    """
+
+    network: GazeNetwork
+    log_alpha: torch.Tensor
+    losses: Losses
+    examples: int
+
+    def loss(self, gates: torch.Tensor) -> torch.Tensor:
+        """The mean loss of each sample of gates."""
+        return torch.stack([self.losses(row[None]).mean() for row in gates])
+
+
+def tiny(center: float) -> Tiny:
+    """With log alpha around `center`, on four photographs."""
     torch.manual_seed(0)
     backbone = BackboneConfig("lcnet_035", [2, 3, 4], "none", False, None, [])
     config = ModelConfig("tiny", InputConfig(64, 16), backbone, ReadoutConfig(8, [4, 1]), FinalizerConfig(1.0, [3, 4]))
@@ -49,20 +77,17 @@ def tiny(center: float) -> tuple[torch.Tensor, Losses]:
     learnt, values = LearntGates(GATE, maps, set(), 0.0), [torch.ones(1, sum(maps.values()))]
     Multipliers(network, find_groups(network), learnt.places, lambda: values[0])
 
-    def loss(gates: torch.Tensor) -> torch.Tensor:
-        found = []
-        for row in gates:
-            values[0] = row[None]
-            found.append(corner(network, images))
-        return torch.stack(found)
+    def losses(gates: torch.Tensor) -> torch.Tensor:
+        values[0] = gates
+        return corner(network, images)
 
-    return center + torch.randn(sum(maps.values())), loss
+    return Tiny(network, center + torch.randn(sum(maps.values())), losses, len(images))
 
 
 def corner(network: GazeNetwork, images: torch.Tensor) -> torch.Tensor:
-    """Bits by which a spot in each photograph is missed."""
+    """Bits by which a spot in each photograph is missed, one number a photograph."""
     log_density = network(images)
-    return -torch.logsumexp(log_density[:, 2:6, 2:6], (1, 2)).mean() / torch.log(torch.tensor(2.0))
+    return -torch.logsumexp(log_density[:, 2:6, 2:6], (1, 2)) / torch.log(torch.tensor(2.0))
 
 
 def fit_corner(network: GazeNetwork, images: torch.Tensor) -> None:
@@ -71,7 +96,7 @@ def fit_corner(network: GazeNetwork, images: torch.Tensor) -> None:
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for _ in range(60):
         optimizer.zero_grad()
-        corner(network, images).backward()
+        corner(network, images).mean().backward()
         optimizer.step()
     network.requires_grad_(False)
 
@@ -87,6 +112,49 @@ def estimates(name: str, log_alpha: torch.Tensor, loss: Losses, warm: int, count
         more = estimator.gradient(losses.detach(), loss)
         found.append(brought if more is None else brought + more)
     return torch.stack(found[warm:])
+
+
+def update(small: Tiny, name: str, estimator: GateEstimator, samples: int, generator: torch.Generator) -> torch.Tensor:
+    """The gradient of log alpha from the passes of an update, as `L0Pruning` makes them."""
+    leaf, weights = small.log_alpha.clone().requires_grad_(), list(small.network.parameters())
+    gates = estimator.draw(leaf, samples, generator)
+    losses = small.losses(gates)
+    found = torch.autograd.grad(losses.mean(), [leaf, *weights], allow_unused=True)[0]
+    evaluate = small.losses if samples > 1 else small.loss
+    seen = losses.detach() if samples > 1 else losses.detach().mean()[None]
+    if samples > 1 and name != "concrete":
+        with torch.no_grad():
+            seen = evaluate(gates)  # a training tells the mean alone
+    more = estimator.gradient(seen, evaluate)
+    return sum((each for each in (found, more) if each is not None), torch.zeros_like(leaf))
+
+
+def compare_samples(title: str, small: Tiny, args: argparse.Namespace) -> None:
+    """Prints one sample a mini-batch beside one sample an example."""
+    small.network.requires_grad_(True)
+    print(f"\n{title}: one sample of the gates a mini-batch of {small.examples}, and one an example\n")
+    print("| estimator | sample | variance | ms | at equal cost |\n|---|---|---:|---:|---:|")
+    for name in args.samples or PASSES:
+        found = in_turns(small, name, args.warm + args.estimates)
+        base = statistics.median(taken for _, taken in found["mini-batch"][args.warm :])
+        for kind, rows in found.items():
+            variance = float(torch.stack([estimate for estimate, _ in rows[args.warm :]]).var(0).sum())
+            ms = statistics.median(taken for _, taken in rows[args.warm :])
+            print(f"| {name} | {kind} | {variance:.3g} | {ms:.1f} | {variance * ms / base:.3g} |")
+
+
+def in_turns(small: Tiny, name: str, count: int) -> dict[str, list[tuple[torch.Tensor, float]]]:
+    """Estimates and the milliseconds of each, with one sample a mini-batch and with one an example."""
+    samples = {"mini-batch": 1, "example": small.examples}
+    estimators = {kind: ESTIMATORS[name](GATE, len(small.log_alpha)) for kind in samples}
+    generators = {kind: torch.Generator().manual_seed(0) for kind in samples}
+    found: dict[str, list[tuple[torch.Tensor, float]]] = {kind: [] for kind in samples}
+    for _ in range(count):
+        for kind in samples:
+            start = time.process_time()
+            estimate = update(small, name, estimators[kind], samples[kind], generators[kind])
+            found[kind].append((estimate, 1e3 * (time.process_time() - start)))
+    return found
 
 
 def exact(log_alpha: torch.Tensor, loss: Losses) -> torch.Tensor:
@@ -116,11 +184,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--estimates", type=int, default=100)
     parser.add_argument("--warm", type=int, default=200)
+    parser.add_argument("--samples", nargs="*", choices=PASSES, help="only the last tables, of these or of all")
     args = parser.parse_args()
-    log_alpha, loss = toy()
-    table("four gates", log_alpha, loss, exact(log_alpha, loss), args)
+    if args.samples is None:
+        log_alpha, loss = toy()
+        table("four gates", log_alpha, loss, exact(log_alpha, loss), args)
+        for center in (0.0, 3.0):
+            small = tiny(center)
+            table(f"tiny network, log alpha around {center:g}", small.log_alpha, small.loss, None, args)
     for center in (0.0, 3.0):
-        table(f"tiny network, log alpha around {center:g}", *tiny(center), None, args)
+        compare_samples(f"tiny network, log alpha around {center:g}", tiny(center), args)
 
 
 if __name__ == "__main__":
