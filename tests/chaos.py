@@ -240,8 +240,8 @@ class Chaos:
         self.counts["runs"] += 1
         ended_early = {
             -signal.SIGKILL,
-            *(-number for number in ENDINGS if "photos:" not in said),
-        }  # before it heeds them
+            *(-number for number in ENDINGS if "photos:" not in said or said.rstrip().endswith("does the rest")),
+        }  # before it heeds them, or when it is done with heeding one
         if code not in {0, 1, *(128 + number for number in ENDINGS), *ended_early}:
             self._found(f"{name}: exit code {code}: {said[-300:]}")
         if "Traceback" in said and "KeyboardInterrupt" not in said:
