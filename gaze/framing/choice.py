@@ -63,7 +63,8 @@ class Crop:
     confidence: float
     """How much more the best window is worth than the central one, at least 0; kept where the centre was taken.
 
-    Worth is the share of the gaze inside, less what `Framing.cut_weight` is the price of.
+    Worth is the share of the gaze inside, less what `Framing.cut_weight` is the price of; a `Subject` that counts takes
+    its part of both.
     """
     cut: float = 0.0
     """Share of the predicted gaze at the cut, 0 to 1: what stands out near the sides that are not the image's own."""
@@ -105,6 +106,7 @@ def choose(
     if focus:
         density = with_focus(density, size, focus, focus_weight)
         framing = replace(framing, threshold=0.0, cut_weight=(1 - focus_weight) * framing.cut_weight)
+        # what the density no longer tells of counts as little as if its colors were less distinct
         subject = None if subject is None else replace(subject, distinct=(1 - focus_weight) * subject.distinct)
     seen = _Seen(density / density.sum(dtype=np.float64), size, heads, subject)
     window = _window(seen, ratio, framing)

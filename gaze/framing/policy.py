@@ -72,9 +72,10 @@ class Framing:
     """What makes a good box, beyond the gaze that it holds.
 
     `cut_weight` is the one number of policy: what a window is worth is the share of the gaze that it holds, less this
-    times what its sides cut (`NEAR`); where heads are known, mostly the gaze on cut ones and what lacks room (`ROOM`).
-    With 0 the share alone counts, and a crop runs through a face where that holds a little more; with more, fewer heads
-    are cut and less gaze is kept. docs/crop.md has the frontier.
+    times what its sides cut (`NEAR`); where heads are known, mostly the gaze on cut ones and what lacks room (`ROOM`),
+    and a distinct subject stands in for the gaze (`DISTINCT`). With 0 the share alone counts, and a crop runs through a
+    face where that holds a little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the
+    frontier.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
