@@ -225,7 +225,7 @@ class L0Pruning(TimedPruning):
         time = self.scale * self.time(*moments)
         excess = float(time.detach()) / self._goal() - 1
         share = time / self._goal() if self.config.penalty == "time" else self.penalised(*moments) / self.full
-        term = (self._summands() * self.multiplier.weight(excess) * share).to(self.learnt.log_alpha)
+        term = (self._summands() * self.multiplier.weight(excess, self._haste()) * share).to(self.learnt.log_alpha)
         self.asked = term.detach()
         return term
 
@@ -271,7 +271,7 @@ class L0Pruning(TimedPruning):
         """
         self.expect(self.ready)
         self.ready = False
-        self.multiplier.update(self.expected / self._goal() - 1)
+        self.multiplier.update(self.expected / self._goal() - 1, self._haste())
         fits = self.expected <= self.budget
         leaving = self.learnt.leaving(self.multiple)
         if not fits and not (leaving and self.removals % self.schedule.removals_per_surgery == 0):
@@ -290,7 +290,15 @@ class L0Pruning(TimedPruning):
 
     def _goal(self) -> float:
         """Milliseconds that are aimed at now: a little under what the schedule expects."""
-        return AIM * self.schedule.goal(self.step / self.schedule.updates_per_removal, self.base, self.budget)
+        return AIM * self.schedule.goal(self._progress() * self.schedule.removals, self.base, self.budget)
+
+    def _haste(self) -> float:
+        """1 while the schedule runs; then prices rise the faster the later it is."""
+        return max(1.0, self._progress()) ** 2
+
+    def _progress(self) -> float:
+        """Share of the schedule that has gone by; above 1 where the budget should have been met."""
+        return self.step / (self.schedule.updates_per_removal * self.schedule.removals)
 
     def _summands(self) -> int:
         """By how much the training's loss is larger than the mean over the examples."""

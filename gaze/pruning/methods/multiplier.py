@@ -9,7 +9,8 @@ class LagrangeMultiplier:
 
     What is minimised is loss + (max(0, lambda + rho g)^2 - lambda^2) / (2 rho), the augmented Lagrangian: its gradient
     weighs that of g by `weight(g)`. Where g settles above 0 lambda goes on rising, so nobody has to guess it; the
-    quadratic part keeps both from swinging.
+    quadratic part keeps both from swinging. What does not settle is paid with a larger rho: `haste` multiplies it
+    (Nocedal & Wright 2006, Numerical Optimization, algorithm 17.4).
 
     Attributes:
         rho: bits per unit of g, above 0.
@@ -19,10 +20,10 @@ class LagrangeMultiplier:
     rho: float
     value: float = 0.0
 
-    def weight(self, excess: float) -> float:
+    def weight(self, excess: float, haste: float = 1.0) -> float:
         """What the gradient of g weighs where g is `excess`: max(0, lambda + rho g)."""
-        return max(0.0, self.value + self.rho * excess)
+        return max(0.0, self.value + haste * self.rho * excess)
 
-    def update(self, excess: float) -> None:
+    def update(self, excess: float, haste: float = 1.0) -> None:
         """lambda <- max(0, lambda + rho g), after some updates of what g depends on."""
-        self.value = self.weight(excess)
+        self.value = self.weight(excess, haste)

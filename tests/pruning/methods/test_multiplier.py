@@ -22,3 +22,17 @@ def test_a_constraint_that_holds_anyway_is_free():
     assert multiplier.weight(-2.0) == 0
     multiplier.update(-2.0)
     assert multiplier.value == 0
+
+
+def test_what_is_late_is_paid_for():
+    """x is to be at most 1 and yields to a hundredth of the price alone: haste finds the price of 200 in a tenth."""
+
+    def updates(haste):
+        multiplier = LagrangeMultiplier(0.3)
+        for count in range(1, 100_000):
+            excess = 2 - multiplier.value / 100
+            if excess <= 0.05:
+                return count
+            multiplier.update(excess, haste(count))
+
+    assert updates(lambda count: max(1, count / 50) ** 2) < updates(lambda count: 1) / 5
