@@ -108,14 +108,17 @@ class HeadsConfig:
         reduce: maps that each tap is brought down to before the taps are joined; null joins them as they are.
         channels: output maps of each 1x1 convolution before the last, which has 5.
         weight: of the loss on heads in a training, beside that on gaze in bits per fixation.
+        taps: how many of the coarsest taps it reads; null reads all. Few see small heads at less cost.
     """
 
     reduce: int | None
     channels: list[int]
     weight: float
+    taps: int | None = None
 
     def check(self) -> None:
         """Raises ConfigError where there are no such maps, or no such weight."""
+        expect_number("model.heads.taps", self.taps, least=1)
         expect_number("model.heads.reduce", self.reduce, least=1)
         expect(min(self.channels, default=1) >= 1, "model.heads.channels", "numbers of maps", self.channels)
         expect_number("model.heads.weight", self.weight, above=0)
@@ -131,7 +134,7 @@ class ModelConfig:
         backbone: what its feature maps come from.
         readout: what makes one map of them.
         finalizer: what makes a log density of that.
-        heads: what says where heads are, as {reduce: 24, channels: [48], weight: 0.5}; null leaves it out.
+        heads: what says where heads are, as {reduce: 24, channels: [48], weight: 0.5, taps: null}; null leaves it out.
     """
 
     name: str

@@ -19,10 +19,12 @@ class HeadsReadout(Readout):
         taps: channels of each tap, finest first.
         reduce: maps kept of each tap, or None to join the taps as they are.
         channels: output maps of each layer before the last.
+        coarsest: how many of the taps it reads, the last ones, or None for all.
     """
 
-    def __init__(self, taps: list[int], reduce: int | None, channels: list[int]) -> None:
-        super().__init__(taps, reduce, [*channels, MAPS])
+    def __init__(self, taps: list[int], reduce: int | None, channels: list[int], coarsest: int | None = None) -> None:
+        self.skipped = 0 if coarsest is None else max(0, len(taps) - coarsest)
+        super().__init__(taps[self.skipped :], reduce, [*channels, MAPS])
         last = self.layers[-1]
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
@@ -31,5 +33,5 @@ class HeadsReadout(Readout):
             last.bias[0] = RARE
 
     def forward(self, taps: list[Tensor]) -> Tensor:
-        """Taps, B x C x h x w each, to B x 5 x h x w at the size of the first."""
-        return self.maps(taps)
+        """Taps, B x C x h x w each, to B x 5 x h x w at the size of the first that it reads."""
+        return self.maps(taps[self.skipped :])

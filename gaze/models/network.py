@@ -39,7 +39,7 @@ class GazeNetwork(nn.Module):
         return self._density(taps, images)
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, and the heads: float32 B x 5 x h x w (`gaze.models.heads`), at the size of the finest tap."""
+        """As `forward`, and the heads: float32 B x 5 x h x w (`gaze.models.heads`), at the size of a tap."""
         assert self.heads is not None
         taps = self.backbone(images)
         return self._density(taps, images), self.heads(taps).float()
@@ -50,7 +50,7 @@ class GazeNetwork(nn.Module):
 
     def add_heads(self, config: HeadsConfig) -> None:
         """Gives the network, pruned or not, a heads readout with random weights."""
-        self.heads = HeadsReadout(self.backbone.channels, config.reduce, config.channels)
+        self.heads = _heads(self.backbone, config)
         self.heads.to(next(self.parameters()).device)
         self.config = replace(self.config, heads=config)
 
@@ -66,5 +66,9 @@ def build_network(config: ModelConfig, *, load_weights: bool = True) -> GazeNetw
     backbone = build_backbone(config.backbone if load_weights else replace(config.backbone, weights=RANDOM))
     readout = Readout(backbone.channels, config.readout.reduce, config.readout.channels)
     rows, columns = config.finalizer.center_bias
-    heads = HeadsReadout(backbone.channels, config.heads.reduce, config.heads.channels) if config.heads else None
+    heads = _heads(backbone, config.heads) if config.heads else None
     return GazeNetwork(config, backbone, readout, Finalizer(config.finalizer.sigma, (rows, columns)), heads)
+
+
+def _heads(backbone: Backbone, config: HeadsConfig) -> HeadsReadout:
+    return HeadsReadout(backbone.channels, config.reduce, config.channels, config.taps)

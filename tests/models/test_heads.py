@@ -59,6 +59,21 @@ def test_the_configuration_builds_it_and_a_checkpoint_brings_it_back(tmp_path, i
     assert again.config == network.config
 
 
+@pytest.mark.parametrize(
+    ("taps", "shape"), [(1, (2, 5, 2, 3)), (2, (2, 5, 3, 5)), (3, (2, 5, 6, 10)), (9, (2, 5, 6, 10))]
+)
+def test_it_reads_the_coarsest_taps_alone(network, images, taps, shape, tmp_path):
+    network.add_heads(replace(HEADS, taps=taps))
+    readers = {member.layer for group in find_groups(network) for member in group.consumers}
+    assert {f"heads.reduce.{n}" for n in range(3)} & readers == {f"heads.reduce.{n}" for n in range(min(3, taps))}
+    save_checkpoint(tmp_path / "net.ckpt", network.eval(), ["eyecrowd"], 1)
+    with torch.no_grad():
+        expected = network.look(images)
+        assert expected[1].shape == shape
+        for one, other in zip(expected, load_checkpoint(tmp_path / "net.ckpt").network.look(images), strict=True):
+            assert torch.equal(one, other)
+
+
 def test_before_training_few_cells_say_head(with_heads, images):
     with torch.no_grad():
         assert with_heads.look(images)[1][:, 0].sigmoid().mean() < 0.3
@@ -69,6 +84,7 @@ def test_bad_settings_are_named():
         (replace(HEADS, reduce=0), "reduce"),
         (replace(HEADS, channels=[0]), "channels"),
         (replace(HEADS, weight=0), "weight"),
+        (replace(HEADS, taps=0), "taps"),
     ):
         with pytest.raises(ConfigError, match=rf"model\.heads\.{message}: expected"):
             build_network(replace(small_config(), heads=heads))
