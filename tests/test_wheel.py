@@ -1,45 +1,100 @@
-"""What a wheel holds: the values of the configuration, the shipped models, and nothing of the tests."""
+"""What is built and installed: the configuration, the shipped models, nothing of the tests; and what is said of it."""
 
+import os
 import re
 import subprocess
 import sys
+import tarfile
+import venv
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from PIL import Image
 
 from gaze.weights import DEFAULT
 
 ROOT = Path(__file__).parents[1]
 
 
+@dataclass(frozen=True)
+class Built:
+    """What `python -m build` made of a copy of the checkout.
+
+    Attributes:
+        sdist: the archive of the sources.
+        wheel: made of that archive, and not of the copy.
+        left: files that the build left in the copy.
+    """
+
+    sdist: Path
+    wheel: Path
+    left: set[Path]
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """The content of the wheel that the checkout builds, unpacked as pip would."""
-    folder = tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory) -> Built:
+    """Built as whoever publishes would build it, but with the backend that is installed: nothing is fetched."""
+    folder = tmp_path_factory.mktemp("built")
     source = folder / "source"
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-    for name in filter(None, files):
-        if (ROOT / name).is_file() and not name.startswith("tests/"):
+    for name in listed():
+        if not name.startswith("tests/"):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "-q",
-        "-w",
-        str(folder),
-        ".",
-    ]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(folder / "site")
-    return folder / "site"
+    before = set(source.rglob("*"))
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return Built(sdist, wheel, set(source.rglob("*")) - before)
+
+
+@pytest.fixture(scope="module")
+def site(built, tmp_path_factory) -> Path:
+    """The content of the wheel, unpacked as pip would."""
+    folder = tmp_path_factory.mktemp("site")
+    zipfile.ZipFile(built.wheel).extractall(folder)
+    return folder
+
+
+def listed() -> list[str]:
+    """Files of the checkout that git knows."""
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    return [name for name in names if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.slow
+def test_a_build_leaves_nothing_in_the_tree(built):
+    assert built.left == set()
+
+
+@pytest.mark.slow
+def test_the_sources_hold_what_builds_and_what_is_said_of_them(built):
+    with tarfile.open(built.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in names if not name.startswith("gaze/")} == {
+        "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "PKG-INFO",
+    }  # fmt: skip
+    assert {name for name in listed() if name.startswith("gaze/")} <= names
+
+
+@pytest.mark.slow
+def test_a_fresh_install_crops(built, tmp_path):
+    venv.create(tmp_path / "new", with_pip=False)
+    python = tmp_path / "new/bin/python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, str(built.wheel)], check=True, capture_output=True)
+    (site,) = (tmp_path / "new").glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text("\n".join(sys.path))  # of this Python, after the package
+    code = "import gaze; print(gaze.__file__)"
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    told = {"cwd": tmp_path, "env": clean, "check": True, "capture_output": True, "text": True}
+    assert Path(subprocess.run([python, "-c", code], **told).stdout.strip()) == site / "gaze/__init__.py"
+    subprocess.run([python.with_name("gaze-crop"), ROOT / "docs/dog.jpg", "dog.jpg", "--size", "64"], **told)
+    with Image.open(tmp_path / "dog.jpg") as picture:
+        assert picture.size == (64, 64)
 
 
 @pytest.mark.slow
@@ -75,14 +130,33 @@ def test_the_tools_of_development_bring_our_own_extras():
     assert own == [f"{project()['name']}[heif,ray,train]"]
 
 
+def test_the_tools_of_development_bring_what_builds():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    assert set(needed) <= set(project()["optional-dependencies"]["dev"])
+
+
+def test_the_citation_is_of_this_project_and_of_the_work_that_it_follows():
+    said = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= said.keys()  # what the format asks for
+    assert (said["cff-version"], said["type"], said["title"]) == ("1.2.0", "software", "gaze")
+    for key in ("version", "license", "keywords", "authors"):
+        assert said[key] == project()[key], key
+    assert said["abstract"] == project()["description"]
+    (theis,) = said["references"]
+    assert {"type", "title", "authors"} <= theis.keys()
+    assert (theis["authors"][0]["family-names"], theis["year"]) == ("Theis", 2018)
+    assert theis["identifiers"][0]["value"].removeprefix("arXiv:") in theis["url"]
+    assert theis["url"] in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 FOREIGN = re.compile(r"""pip3? install[^\n`]*?(?<![\w./-])['"]?gaze(?![\w-])(?!\\?\.)""")
 """A command that fetches `gaze` from the package index, where that is another project."""
 
 
 def test_no_text_installs_another_project():
     suffixes = {".py", ".md", ".ipynb", ".yaml", ".toml", ".html", ".js", ".cff", ""}
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-    texts = [ROOT / name for name in files if name and Path(name).suffix in suffixes and (ROOT / name).is_file()]
+    texts = [ROOT / name for name in listed() if Path(name).suffix in suffixes]
     assert len(texts) > 100
     own = Path(__file__)
     assert [path for path in texts if path != own and FOREIGN.search(path.read_text(encoding="utf-8"))] == []
