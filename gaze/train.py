@@ -12,15 +12,16 @@ from gaze.training.config import TrainConfig
 
 @verb("train", TrainConfig)
 def main(config: TrainConfig) -> None:
-    """Trains and prints where the best checkpoint lies."""
+    """Trains and prints where the best checkpoint lies and how good it is."""
     # here, as torch takes seconds to import and a mistyped key should not
     from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
     from gaze.training.process import prepare_process
-    from gaze.training.run import fit
+    from gaze.training.run import fit, result
 
     prepare_process(config.trainer.threads)
-    rank_zero_only(print_result)(str(fit(config)))
+    best = fit(config)
+    rank_zero_only(lambda: print_result(result(best)))()
 
 
 if __name__ == "__main__":

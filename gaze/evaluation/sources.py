@@ -94,7 +94,7 @@ def _from_export(predictor: Predictor) -> Source:
 def _from_checkpoint(path: Path) -> Source:
     import torch  # heavy, and an exported model needs none of it
 
-    from gaze.models.checkpoints import load_checkpoint
+    from gaze.models.checkpoints import load_checkpoint, run_name
 
     trained = load_checkpoint(path)
     network = trained.network
@@ -114,7 +114,7 @@ def _from_checkpoint(path: Path) -> Source:
         return results
 
     facts = {"name": network.config.name, "checkpoint": str(path)}
-    return Source(path.stem, predict, facts=facts, trained_on=tuple(trained.trained_on))
+    return Source(run_name(path), predict, facts=facts, trained_on=tuple(trained.trained_on))
 
 
 def _seen(stimulus: Stimulus, size: Size) -> NDArray[np.uint8]:

@@ -19,6 +19,9 @@ from gaze.models.config import ModelConfig
 from gaze.models.network import GazeNetwork, build_network
 from gaze.models.widths import set_widths, widths
 
+BEST, LAST, PRUNED = "best.ckpt", "last.ckpt", "pruned.ckpt"
+"""What a run calls its checkpoints: the best of a training, where a run stands, what a pruning leaves."""
+
 PREFIX = "network."
 LATER: dict[str, Any] = {"backbone": {"activation": None, "skip": []}}
 """What checkpoints from before a field mean by its absence."""
@@ -43,6 +46,13 @@ class Trained:
     network: GazeNetwork
     trained_on: list[str]
     seed: int
+
+
+def run_name(path: Path) -> str:
+    """What a table calls a checkpoint: as its run's folder, or as the file where that has a name of its own."""
+    folder = path.absolute().parent.name
+    names = {BEST: folder, PRUNED: folder, LAST: f"{folder}, last"}
+    return names.get(path.name) or path.stem
 
 
 def describe(network: GazeNetwork, trained_on: list[str], seed: int) -> dict[str, Any]:

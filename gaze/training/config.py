@@ -10,6 +10,7 @@ from gaze.errors import ConfigError, expect, expect_number, expect_one_of, expec
 from gaze.models.config import ModelConfig
 from gaze.pruning.config import PrunerConfig
 from gaze.pruning.methods.schedule import ScheduleConfig
+from gaze.training.trackers import check_tracker
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -31,6 +32,8 @@ class RunConfig:
         accelerator: `auto`, `cpu`, `gpu` or one kind of that.
         threads: of the CPU; null leaves torch's default.
         progress: tell how far it is: a bar on a terminal, elsewhere a line an epoch.
+        logger: where figures go beside the table in `metrics/`: `tensorboard`, `wandb` (Weights & Biases) or `mlflow`,
+            which are installed with pip; null: nowhere.
     """
 
     ema_decay: float
@@ -40,6 +43,7 @@ class RunConfig:
     accelerator: str
     threads: int | None
     progress: bool
+    logger: str | None
 
     def check(self) -> None:
         """Raises ConfigError where a value is none that a Trainer could be given."""
@@ -49,6 +53,7 @@ class RunConfig:
         expect_one_of("trainer.precision", self.precision, PRECISIONS)
         expect_one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
         expect_number("trainer.threads", self.threads, least=1)
+        check_tracker(self.logger)
 
 
 @dataclass

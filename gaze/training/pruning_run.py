@@ -10,9 +10,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger
 
 from gaze.card import InputRule
 from gaze.data.datamodule import GazeDataModule
@@ -21,7 +20,7 @@ from gaze.errors import ConfigError, check_settings
 from gaze.files import write_atomic
 from gaze.geometry import Size
 from gaze.models import STRIDE, load_network
-from gaze.models.checkpoints import load_checkpoint, save_checkpoint
+from gaze.models.checkpoints import LAST, PRUNED, load_checkpoint, save_checkpoint
 from gaze.models.config import resized
 from gaze.models.network import GazeNetwork
 from gaze.predictor import network_size
@@ -39,10 +38,9 @@ from gaze.training.config import PruneConfig
 from gaze.training.lightning_module import MONITOR, GazeModule, parameter_groups
 from gaze.training.photograph import photograph
 from gaze.training.progress import make_progress_bar
-from gaze.training.resuming import SETTINGS, check_settings_of_run, check_state
-from gaze.training.run import LAST, check_folder, check_labelled, make_distillation, make_watchers, trainer_on
+from gaze.training.resuming import check_settings_of_run, check_state
+from gaze.training.run import check_folder, check_labelled, make_distillation, make_watchers, run, trainer_on
 
-PRUNED = "pruned.ckpt"
 SHAPE = 4 / 3  # of the photograph that is timed where the configuration does not say
 
 
@@ -90,8 +88,7 @@ def prune(config: PruneConfig) -> Outcome:
     trainer = _make_trainer(config, [*distillation, pruning, *watchers])
     if last is not None:
         check_state(last, module, trainer.callbacks)  # type: ignore[attr-defined]
-    OmegaConf.save(OmegaConf.structured(config), config.out / SETTINGS)
-    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    run(trainer, module, data, config, last)
     return _finish(config, module.network, pruning, unpruned, data)
 
 
@@ -200,6 +197,6 @@ def _make_trainer(config: PruneConfig, others: Sequence[pl.Callback]) -> pl.Trai
         max_epochs=-1,  # the pruning ends the training
         devices=1,
         callbacks=callbacks,
-        logger=[TensorBoardLogger(config.out, name="", version=""), CSVLogger(config.out, name="metrics")],
+        logger=CSVLogger(config.out, name="metrics"),
         log_every_n_steps=1,
     )

@@ -30,8 +30,9 @@ FREE = (
     "trainer.accelerator",
     "trainer.threads",
     "trainer.progress",
+    "trainer.logger",
 )
-"""Settings with which a run may go on that began with others: how long it takes and on what it runs."""
+"""Settings with which a run may go on that began with others: how long it takes, on what it runs, whom it tells."""
 
 NAMED = ("sets.*", "loader.weights.*")
 """Settings (glob patterns) whose absence says something; another that a run lacks was unknown to it."""
@@ -61,7 +62,7 @@ def check_settings_of_run(last: Path, config: Any) -> None:
         raise ModelError(f"{path}: expected what the run was begun with; it cannot be read ({_said(error)})") from error
     before = _of_today(before)
     now: Any = OmegaConf.to_container(OmegaConf.structured(config))
-    if differ := list(_differences(dict(_leaves(before)), dict(_leaves(now)))):
+    if differ := list(_differences(dict(leaves(before)), dict(leaves(now)))):
         raise ConfigError(
             f"resume=true: expected the settings with which the run in out={last.parent} began; {', '.join(differ)}; "
             "take them back, or begin another run with another out"
@@ -157,10 +158,11 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
             yield f"{key} was {came[0]} and is {came[1]}"
 
 
-def _leaves(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Full names of settings within settings, and their values."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
 )
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from gaze.card import InputRule
@@ -23,23 +23,25 @@ from gaze.data.store import FixationStore
 from gaze.errors import ConfigError, ModelError, check_settings, expect, one_line, shown
 from gaze.models import STRIDE, GazeNetwork, ModelConfig, build_network, load_network
 from gaze.models.backbone import build_backbone, leave_out, set_activation
-from gaze.models.checkpoints import load_checkpoint
+from gaze.models.checkpoints import BEST, LAST, load_checkpoint
 from gaze.models.config import RANDOM, HeadsConfig
 from gaze.models.widths import widths
 from gaze.pruning.structure.groups import find_groups
 from gaze.pruning.structure.surgery import keep_random
 from gaze.training.averaging import Averaging
-from gaze.training.config import HEADS, DistillConfig, NormConfig, RunConfig, TrainConfig, TrainerConfig
+from gaze.training.config import HEADS, DistillConfig, NormConfig, PruneConfig, RunConfig, TrainConfig, TrainerConfig
 from gaze.training.consolidation import consolidation
 from gaze.training.distillation import Distillation
 from gaze.training.fisher_rao_norm import FisherRaoNorm
 from gaze.training.lightning_module import HEADS_MONITOR, MONITOR, GazeModule
 from gaze.training.panel import PanelCallback
 from gaze.training.progress import make_progress_bar
-from gaze.training.resuming import SETTINGS, check_length, check_settings_of_run, check_state
+from gaze.training.resuming import SETTINGS, check_length, check_settings_of_run, check_state, leaves
 from gaze.training.teachers import open_teacher
+from gaze.training.tracking import tracked
 
-BEST, LAST = "best.ckpt", "last.ckpt"
+FIGURES = {MONITOR: ("information gain", " bits per fixation"), HEADS_MONITOR: ("loss on heads", "")}
+"""What a run chooses its checkpoint by, in words, and the unit."""
 
 FIXED = (
     "backbone.taps",
@@ -85,10 +87,33 @@ def fit(config: TrainConfig) -> Path:
     if last is not None:
         check_state(last, module, trainer.callbacks)  # type: ignore[attr-defined]
         check_length(last, config.trainer.max_epochs)
-    config.out.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.structured(config), config.out / SETTINGS)
-    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    run(trainer, module, data, config, last)
     return config.out / BEST
+
+
+def result(best: Path) -> str:
+    """A line on what a run left: where the checkpoint lies, and the validation figure that it was chosen by."""
+    states = torch.load(best, map_location="cpu", weights_only=True)["callbacks"].values()
+    chosen = next(state for state in states if state.get("monitor"))
+    name, unit = FIGURES[chosen["monitor"]]
+    return f"{best}: {name} {float(chosen['best_model_score']):.3f}{unit} on validation"
+
+
+def run(
+    trainer: pl.Trainer, module: GazeModule, data: GazeDataModule, config: TrainConfig | PruneConfig, last: Path | None
+) -> None:
+    """Keeps what a run is begun with in its folder and trains, from the checkpoint `last` on where it is one.
+
+    Raises:
+        GazeError: what `trainer.logger` names cannot be reached.
+    """
+    config.out.mkdir(parents=True, exist_ok=True)
+    settings = OmegaConf.structured(config)
+    OmegaConf.save(settings, config.out / SETTINGS)
+    values: Any = OmegaConf.to_container(settings)
+    told = {key: str(value) if isinstance(value, Path) else value for key, value in leaves(values)}
+    with tracked(trainer, config.trainer.logger, config.out, told, resume=last is not None):
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
 
 
 def make_distillation(config: DistillConfig, progress: bool) -> list[Distillation]:
@@ -125,7 +150,7 @@ def make_trainer(
     others: Sequence[pl.Callback],
     goal: tuple[str, str] = (MONITOR, "max"),
 ) -> pl.Trainer:
-    """A Trainer that validates averaged weights each epoch, keeps the best and the last, and logs to `out`.
+    """A Trainer that validates averaged weights each epoch, keeps the best and the last, and has a table in `out`.
 
     `goal` is the figure that the best has, and whether it is the `max` or the `min`.
     """
@@ -147,7 +172,7 @@ def make_trainer(
         devices=config.devices,
         strategy=config.strategy,
         callbacks=callbacks,
-        logger=[TensorBoardLogger(out, name="", version=""), CSVLogger(out, name="metrics")],
+        logger=CSVLogger(out, name="metrics"),
         log_every_n_steps=10,
     )
 

@@ -44,8 +44,9 @@ def test_a_checkpoint_predicts_in_batches_of_one_size(tmp_path, stimuli):
     )
     network = build_network(config).eval()
     state = {f"network.{key}": value for key, value in network.state_dict().items()}
-    torch.save({"model": asdict(config), "state_dict": state, "trained_on": ["osie"]}, tmp_path / "best.ckpt")
-    source = open_source(str(tmp_path / "best.ckpt"), None)
+    (tmp_path / "mine").mkdir()
+    torch.save({"model": asdict(config), "state_dict": state, "trained_on": ["osie"]}, tmp_path / "mine/best.ckpt")
+    source = open_source(str(tmp_path / "mine/best.ckpt"), None)
     assert source.trained_on == ("osie",)
     together, alone = source.predict(stimuli), [source.predict([s])[0] for s in stimuli]
     assert {s.width for s in stimuli} == {48, 64}  # so there are two batches
@@ -56,7 +57,7 @@ def test_a_checkpoint_predicts_in_batches_of_one_size(tmp_path, stimuli):
         with torch.inference_mode():
             coarse = network(torch.from_numpy(seen)[None])[0].numpy()
         assert np.allclose(one, fit_log_density(coarse, Size(s.width, s.height)), atol=1e-4)
-    assert (source.name, source.facts["name"], source.is_density) == ("best", "tiny", True)
+    assert (source.name, source.facts["name"], source.is_density) == ("mine", "tiny", True)
 
 
 def test_several_networks_are_the_mean_of_their_densities(bright_model, stimuli):

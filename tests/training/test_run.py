@@ -3,6 +3,7 @@
 import csv
 import logging
 import re
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 import gaze
 import gaze.training.run as fit_module
+from gaze.config import verb
 from gaze.data.store import FixationStore, write_store
 from gaze.errors import ConfigError, DataError, ModelError
 from gaze.evaluation.bench import Bench
@@ -23,11 +25,12 @@ from gaze.models import build_network, load_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.widths import set_widths, widths
 from gaze.pruning import find_groups, remove
-from gaze.training.run import BEST, LAST, fit, make_data, resolve_precision
+from gaze.training.config import TrainConfig
+from gaze.training.run import BEST, LAST, fit, make_data, resolve_precision, result
 from tests.conftest import SPLITS, drawn_stimulus
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
-from tests.training.conftest import QUIET
+from tests.training.conftest import QUIET, SMALL
 
 pytestmark = QUIET
 
@@ -53,6 +56,19 @@ def test_a_run_learns_and_leaves_checkpoints_logs_and_panels(train_config, tmp_p
     kept = torch.load(best, weights_only=True)["callbacks"]
     score = next(state["best_model_score"] for key, state in kept.items() if "ModelCheckpoint" in key)
     assert float(score) == pytest.approx(max(gains), abs=1e-4)
+    assert result(best) == f"{best}: information gain {max(gains):.3f} bits per fixation on validation"
+
+
+def test_several_runs_of_one_command(small_store, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    settings = [*SMALL, f"sets.folder.store={small_store}", "trainer.max_epochs=1", "seed=1,2", "out=runs/seed${seed}"]
+    assert "trainer.progress=false" in settings
+    monkeypatch.setattr(sys, "argv", ["gaze.train", "-m", *settings])
+    verb("train", TrainConfig)(fit)()
+    assert capsys.readouterr() == ("", "")  # nothing of how far it is
+    seeds = [load_checkpoint(Path(f"runs/seed{seed}") / BEST).seed for seed in (1, 2)]
+    assert seeds == [1, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["multirun", "runs"]
 
 
 def test_a_run_can_have_the_widths_of_a_pruned_network_and_random_maps(train_config, tmp_path):
