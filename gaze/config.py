@@ -10,6 +10,7 @@ them on the command line is told so.
 
 import contextlib
 import io
+import os
 import re
 import sys
 import types
@@ -38,8 +39,19 @@ Schema = TypeVar("Schema")
 CONF = resources.files("gaze.conf")
 HELP = {"-h", "--help"}
 EXPERIMENT = "experiment"
+FULL_ERROR = "HYDRA_FULL_ERROR"
 TELLING = {"-c", "--cfg", "-i", "--info", "--hydra-help"}
 """Options of Hydra that print and run nothing."""
+OPTIONS = """\
+Options, before all settings or after them:
+  -m
+      run each combination of the values in KEY=A,B, one after the other; each needs an `out` of its own.
+  --config-dir FOLDER
+      take files of your own from FOLDER/GROUP/CHOICE.yaml beside those of gaze.
+  --cfg job
+      print the settings as YAML and run nothing.
+  --hydra-help
+      what else Hydra can do."""
 FILLED_BY = {"sets": "data"}
 """The group that fills a key, where it is not called so."""
 PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
@@ -87,7 +99,8 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
     """Makes `run(config)` a command: composes `gaze/conf/<name>.yaml` with the command line and checks it.
 
     The command exits with 0 when done, 1 when the work failed, 2 when the configuration was wrong; a failure that
-    gaze foresaw is one line on standard error. `--help` shows the settings; Hydra's other options are Hydra's.
+    gaze foresaw is one line on standard error. `--help` shows the settings; Hydra's other options (`--multirun`,
+    `--config-dir`, `--cfg`) are Hydra's.
     """
 
     def decorate(run: Callable[[Schema], Any]) -> Callable[[], None]:
@@ -112,7 +125,7 @@ def verb(name: str, schema: type[Schema]) -> Callable[[Callable[[Schema], Any]],
         def main() -> None:
             prepare_streams()
             if any(argument.startswith("-") and argument not in HELP for argument in sys.argv[1:]):
-                _or_exit(name, lambda: _hand_on(by_hydra))
+                _or_exit(name, lambda: _hand_on(by_hydra, schema))
             else:
                 _or_exit(name, by_gaze)
 
@@ -130,16 +143,31 @@ def help_text(name: str, schema: type, config: DictConfig) -> str:
     settings = [f"  {key}{value}" + f"\n      {words}" * bool(words) for key, value, words in _rows(schema, values)]
     several = "" if name == "prepare" else "; several sets: data=[NAME,NAME]"
     groups = f"Groups, GROUP=CHOICE{several * ('data' in _groups(name))}:"
-    return "\n".join([*usage, "", groups, *offered, "", "Settings, KEY=VALUE:", *settings])
+    return "\n".join([*usage, "", groups, *offered, "", "Settings, KEY=VALUE:", *settings, "", OPTIONS])
 
 
-def _hand_on(by_hydra: Callable[[], None]) -> None:
+def _hand_on(by_hydra: Callable[[], None], schema: type) -> None:
     """Runs Hydra, and prints what it would have printed where that is all that it does, with a look at the stream."""
     told = io.StringIO()
     telling = any(argument.partition("=")[0] in TELLING for argument in sys.argv[1:])
-    with contextlib.redirect_stdout(told) if telling else contextlib.nullcontext():
-        by_hydra()
+    with contextlib.redirect_stdout(told) if telling else contextlib.nullcontext(), _raised_by_hydra():
+        try:
+            by_hydra()
+        except HydraException as error:
+            raise _composition_error(error, schema) from error
     print_result(told.getvalue(), end="")
+
+
+@contextlib.contextmanager
+def _raised_by_hydra() -> Iterator[None]:
+    """Within it Hydra raises what it cannot compose; else it would print that and end the process."""
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[FULL_ERROR]
+        os.environ.update({FULL_ERROR: before} if before is not None else {})
 
 
 def _or_exit(name: str, work: Callable[[], None]) -> None:
@@ -165,15 +193,18 @@ def _compose(name: str, overrides: Sequence[str], schema: type) -> DictConfig:
             _refuse_others_experiment(name, overrides)
             return hydra.compose(name, list(overrides))
     except HydraException as error:
-        cause = error.__cause__
-        if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-            group, _, choice = error.missing_cfg_file.rpartition("/")
-            reason = f"{group}: expected one of {', '.join(choices(group))}, got {shown(choice)}"
-        elif isinstance(cause, OmegaConfBaseException) and cause.full_key:
-            reason = _reason(cause, schema, OmegaConf.create())
-        else:
-            reason = one_line(error)
-        raise ConfigError(reason) from error
+        raise _composition_error(error, schema) from error
+
+
+def _composition_error(error: HydraException, schema: type) -> ConfigError:
+    """What Hydra could not compose, in one line."""
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return ConfigError(f"{group}: expected one of {', '.join(sorted(error.options))}, got {shown(choice)}")
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return ConfigError(_reason(cause, schema, OmegaConf.create()))
+    return ConfigError(one_line(error))
 
 
 def _refuse_others_experiment(name: str, overrides: Sequence[str]) -> None:

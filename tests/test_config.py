@@ -1,6 +1,7 @@
 """Every verb's configuration composes, and what is wrong with one is said by name."""
 
 import copy
+import os
 import re
 import subprocess
 import sys
@@ -98,7 +99,7 @@ def test_several_sets_are_trained_together():
 
 def test_train_prune_and_teach_have_the_values_that_they_are_documented_with():
     trainer = {"ema_decay": 0.998, "accumulate_grad_batches": 1, "gradient_clip_val": 1.0, "precision": "auto",
-               "accelerator": "auto", "threads": None, "progress": True}  # fmt: skip
+               "accelerator": "auto", "threads": None, "progress": True, "logger": "tensorboard"}  # fmt: skip
     shared = {
         "distill": {"teacher": None, "weight": 0.5},
         "loader": {"batch_size": 8, "workers": 1, "weights": None},
@@ -235,6 +236,7 @@ BAD: dict[str, list[str]] = {
     "trainer.accelerator": ["abacus", *TEXT],
     "trainer.threads": WHOLE,
     "trainer.progress": FLAG,
+    "trainer.logger": ["comet", "''", "[1]"],
     "trainer.max_epochs": WHOLE,
     "trainer.patience": ["-1", "2.5", "many"],
     "trainer.devices": ["0", "-1", "some", "[]", "[-1]", "1.5", "true", "null"],
@@ -387,6 +389,12 @@ def test_help_shows_every_setting_and_what_can_be_chosen(verb, monkeypatch, caps
     for group in {"data", "model", "pruner", "card", "experiment"} & {line.partition(":")[0] for line in lines}:
         assert f"  {group}: {', '.join(choices(group, verb))}\n" in out
     assert f"python -m gaze.{verb}" in out
+    _, _, told = out.partition("KEY=VALUE:\n")
+    settings, _, options = told.partition("\n\n")
+    for rows in (settings.splitlines(), options.splitlines()[1:]):
+        for row, words in zip(rows[::2], rows[1::2], strict=True):
+            assert re.fullmatch(r"  [^ ].*", row)
+            assert re.fullmatch(r"      [^ ].*[.)]", words), row
     code, out, _ = command(verb, monkeypatch, capsys, *overrides, "--help")
     assert code == 0
     assert ("sets.osie.store=data/osie.h5" in out) == (verb in OF_DATA)
@@ -401,6 +409,51 @@ def test_help_and_hydra_s_own_options_from_the_command_line(option):
     result = run("gaze.train", option, *["job"] * (option == "--cfg"))
     assert (result.returncode, result.stderr) == (0, "")
     assert "max_epochs" in result.stdout
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder of somebody's own settings: a model, and an experiment that chooses it."""
+    for name, text in {
+        "model/wide.yaml": "defaults: [mobilegaze]\nname: wide\nreadout: {reduce: 48}\n",
+        "experiment/mine.yaml": "# @package _global_\ndefaults: [{override /model: wide}]\nseed: 7\n",
+    }.items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True)
+        (tmp_path / "mine" / name).write_text(text)
+    return tmp_path / "mine"
+
+
+def test_files_of_one_s_own_stand_beside_those_of_gaze(mine, monkeypatch, capsys):
+    options = ["--config-dir", str(mine), "--cfg", "job"]
+    code, out, err = command("train", monkeypatch, capsys, *options, "experiment=mine", "data=osie")
+    assert (code, err) == (0, "")
+    config = validate(OmegaConf.create(out), TrainConfig)
+    assert (config.model.name, config.model.readout.reduce, config.seed) == ("wide", 48, 7)
+    assert config.out == Path("runs/wide")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config-dir", "MINE", "model=wdie"], "model: expected one of .*mobilegaze.*, wide, got 'wdie'"),
+        (["--config-dir", "NOWHERE"], "Additional config directory .*NOWHERE' not found"),
+        (["--config-dir", "MINE", "model=wide", "trainer.max_epoch=3"], "trainer.max_epoch: unknown key; expected one"),
+        (["-m", "trainer.max_epoch=3,4"], "trainer.max_epoch: unknown key; expected one of .*max_epochs"),
+        (["-m", "trainer.max_epochs=0,1"], "trainer.max_epochs: expected at least 1, got 0"),
+        (["-m", "distill.weight=0.1,0.2"], "distill.weight: has no effect, as no distill.teacher is named"),
+        (["--cfg", "job", "optim.warmpu=1"], "optim.warmpu: unknown key; expected one of .*warmup"),
+    ],
+)
+def test_what_goes_through_hydra_is_one_line_and_exit_code_2_too(
+    arguments, message, mine, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    arguments = [str(mine) if each == "MINE" else each for each in arguments]
+    code, out, err = command("train", monkeypatch, capsys, *arguments, "data=osie")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert re.match(f"gaze.train: {message}", err), err
+    assert "HYDRA_FULL_ERROR" not in os.environ
 
 
 IDLE = [
