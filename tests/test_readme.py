@@ -48,7 +48,7 @@ MADE = ("docs/dog_1x1.jpg",)
 """What the examples write."""
 
 VERBS = ("prepare", "train", "teach", "evaluate", "prune", "latency", "export")
-OTHERS = {"--tmpfs", "--rm", "--entrypoint"}
+OTHERS = {"--tmpfs", "--rm", "--entrypoint", "--config-dir", "--cfg"}
 """Options of other programs."""
 SETS = ("osie", "folder")
 
@@ -235,6 +235,16 @@ def test_examples_that_would_not_replace_each_other_s_results_name_an_out_of_the
     places = [[word for word in call if word.startswith("out=")] for call in calls]
     assert [call for call, place in zip(calls, places, strict=True) if len(place) != 1] == []
     assert len({place for (place,) in places}) == len(places), places
+
+
+def test_what_the_commands_write_is_no_change_of_the_checkout(tmp_path):
+    calls = [call for page in PAGES for call in typed(commands(page), tmp_path)]
+    places = sorted({word.removeprefix("out=") for call in calls for word in call if word.startswith("out=")})
+    places += ["multirun/", "docs/dog_1x1.jpg", "thumbs/small.jpg"]
+    command = ["git", "check-ignore", "--no-index", *(place for place in places if not place.startswith("/"))]
+    ignored = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.split()
+    assert len(places) > 10
+    assert sorted({*places} - {*ignored}) == []
 
 
 def test_the_check_of_commands_sees_all_and_what_is_wrong(tmp_path):
