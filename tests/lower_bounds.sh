@@ -20,8 +20,7 @@ from pathlib import Path
 
 text = Path("pyproject.toml").read_text(encoding="utf-8").split("[project.scripts]")[0]
 for requirement, lowest in sorted(set(re.findall(r'"([\w.-]+(?:\[\w+\])?)>=([\w.]+)"', text))):
-    if requirement != "setuptools":
-        print(f"{requirement}=={lowest}")
+    print(f"{requirement}=={lowest}")
 PYTHON
 "$folder/bin/pip" install --quiet --requirement "$folder/lowest.txt"
 "$folder/bin/pip" list --format=freeze
