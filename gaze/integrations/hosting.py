@@ -2,6 +2,7 @@
 
 import logging
 from functools import lru_cache
+from threading import Lock
 
 from PIL import Image
 
@@ -10,6 +11,7 @@ from gaze.images import as_rgb
 from gaze.predictor import Prediction, choose_predictor
 
 _log = logging.getLogger(__name__)
+_once = Lock()
 
 
 def look(image: Image.Image, model: str | None = None) -> Prediction:
@@ -22,7 +24,8 @@ def look(image: Image.Image, model: str | None = None) -> Prediction:
     Raises:
         GazeError: the model or the picture cannot be read.
     """
-    predictor = choose_predictor(None, model)
+    with _once:  # else the first requests would each load it
+        predictor = choose_predictor(None, model)
     factor = max(image.size) // (4 * predictor.card.input.longer_side)
     if factor > 1 and image.mode in ("L", "RGB", "RGBA"):
         image = image.reduce(factor)
@@ -31,7 +34,8 @@ def look(image: Image.Image, model: str | None = None) -> Prediction:
 
 def step_aside(host: str, error: Exception) -> None:
     """Logs, once a process for each reason, that the host goes on without gaze."""
-    _warn(host, one_line(error))
+    with _once:
+        _warn(host, one_line(error))
 
 
 @lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import gaze
+from gaze import predictor
 from gaze.errors import ModelError
 from gaze.integrations import hosting
 from gaze.integrations.hosting import look, step_aside
@@ -37,13 +38,14 @@ def test_a_large_picture_that_is_reduced_first_says_nearly_the_same(dog: Image.I
     assert np.abs(look(large).density - whole).sum() / 2 < 0.05
 
 
-def test_many_threads_look_through_one_model_and_see_the_same(dog: Image.Image, monkeypatch: pytest.MonkeyPatch):
-    opened = []
-    monkeypatch.setattr(hosting, "choose_predictor", lambda *names: opened.append(choose(*names)) or opened[-1])
-    choose = gaze.predictor.choose_predictor
+def test_many_threads_load_one_model_and_see_the_same(dog: Image.Image, monkeypatch: pytest.MonkeyPatch):
+    loaded = []
+    start = Predictor.__init__
+    monkeypatch.setattr(Predictor, "__init__", lambda self, *names: loaded.append(names) or start(self, *names))
+    predictor._loaded.cache_clear()
     with ThreadPoolExecutor(4) as pool:
         densities = [seen.density for seen in pool.map(look, [dog] * 8)]
-    assert len({id(predictor) for predictor in opened}) == 1
+    assert loaded == [(None,)]
     assert all(np.array_equal(density, densities[0]) for density in densities)
 
 
