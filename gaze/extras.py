@@ -1,4 +1,4 @@
-"""What the extra `[train]` of an install brings, and what a command says where it is missing."""
+"""What the extra `[train]` of an install brings, and what is said where it or another one is missing."""
 
 import sys
 from collections.abc import Iterable
@@ -35,11 +35,25 @@ def require_train(program: str) -> None:
     if missing := missing_modules(TRAIN):
         have = "is" if len(missing) == 1 else "are"
         print(
-            f"{program}: {', '.join(missing)} {have} not installed; "
-            "in the checkout of gaze: pip install '.[train]' (README.md, Installs)",
+            f"{program}: {', '.join(missing)} {have} not installed; {_advice('train')}",
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+def lacking(module: str, error: ModuleNotFoundError, extra: str) -> ModuleNotFoundError:
+    """What a module raises in place of an import's error, one line that names the extra.
+
+    Args:
+        module: that cannot do without what was to be imported.
+        error: of the import.
+        extra: which brings it.
+    """
+    return ModuleNotFoundError(f"{module}: {error.name} is not installed; {_advice(extra)}", name=error.name)
+
+
+def _advice(extra: str) -> str:
+    return f"in the checkout of gaze: pip install '.[{extra}]' (README.md, Installs)"
 
 
 def missing_modules(names: Iterable[str]) -> list[str]:

@@ -59,6 +59,19 @@ def test_in_python_it_stays_an_import_error(small):
     assert result.stderr.endswith("ModuleNotFoundError: No module named 'hydra'\n")
 
 
+@pytest.mark.parametrize(("host", "module"), [("thumbor", "thumbor"), ("wagtail", "django")])
+def test_a_host_that_is_not_installed_is_one_line_that_names_its_extra(small, host, module):
+    result = small((module,), "-c", f"import gaze.integrations.{host}")
+    expected = rf"gaze\.integrations\.{host}: {module} is not installed; .*pip install '\.\[{host}\]' \(.*\)"
+    assert result.returncode == 1
+    assert re.fullmatch(f"ModuleNotFoundError: {expected}", result.stderr.splitlines()[-1])
+
+
+def test_the_room_of_the_hosts_loads_nothing(small):
+    result = small((), "-c", "import sys, gaze.integrations; print({'numpy', 'PIL', 'onnxruntime'} & set(sys.modules))")
+    assert result.stdout == "set()\n"
+
+
 def test_the_modules_are_those_of_the_extra_and_all_are_here():
     tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -47,6 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gaze.evaluation",),
     ("gaze.config",),
     VERBS,
+    ("gaze.integrations",),
 )
 """From the bottom up; the longest name that a module's name begins with says where it belongs."""
 
