@@ -1,8 +1,9 @@
 """`python -m gaze.evaluate data=osie`: scores a model and its baselines on prepared stores.
 
 Prints a table per set and writes into `out`: `evaluation.json` (means, intervals, every image),
-`evaluation.md` (the tables) and `<set>.png` (the best, the median and the worst image). Exits with 0 when
-done, 1 when a file or a model cannot be used, 2 when a setting is wrong.
+`evaluation.md` (the tables) and `<set>.png` (the best, the median and the worst image); with `export=densities.h5` the
+log densities too, as `pysaliency.HDF5Model` reads them. Exits with 0 when done, 1 when a file or a model cannot be
+used, 2 when a setting is wrong.
 """
 
 if __name__ == "__main__":  # before anything of the extra is imported
@@ -11,10 +12,13 @@ if __name__ == "__main__":  # before anything of the extra is imported
     require_train("gaze.evaluate")
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from gaze.config import verb
@@ -24,11 +28,12 @@ from gaze.data.store import FixationStore, photograph
 from gaze.errors import ConfigError, check_settings, expect, expect_number, expect_one_of, expect_texts
 from gaze.evaluation import report
 from gaze.evaluation.bench import Bench
+from gaze.evaluation.log_densities import recorded
 from gaze.evaluation.picture import Example, draw
 from gaze.evaluation.run import SetScores, score_split, summarize
 from gaze.evaluation.scores import METRICS
 from gaze.evaluation.sources import Source, open_source
-from gaze.files import check_free, write_atomic
+from gaze.files import check_free, replacing, write_atomic
 from gaze.fixations import SPLITS
 from gaze.streams import print_note, print_result
 
@@ -46,6 +51,8 @@ class EvaluateConfig:
             the one set.
         split: which images are scored: train, val or test.
         out: folder of the results.
+        export: an HDF5 file for the log densities of the one set, by the names of its images, as
+            `pysaliency.HDF5Model` reads them; null writes none.
         overwrite: whether results that are there already are replaced.
         rank_by: metric that decides which images are best, median and worst.
         batch: images predicted at a time.
@@ -58,6 +65,7 @@ class EvaluateConfig:
     maps: str | None
     split: str
     out: Path
+    export: Path | None
     overwrite: bool
     rank_by: str
     batch: int
@@ -67,14 +75,25 @@ class EvaluateConfig:
     def check(self) -> None:
         """Raises ConfigError where a value makes no sense."""
         expect(bool(self.sets), "data", "one set at least, for example data=osie", list(self.sets))
-        if self.maps is not None and len(self.sets) > 1:
-            raise ConfigError("maps: score one set at a time, as sets may name their images alike")
+        for key in ("maps", "export"):
+            if getattr(self, key) is not None and len(self.sets) > 1:
+                raise ConfigError(f"{key}: score one set at a time, as sets may name their images alike")
         _ = self.networks
+        if self.export is not None:
+            self._check_export(self.export)
         expect_one_of("split", self.split, SPLITS)
         expect_one_of("rank_by", self.rank_by, METRICS)
         for key in ("batch", "resamples"):
             expect_number(key, getattr(self, key), least=1)
         expect_number("seed", self.seed, least=0)
+
+    def _check_export(self, export: Path) -> None:
+        expect(export.name != "", "export", "an HDF5 file or null", str(export))
+        if self.maps is not None:
+            raise ConfigError("maps, export: give one of the two, as saliency maps are no log densities")
+        others = {*self.report_paths, *self.picture_paths.values(), *(Path(each.store) for each in self.sets.values())}
+        if export.resolve() in {path.resolve() for path in others}:
+            raise ConfigError(f"export: expected a file of its own, got {export}, which is read or written as well")
 
     def idle(self) -> dict[str, str]:
         """Keys (glob patterns) that do nothing, and why."""
@@ -101,18 +120,21 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
     """Scores the model on every set, prints the tables and writes the files.
 
     Raises:
-        ConfigError: a value makes no sense, `network` stands beside `maps`, or `out` holds results already.
+        ConfigError: a value makes no sense, `network` stands beside `maps`, or `out` or `export` is there already.
         DataError: a store, a split or a map is missing or damaged.
         ModelError: the model cannot be loaded.
+        OutputError: a file cannot be written.
     """
     check_settings(config)
     check_free([*config.report_paths, *config.picture_paths.values()], config.overwrite)
+    check_free([] if config.export is None else [config.export], config.overwrite, "export")
     source = open_source(config.networks, config.maps)
     results = {}
     for name, entry in config.sets.items():
         bench = Bench(FixationStore(entry.store))
         _tell_other_split(name, bench.store, source)
-        scores = score_split(bench, source, config.split, config.batch)
+        with _exporting(source, config.export, config.overwrite) as predicting:
+            scores = score_split(bench, predicting, config.split, config.batch)
         results[name] = scores, summarize(scores, config.resamples, config.seed)
         print_result(f"\n{report.title(name, scores)}\n{report.terminal_table(results[name][1], source.name)}")
         if picture := _draw(bench, source, scores, config.rank_by):
@@ -122,8 +144,18 @@ def evaluate(config: EvaluateConfig) -> dict[str, tuple[SetScores, report.Summar
     texts = json.dumps(content, indent=1, allow_nan=False) + "\n", report.markdown(results, source.name)
     for path, text in zip(config.report_paths, texts, strict=True):
         write_atomic(path, text.encode(), config.overwrite)
-    print_result(f"written to {config.out}")
+    print_result(f"written to {config.out}" + f", log densities to {config.export}" * (config.export is not None))
     return results
+
+
+@contextmanager
+def _exporting(source: Source, path: Path | None, overwrite: bool) -> Iterator[Source]:
+    """The source, whose log densities become the file `path`, if there is to be one, when all are made."""
+    if path is None:
+        yield source
+    else:
+        with replacing(path, overwrite) as scratch, h5py.File(scratch.name, "w") as file:
+            yield recorded(source, file)
 
 
 def _tell_other_split(name: str, store: FixationStore, source: Source) -> None:

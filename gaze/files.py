@@ -21,15 +21,15 @@ def write_atomic(path: Path, content: bytes, overwrite: bool = False) -> None:
         file.write(content)
 
 
-def check_free(paths: Iterable[Path], overwrite: bool) -> None:
-    """Refuses, before the work, to write over what is there; a verb's settings `out` and `overwrite` stand behind it.
+def check_free(paths: Iterable[Path], overwrite: bool, key: str = "out") -> None:
+    """Refuses, before the work, to write over what is there; a verb's settings `key` and `overwrite` stand behind it.
 
     Raises:
         ConfigError: something is at one of the paths, be it a dangling link, and `overwrite` is False.
     """
     taken = [path for path in paths if os.path.lexists(path)]
     if taken and not overwrite:
-        raise ConfigError(f"out: {one_line(taken[0])} exists already; give another out, or overwrite=true")
+        raise ConfigError(f"{key}: {one_line(taken[0])} exists already; give another {key}, or overwrite=true")
 
 
 def make_folder(path: Path) -> None:

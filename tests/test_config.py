@@ -293,6 +293,7 @@ BAD: dict[str, list[str]] = {
     "card.left_out": ["3", "[1]"],
     "seed": ["-1", "2.5", "any"],
     "out": ["{a: 1}", "[1]"],
+    "export": [*OPTIONAL, "''"],
     "overwrite": FLAG,
     "resume": FLAG,
 }

@@ -6,14 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
 import gaze
 from gaze.data.config import DataSetConfig
-from gaze.data.store import FixationStore
-from gaze.errors import ConfigError, OutputError
+from gaze.data.store import FixationStore, photograph
+from gaze.errors import ConfigError, DataError, OutputError
 from gaze.evaluate import EvaluateConfig, evaluate, main
 from gaze.evaluation.scores import METRICS
 
@@ -29,6 +30,7 @@ def config(store: Path, out: Path, **changes) -> EvaluateConfig:
         "maps": None,
         "split": "test",
         "out": out,
+        "export": None,
         "overwrite": False,
         "rank_by": "information_gain",
         "batch": 3,
@@ -112,6 +114,63 @@ def test_maps_of_the_truth_are_hard_to_beat(small_store, tmp_path, capsys):
     assert np.isnan(scores.values["model"]["information_gain"]).all()
 
 
+def exported(path: Path) -> dict[str, np.ndarray]:
+    with h5py.File(path) as file:
+        return {name: dataset[:] for name, dataset in file.items()}
+
+
+def test_the_export_holds_what_is_scored(small_store, bright_model, tmp_path, capsys):
+    plain = config(small_store, tmp_path / "plain", network=str(bright_model))
+    evaluate(plain)
+    evaluate(config(small_store, tmp_path / "out", network=str(bright_model), export=tmp_path / "new/densities.h5"))
+    assert capsys.readouterr().out.endswith(f"{tmp_path / 'out'}, log densities to {tmp_path / 'new/densities.h5'}\n")
+    assert (tmp_path / "out/evaluation.json").read_bytes() == (tmp_path / "plain/evaluation.json").read_bytes()
+    maps, store = exported(tmp_path / "new/densities.h5"), FixationStore(small_store)
+    assert list(maps) == [store.names[index] for index in store.indices("test")]
+    predictor = gaze.Predictor(bright_model)
+    for index in store.indices("test"):
+        stimulus = store[int(index)]
+        assert maps[stimulus.name].dtype == np.float32
+        assert np.array_equal(maps[stimulus.name], predictor.log_density(photograph(stimulus)))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["densities.h5"]
+
+
+def test_an_export_that_is_there_is_replaced_only_where_that_is_asked_for(small_store, bright_model, tmp_path):
+    export = tmp_path / "densities.h5"
+    export.write_text("mine")
+    settings = {"network": str(bright_model), "export": export}
+    with pytest.raises(ConfigError, match=r"^export: \S*densities.h5 exists already; give another export, or overwrit"):
+        evaluate(config(tmp_path / "nowhere.h5", tmp_path / "out", **settings))
+    assert export.read_text() == "mine"
+    evaluate(config(small_store, tmp_path / "out", **settings, overwrite=True))
+    assert len(exported(export)) == 4
+
+
+def test_an_export_that_fails_leaves_nothing_and_what_was_there(make_store, bright_model, tmp_path):
+    broken = make_store()
+    with h5py.File(broken, "r+") as file:
+        file["images"][-1] = np.zeros(9, np.uint8)  # the last photograph of the split: three are written by then
+    export = tmp_path / "densities.h5"
+    export.write_text("mine")
+    settings = {"network": str(bright_model), "export": export, "overwrite": True, "batch": 1}
+    with pytest.raises(DataError, match=r"^010\.png: "):
+        evaluate(config(broken, tmp_path / "out", **settings))
+    assert export.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["densities.h5"]
+
+
+def test_an_export_never_takes_the_place_of_what_is_read_or_written_beside_it(small_store, bright_model, tmp_path):
+    link = tmp_path / "link.h5"
+    link.symlink_to(small_store)
+    for export in (small_store, link, tmp_path / "evaluation.json", tmp_path / "small.png"):
+        settings = {"network": str(bright_model), "export": export, "overwrite": True}
+        with pytest.raises(
+            ConfigError, match=r"^export: expected a file of its own, got \S*, which is read or written"
+        ):
+            evaluate(config(small_store, tmp_path, **settings))
+    assert FixationStore(small_store).attributes.name == "small"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -120,6 +179,9 @@ def test_maps_of_the_truth_are_hard_to_beat(small_store, tmp_path, capsys):
         ({"resamples": 0}, "resamples: expected at least 1, got 0"),
         ({"sets": {}}, "data: expected one set at least"),
         ({"maps": ".", "sets": {"a": None, "b": None}}, "maps: score one set at a time"),
+        ({"export": Path("a.h5"), "sets": {"a": None, "b": None}}, "export: score one set at a time"),
+        ({"maps": ".", "export": Path("a.h5")}, "^maps, export: give one of the two"),
+        ({"export": Path("")}, r"^export: expected an HDF5 file or null, got '\.'$"),
     ],
 )
 def test_a_wrong_setting_is_named(small_store, tmp_path, changes, message):
