@@ -22,7 +22,7 @@ import re
 from pathlib import Path
 
 text = Path("pyproject.toml").read_text(encoding="utf-8").split("[project.scripts]")[0]
-text = re.sub(r"^(thumbor|django|wagtail) = .*", "", text, flags=re.M)
+text = re.sub(r"^(thumbor|django|wagtail|pysaliency) = .*", "", text, flags=re.M)
 for requirement, lowest in sorted(set(re.findall(r'"([\w.-]+(?:\[\w+\])?)>=([\w.]+)"', text))):
     print(f"{requirement}=={lowest}")
 PYTHON

@@ -59,7 +59,7 @@ def test_in_python_it_stays_an_import_error(small):
     assert result.stderr.endswith("ModuleNotFoundError: No module named 'hydra'\n")
 
 
-@pytest.mark.parametrize(("host", "module"), [("thumbor", "thumbor"), ("wagtail", "django")])
+@pytest.mark.parametrize(("host", "module"), [("thumbor", "thumbor"), ("wagtail", "django"), ("pysaliency",) * 2])
 def test_a_host_that_is_not_installed_is_one_line_that_names_its_extra(small, host, module):
     result = small((module,), "-c", f"import gaze.integrations.{host}")
     expected = rf"gaze\.integrations\.{host}: {module} is not installed; .*pip install '\.\[{host}\]' \(.*\)"

@@ -1,6 +1,6 @@
 """Tests a part of gaze.integrations against the real host, in an environment of its own.
 
-    python tests/integrations/environment.py thumbor|django|wagtail FOLDER [pytest options]
+    python tests/integrations/environment.py thumbor|django|wagtail|pysaliency FOLDER [pytest options]
 
 Makes the environment in FOLDER, with what `pyproject.toml` asks for that extra, unless it is there; then runs the tests
 of the host in it. Needs Python 3.11 and a package index.
@@ -19,6 +19,7 @@ HOSTS = {
     "thumbor": ("thumbor", "test_thumbor.py"),
     "django": ("easy_thumbnails", "test_easy_thumbnails.py"),
     "wagtail": ("wagtail", "test_wagtail.py"),
+    "pysaliency": ("pysaliency", "test_pysaliency.py"),
 }
 """Of each extra, the module that it brings and the tests that need it."""
 
