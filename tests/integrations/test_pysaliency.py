@@ -96,11 +96,11 @@ def osie(tmp_path_factory) -> FixationStore:
     """The whole of OSIE, split by the lists that ship."""
     if not OSIE.is_dir():
         pytest.skip(f"no OSIE at {OSIE} (set GAZE_SHARED to the folder that holds data/)")
-    splits, size = shipped_splits("osie"), Size(800, 600)
+    splits = shipped_splits("osie")
     stimuli = (
-        Stimulus(e.name, e.image.read_bytes(), *size, splits[e.name], gaze.select(gaze.inside(*size)))
+        Stimulus(e.name, e.image.read_bytes(), 800, 600, splits[e.name], seen.select(seen.inside(800, 600)))
         for e in read(OSIE)
-        if isinstance(gaze := e.gaze(size), Fixations)
+        if isinstance(seen := e.gaze(Size(800, 600)), Fixations)
     )
     attributes = StoreAttributes("osie", "MIT", "Xu et al. 2014", 24.0, None, drop_first=True)
     return written(tmp_path_factory.mktemp("osie") / "osie.h5", stimuli, attributes)
