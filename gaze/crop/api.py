@@ -126,9 +126,9 @@ def thumbnail(
     request = Request(wanted, framing, upscale=upscale, fill=fill)
     chosen = choose_predictor(predictor, model)
     photo, full = as_upright(image, lambda size: rendering.reduction(request, size, chosen.card.input.longer_side))
-    shape, seen = wanted[0].of(full), chosen.predict(overview(photo, 4 * chosen.card.input.longer_side))
-    best = _choose(seen, full, shape.ratio, framing, focus, focus_weight)[0]
-    return rendering.thumbnail(photo, full, best, shape, request)
+    shape, pixels = wanted[0].of(full), overview(photo, 4 * chosen.card.input.longer_side)
+    best = _choose(chosen.predict(pixels), full, shape.ratio, framing, focus, focus_weight)[0]
+    return rendering.thumbnail(photo, full, best, shape, request, pixels)
 
 
 def centering(

@@ -34,7 +34,7 @@ from gaze.framing.policy import (
     Framing,
 )
 from gaze.framing.subject import Subject
-from gaze.framing.windows import TIE, Windows, lacking_room, search
+from gaze.framing.windows import TIE, Windows, search
 from gaze.geometry import AspectRatio, Box, Point, Size
 
 HEAD_TIE = 1e-4
@@ -216,8 +216,7 @@ def _places(seen: _Seen, window: Size, framing: Framing) -> Windows:
     room = ROOM_WEIGHT * (1 - window.pixels / seen.size.pixels) ** 3
 
     def weighed(cells: NDArray, near_weight: float) -> Windows:
-        places = search(cells, seen.size, window, framing.padding, near, near_weight * weight)
-        return replace(places, worth=places.worth - weight * room * lacking_room(cells, places, ROOM))
+        return search(cells, seen.size, window, framing.padding, near, near_weight * weight, ROOM, room * weight)
 
     places, share = weighed(seen.density, NEAR_WEIGHT), seen.share
     worth = places.worth

@@ -10,6 +10,7 @@ gaze in place of a person's strokes. Nothing is cut out: cells keep their probab
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -69,11 +70,11 @@ class Subject:
         gaze = (density * (density.size / density.sum(dtype=np.float64))).astype(np.float32)
         around = cv2.GaussianBlur(gaze, (0, 0), AROUND * wide)
         around /= around.max()
-        border = _border(high, wide)
+        border, both = _border(high, wide), np.stack([colors, colors + BINS**3])
         weights = np.stack([gaze, np.maximum(1 - gaze, LEAST) * border])
         for _ in range(ROUNDS):
-            ours, others = _histograms(colors, weights)
-            found = (ours / (ours + others + 1e-9)).astype(np.float32)[colors]
+            ours, others = _histograms(both, weights)
+            found = (ours / (ours + others + 1e-9)).astype(np.float32).take(colors)
             found = cv2.GaussianBlur(found, (5, 5), 0.8).astype(np.float32, copy=False)
             weights[0] = GAZE_WEIGHT * gaze + FOUND_WEIGHT * found * found * around
             weights[1] = np.maximum((1 - found) ** 2, LEAST) * border
@@ -84,9 +85,8 @@ class Subject:
 def _colors(image: NDArray[np.uint8]) -> NDArray[np.intp]:
     """The bin of each cell's color, h x w."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    cells = lab.reshape(-1, 1, 3)
-    low, high = (cv2.reduce(cells, 0, kind)[0, 0] for kind in (cv2.REDUCE_MIN, cv2.REDUCE_MAX))
-    steps = BINS / np.maximum(high.astype(np.int32) - low + 1, LEAST_RANGE)
+    low, high = np.transpose([cv2.minMaxLoc(channel)[:2] for channel in cv2.split(lab)])
+    steps = BINS / np.maximum(high - low + 1, LEAST_RANGE)
     bins = np.floor(np.minimum((np.arange(256)[:, None] - low) * steps, BINS - 1)).astype(np.float32)
     number = np.array([[BINS**2, BINS, 1]], np.float32)
     return cv2.transform(cv2.LUT(lab, bins[:, None]), number).astype(np.intp)
@@ -99,15 +99,17 @@ def _small(image: NDArray[np.uint8], high: int, wide: int) -> NDArray[np.uint8]:
     return cv2.resize(image, (wide, high), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
+@lru_cache(maxsize=8)
 def _border(high: int, wide: int) -> NDArray[np.float32]:
     """What each cell counts for what is not looked at."""
     weights = np.full((high, wide), BORDER_WEIGHT, np.float32)
     by = max(1, round(BORDER * wide))
     weights[by:-by, by:-by] = INNER
+    weights.setflags(write=False)  # the next photo of this shape has the same
     return weights
 
 
 def _histograms(colors: NDArray[np.intp], weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The share of each of several weights in each bin."""
-    counts = np.stack([np.bincount(colors.ravel(), each.ravel(), BINS**3) for each in weights])
+    """The share of each of two weights in each bin; `colors` are the bins, those of the second weight further on."""
+    counts = np.bincount(colors.ravel(), weights.ravel(), 2 * BINS**3).reshape(2, -1)
     return counts / counts.sum(axis=1, keepdims=True)

@@ -10,6 +10,7 @@ little smaller, so the same holds of it. What lacks room changes slowly, and is 
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,9 @@ STEPS = (1 / 3, 1.0)
 
 MOST_ROOM = 0.2
 """Of the window's sides."""
+
+_KEPT = 32
+"""Axes that are kept, as the photos of a folder are of few sizes, and a photo is searched more than once."""
 
 
 class Holding(NamedTuple):
@@ -43,22 +47,34 @@ class Windows:
     Attributes:
         size: of the image in pixels.
         window: the size of the window in pixels.
-        tops, lefts: float64, whole pixels, ascending; the central one is among them.
+        rows, columns: where it is tried along each axis.
         shares: float64, tops x lefts, 0 to 1: of the density, what the window holds at each place.
         cuts: likewise, what stands out of the density near the sides of the window, within it or without; sides of the
             image do not count, nor does what every place of it has on average, lest an even density be cut anywhere.
-        worth: likewise, the share less the cut's price; within the margins of the window the share counts half.
+        lacks: likewise, what stands out of the density within the window but lacks room, see `search`.
+        worth: the share less the price of both; within the margins of the window the share counts half.
         heads: likewise, the gaze on heads that are partly inside; None where it is not known where heads are.
     """
 
     size: Size
     window: Size
-    tops: NDArray[np.float64]
-    lefts: NDArray[np.float64]
+    rows: "_Axis"
+    columns: "_Axis"
     shares: NDArray[np.float64]
     cuts: NDArray[np.float64]
+    lacks: NDArray[np.float64]
     worth: NDArray[np.float64]
     heads: NDArray[np.float64] | None = None
+
+    @property
+    def tops(self) -> NDArray[np.float64]:
+        """Whole pixels, ascending; that of the central window is among them. Not to be changed."""
+        return self.rows.starts
+
+    @property
+    def lefts(self) -> NDArray[np.float64]:
+        """Likewise."""
+        return self.columns.starts
 
     @property
     def center(self) -> Box:
@@ -75,7 +91,7 @@ class Windows:
 
     def at(self, box: Box) -> tuple[int, int]:
         """Row and column of one of the places in the arrays."""
-        return int(np.searchsorted(self.tops, box.top)), int(np.searchsorted(self.lefts, box.left))
+        return int(self.tops.searchsorted(box.top)), int(self.lefts.searchsorted(box.left))
 
     def holding(self, box: Box) -> Holding:
         """What the window holds and cuts at one of the places."""
@@ -93,8 +109,9 @@ class Windows:
 
 
 def search(
-    density: NDArray, size: Size, window: Size, margin: float = 0.0, near: float = 0.0, price: float = 0.0
-) -> Windows:
+    density: NDArray, size: Size, window: Size, margin: float = 0.0, near: float = 0.0, price: float = 0.0,
+    room: float = 0.0, room_price: float = 0.0,
+) -> Windows:  # fmt: skip
     """Weighs a window at every place where it could be worth most.
 
     Args:
@@ -106,77 +123,72 @@ def search(
         near: pixels, at least 0: what stands out this close to a side that is not the image's own, on both sides of
             the line, is cut.
         price: what is cut, times this, is taken off the worth.
+        room: share of what an axis of the image is longer than the window, at least 0: what stands out within the
+            window this close to a side that is not the image's own lacks room, the less the further off (`STEPS`). At
+            most `MOST_ROOM`.
+        room_price: likewise, of what lacks room.
     """
-    rows = _axis(size.height, window.height, density.shape[0], margin, near)
-    columns = _axis(size.width, window.width, density.shape[1], margin, near)
-
-    shares = _held(density, rows.inside, columns.inside)[0]
-    cuts = np.zeros_like(shares)
-    if near:
-        stripes = _held(np.maximum(density - density.mean(), 0), rows.near, columns.near)
-        cuts = stripes[0] - stripes[-1]
-    worth = shares
+    rows = _axis(size.height, window.height, density.shape[0], margin, near, room)
+    columns = _axis(size.width, window.width, density.shape[1], margin, near, room)
+    shares = worth = _held(density, rows.inside, columns.inside)[0]
+    cuts = lacks = np.zeros_like(shares)
+    if window != size and (near or room):
+        above = np.maximum(density - 1 / density.size, 0)  # the mean
+        without, within, inside, *deeper = _held(above, rows.stripes, columns.stripes)
+        cuts, lacks = without - within, inside - sum(deeper) / len(STEPS)
     if margin:
         spans = [(row, column) for row in (rows.inside, rows.inset) for column in (columns.inside, columns.inset)]
         worth = np.mean([_held(density, *each)[0] for each in spans], axis=0)
-    return Windows(size, window, rows.starts, columns.starts, shares, cuts, worth - price * cuts)
+    return Windows(size, window, rows, columns, shares, cuts, lacks, worth - price * cuts - room_price * lacks)
 
 
-def lacking_room(density: NDArray, places: Windows, room: float) -> NDArray[np.float64]:
-    """What stands out of a density inside a window but close to those sides that are not the image's own.
+@dataclass(frozen=True)
+class _Spans:
+    """Spans along one axis of a map, counted in cells and parts of them.
 
-    Args:
-        density: h x w, at least 0, sums to 1.
-        places: of the window.
-        room: share of what an axis of the image is longer than the window, at least 0: what lies this close to a side
-            lacks room, the less the further off (`STEPS`). At most `MOST_ROOM`.
-
-    Returns:
-        float64, tops x lefts, 0 to 1.
+    Attributes:
+        cell: kinds x 2 x places, where each begins and where it ends.
+        part: float64, likewise, how far into that cell, 0 to 1.
     """
-    above = np.maximum(density - density.mean(), 0)
-    size, window = places.size, places.window
-    rows = _inwards(places.tops, size.height, window.height, above.shape[0], room)
-    columns = _inwards(places.lefts, size.width, window.width, above.shape[1], room)
-    held = _held(above, rows, columns)
-    return held[0] - held[-len(STEPS) :].mean(axis=0)
+
+    cell: NDArray[np.intp]
+    part: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, ends: NDArray[np.float64], axis: "_Axis") -> "_Spans":
+        """Those with ends in pixels."""
+        ends = ends * (axis.cells / axis.length)
+        cell = np.minimum(ends.astype(np.intp), axis.cells - 1)
+        return cls(cell, ends - cell)
+
+    @property
+    def places(self) -> int:
+        """How many there are of a kind."""
+        return self.cell.shape[-1]
 
 
-def _inwards(starts: NDArray, length: int, window: int, cells: int, room: float) -> NDArray[np.float64] | None:
-    """Along one axis, the ends of the window in cells, then those that lie further in by each of `STEPS` of the room.
-
-    Returns:
-        float64, kinds x 2 x places; None where the window is as long as the image.
-    """
-    if window == length:
-        return None
-    ends, most = np.stack([starts, starts + window]), min(room * (length - window), MOST_ROOM * window)
-    by = np.array([[most], [-most]]) * ((ends > 0) & (ends < length))
-    return (ends + np.array([0, *STEPS])[:, None, None] * by) * (cells / length)
-
-
-def _held(cells: NDArray, rows: NDArray | None, columns: NDArray | None) -> NDArray[np.float64]:
-    """What spans of rows times spans of columns hold; first the axis with fewer of them.
+def _held(cells: NDArray, rows: _Spans | None, columns: _Spans | None) -> NDArray[np.float64]:
+    """What spans of rows times spans of columns hold, or all where there are none; first the axis with fewer of them.
 
     Args:
         cells: h x w.
-        rows: kinds x 2 x places, see `_along`.
+        rows: of the kinds that `columns` has, or of one.
         columns: likewise.
 
     Returns:
         float64, kinds x tops x lefts; one kind where both are None.
     """
-    if columns is None or (rows is not None and rows.shape[-1] > columns.shape[-1]):
+    if columns is None or (rows is not None and rows.places > columns.places):
         return _along(_along(cells.T[None], columns).swapaxes(1, 2), rows)
     return _along(_along(cells[None], rows).swapaxes(1, 2), columns).swapaxes(1, 2)
 
 
-def _along(cells: NDArray, spans: NDArray | None) -> NDArray[np.float64]:
-    """Sums over rows, of all or from the first to the second of the ends of spans, counted in rows and parts.
+def _along(cells: NDArray, spans: _Spans | None) -> NDArray[np.float64]:
+    """Sums over rows, of all or of the spans.
 
     Args:
         cells: kinds x n x m, or 1 x n x m for all kinds.
-        spans: kinds x 2 x places; None: all rows.
+        spans: along n; None: all rows.
 
     Returns:
         float64, kinds x places x m.
@@ -186,9 +198,8 @@ def _along(cells: NDArray, spans: NDArray | None) -> NDArray[np.float64]:
     kinds, count, across = cells.shape
     upto = np.zeros((kinds, count + 1, across))
     np.cumsum(cells, axis=1, out=upto[:, 1:])
-    row = np.minimum(spans.astype(np.intp), count - 1)
     kind = np.arange(kinds)[:, None, None]
-    ends = upto[kind, row] + (spans - row)[..., None] * cells[kind, row]
+    ends = upto[kind, spans.cell] + spans.part[..., None] * cells[kind, spans.cell]
     return ends[:, 1] - ends[:, 0]
 
 
@@ -198,39 +209,51 @@ def central_window(size: Size, window: Size) -> Box:
     return Box(left, top, window.width, window.height)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Axis:
     """Where a window is tried along one axis, and from where to where it goes there.
 
     Attributes:
+        length, window: of the image and of the window, in pixels.
+        cells: of the map.
         starts: float64, places in pixels.
-        inside: float64, 1 x 2 x places, the ends of the window, in cells; None where it is as long as the image.
-        inset: likewise, less its margins.
-        near: float64, 2 x 2 x places, with ends that lie `near` further out, then in, where not the image's own.
     """
 
+    length: int
+    window: int
+    cells: int
     starts: NDArray[np.float64]
-    inside: NDArray[np.float64] | None = None
-    inset: NDArray[np.float64] | None = None
-    near: NDArray[np.float64] | None = None
+    inside: _Spans | None = None
+    """The window; None where it is as long as the image, like what follows."""
+    inset: _Spans | None = None
+    """Likewise, less its margins."""
+    stripes: _Spans | None = None
+    """With ends that lie `near` further out and in, where not the image's own; as it is, and further in by `STEPS`."""
 
 
-def _axis(length: int, window: int, cells: int, margin: float, near: float) -> _Axis:
-    reach, inset = length - window, margin * window
-    if not reach:
-        return _Axis(np.zeros(1))
-    # where a side, the end of a margin or that of what is near lies on an edge between cells
+@lru_cache(maxsize=_KEPT)
+def _axis(length: int, window: int, cells: int, margin: float, near: float, room: float) -> _Axis:
+    axis = _Axis(length, window, cells, _starts(length, window, cells, margin * window, near))
+    axis.starts.setflags(write=False)  # the next photo of this size has the same
+    if window == length:
+        return axis
+    ends, inwards = np.stack([axis.starts, axis.starts + window]), np.array([[1.0], [-1.0]])
+    movable = inwards * ((ends > 0) & (ends < length))
+    steps = np.array([0, *STEPS])[:, None, None] * (min(room * (length - window), MOST_ROOM * window) * movable)
+    spans = np.stack([ends, ends + margin * window * inwards, ends - near * movable, ends + near * movable])
+    spans[:, 1] = np.maximum(spans[:, 0], spans[:, 1])
+    spans = np.clip(np.concatenate([spans, ends + steps]), 0, length)
+    inside, inset, stripes = (_Spans.of(spans[kinds], axis) for kinds in (slice(1), slice(1, 2), slice(2, None)))
+    return replace(axis, inside=inside, inset=inset, stripes=stripes)
+
+
+def _starts(length: int, window: int, cells: int, inset: float, near: float) -> NDArray[np.float64]:
+    """Where a side, the end of a margin or that of what is near lies on an edge between cells, and the center."""
+    reach = length - window
     lines = {0.0, inset, window - inset, window, *(side + by for side in (0, window) for by in (-near, near))}
     turns = (np.arange(cells + 1) * (length / cells) - np.array([*lines])[:, None]).ravel()
     # at the image's own sides nothing is near, so the places beside them are turns as well
     tried = np.concatenate([np.floor(turns), np.ceil(turns), [0, 1, reach // 2, reach - 1, reach]])
     there = np.zeros(reach + 1, bool)
     there[tried[(tried >= 0) & (tried <= reach)].astype(np.intp)] = True
-    starts = np.flatnonzero(there).astype(np.float64)
-    ends = np.stack([starts, starts + window])
-    inwards = np.array([[1.0], [-1.0]])
-    by = near * inwards * ((ends > 0) & (ends < length))
-    spans = np.stack([ends, ends + inset * inwards, ends - by, ends + by])
-    spans[:, 1] = np.maximum(spans[:, 0], spans[:, 1])
-    spans = np.minimum(np.maximum(spans, 0), length) * (cells / length)
-    return _Axis(starts, spans[:1], spans[1:2], spans[2:])
+    return np.flatnonzero(there).astype(np.float64)

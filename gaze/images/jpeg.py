@@ -138,7 +138,7 @@ class WatchedJpeg:
         """Up to the first scan, in few pieces; returns the last segment, empty where the file ended."""
         head = self._take(2)
         while True:
-            for piece in self._until(range(256)):
+            for piece in () if _MARKER.match(self._peek(2)) else self._until(range(256)):
                 head += piece
                 if len(head) > _BLOCK:
                     yield head
@@ -208,13 +208,12 @@ class WatchedJpeg:
 
     def _segment(self) -> bytes:
         """The next marker with its segment; empty at the end."""
-        marker = self._peek(2)
-        if len(marker) < 2:
+        start = self._peek(4)
+        if len(start) < 2:
             return b""
-        if marker[1] == _EOI or marker[1] in (0x01, 0xD8):
+        if start[1] in (_EOI, 0x01, 0xD8):
             return self._take(2)
-        length = int.from_bytes(self._peek(4)[2:], "big")
-        segment = self._take(2 + max(2, length))
+        segment = self._take(2 + max(2, int.from_bytes(start[2:], "big")))
         self._note(segment)
         return segment
 
@@ -261,7 +260,7 @@ class WatchedJpeg:
         return bool(block)
 
     def _peek(self, count: int) -> bytes:
-        while self._left < count and self._more():
+        while len(self._buffer) - self._at < count and self._more():
             pass
         return self._buffer[self._at : self._at + count]
 

@@ -7,7 +7,7 @@ from gaze import AspectRatio, Box, Size
 from gaze.framing.choice import HEAD_TIE, choose
 from gaze.framing.heads import LEAST, PARTLY, Heads
 from gaze.framing.policy import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, ROOM, ROOM_WEIGHT, TOLERANCE, Framing
-from gaze.framing.windows import lacking_room, search
+from gaze.framing.windows import search
 from gaze.geometry import Point
 
 SQUARE = AspectRatio(1, 1)
@@ -116,10 +116,10 @@ def test_the_window_worth_most_is_chosen(framing: Framing, rng: np.random.Genera
     density, size, heads = rng.random((12, 16)) ** 6, Size(80, 60), drawn(rng, 20)
     density /= density.sum()
     best = choose(density, size, SQUARE, framing, heads=heads)[0]
-    places = search(density, size, best.box.size, near=NEAR * 80)
+    places = search(density, size, best.box.size, near=NEAR * 80, room=ROOM)
     cut = heads.partly_inside(size, best.box.size, places.tops, places.lefts)
     bad = NEAR_WEIGHT * places.cuts + HEAD_WEIGHT * cut
-    room = ROOM_WEIGHT * (1 - best.box.size.pixels / size.pixels) ** 3 * lacking_room(density, places, ROOM)
+    room = ROOM_WEIGHT * (1 - best.box.size.pixels / size.pixels) ** 3 * places.lacks
     worth = places.shares - framing.cut_weight * (bad + room)
     at = places.at(best.box)
     assert worth[at] >= worth.max() - TOLERANCE

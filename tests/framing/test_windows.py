@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gaze.framing.windows import MOST_ROOM, STEPS, TIE, Windows, central_window, lacking_room, search
+from gaze.framing.windows import MOST_ROOM, STEPS, TIE, Windows, central_window, search
 from gaze.geometry import Box, Size
 
 
@@ -154,8 +154,7 @@ def test_what_lacks_room_equals_brute_force(rng: np.random.Generator, window: Si
     coarse, size = rng.random((6, 8)) ** 4, Size(40, 30)
     fine = spread(coarse, 5)
     above = np.maximum(fine - fine.mean(), 0)
-    places = search(coarse / coarse.sum(), size, window)
-    found = lacking_room(coarse / coarse.sum(), places, room)
+    places = search(coarse / coarse.sum(), size, window, room=room)
     x, y = (min(room * (of - own), MOST_ROOM * own) for of, own in ((40, window.width), (30, window.height)))
     for row, top in enumerate(places.tops):
         for column, left in enumerate(places.lefts):
@@ -166,9 +165,9 @@ def test_what_lacks_room_equals_brute_force(rng: np.random.Generator, window: Si
                 for step in STEPS
             ]  # fmt: skip
             expected = within(above, left, top, right, bottom) - np.mean(deeper)
-            assert found[row, column] == pytest.approx(expected, abs=1e-12)
+            assert places.lacks[row, column] == pytest.approx(expected, abs=1e-12)
 
 
 def test_an_even_density_lacks_room_nowhere():
     density = np.full((6, 8), 1 / 48)
-    assert not lacking_room(density, search(density, Size(40, 30), Size(17, 30)), 0.11).any()
+    assert not search(density, Size(40, 30), Size(17, 30), room=0.11).lacks.any()

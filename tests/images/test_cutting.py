@@ -34,6 +34,17 @@ def test_nothing_beyond_the_box_shows(mode: str, size: Size):
     assert colors == [(size.pixels, 0)]
 
 
+@pytest.mark.parametrize("size", [Size(7, 5), Size(50, 40), Size(60, 53), Size(100, 80)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_pixels_that_are_at_hand_change_nothing(mode: str, size: Size):
+    noise = np.random.default_rng(0).integers(0, 256, (160, 240, 4), np.uint8)
+    image, full = Image.fromarray(noise, "RGBA").convert(mode), Size(480, 320)
+    for box in (Box(36, 50, 200, 160), Box(37, 51, 200, 160)):
+        expected = np.asarray(cut(image, full, box, size))
+        for pixels in (to_array(image), to_array(image)[::2, ::2]):
+            assert np.array_equal(np.asarray(cut(image, full, box, size, pixels)), expected)
+
+
 @pytest.mark.parametrize("full", [(1601, 1203), (640, 480), (333, 1000)])
 def test_cut_from_a_reduced_image_looks_like_one_from_the_original(full: tuple[int, int]):
     y, x = np.mgrid[0 : full[1], 0 : full[0]]

@@ -47,6 +47,17 @@ STARTS = 5
 _MESSAGE = 10
 """Seconds that the rest of a message may take, once it has begun."""
 
+_KEPT = 2**25
+"""Bytes up to which memory that is given back stays with the process, which soon needs as much for its next photo."""
+
+_DEFAULTS = {
+    "OPENBLAS_NUM_THREADS": "1",  # numpy's, which are as many as cores in each process otherwise
+    # of glibc, which would come to these by itself with the first large photo, and meanwhile ask the system each time
+    "MALLOC_MMAP_THRESHOLD_": str(_KEPT),
+    "MALLOC_TRIM_THRESHOLD_": str(2 * _KEPT),
+}
+"""Environment of a process, but for what the user's says."""
+
 _SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)}
 
 
@@ -312,11 +323,10 @@ class _Process:
 def _popen(number: int) -> "subprocess.Popen[bytes]":
     """Starts an interpreter that has the socket of this number."""
     command = [str(sys.executable), str(Path(__file__).with_name("child.py")), str(number)]
-    threads = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's, which are as many as cores in each process otherwise
     with _blocked(_SIGNALS):
         return subprocess.Popen(
             command,
-            env=threads | os.environ,
+            env=_DEFAULTS | os.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

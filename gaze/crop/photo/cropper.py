@@ -84,13 +84,14 @@ class Cropper:
         name = PurePosixPath(name.name) if self.request.flat else name
         photo = self._open(source)
         clock.lap("decode")
-        prediction = self._predict(photo)
+        pixels = self._pixels(photo)
+        prediction = self._predict_frames(photo) if pixels is None else self.predictor.predict(pixels)
         density = prediction.density
         clock.lap("predict")
         crops = self._choose(prediction, photo, points)
         clock.lap("choose")
         suffix = suffix or output_suffix(photo, name.suffix, self.request.encoding)
-        shown = [(found, self._cut(photo, found)) for found in crops]
+        shown = [(found, self._cut(photo, pixels, found)) for found in crops]
         pictures, entries = self._thumbnails(photo, shown, name, suffix, check)
         heatmap = None
         if self.request.heatmap:
@@ -119,9 +120,11 @@ class Cropper:
             strict=request.strict,
         )
 
-    def _predict(self, photo: Photo) -> Prediction:
-        if len(photo.frames) == 1:
-            return self.predictor.predict(overview(photo.image, 4 * self.predictor.card.input.longer_side))
+    def _pixels(self, photo: Photo) -> np.ndarray | None:
+        """What the model is to see; None of an animation."""
+        return overview(photo.image, 4 * self.predictor.card.input.longer_side) if len(photo.frames) == 1 else None
+
+    def _predict_frames(self, photo: Photo) -> Prediction:
         places = np.linspace(0, len(photo.frames) - 1, min(LOOKED_AT, len(photo.frames))).round().astype(int)
         frames = [photo.frames[place].image for place in places]
         return Prediction.mean([self.predictor.predict(to_array(frame)) for frame in frames])
@@ -140,11 +143,9 @@ class Cropper:
             for rank, crop in enumerate(chosen[fit.ratio], 1)
         ]
 
-    def _cut(self, photo: Photo, found: "_Found") -> list[Frame]:
-        return [
-            Frame(thumbnail(frame.image, photo.size, found.crop, found.fitted, self.request), frame.milliseconds)
-            for frame in photo.frames
-        ]
+    def _cut(self, photo: Photo, pixels: np.ndarray | None, found: "_Found") -> list[Frame]:
+        what = (photo.size, found.crop, found.fitted, self.request, pixels)
+        return [Frame(thumbnail(frame.image, *what), frame.milliseconds) for frame in photo.frames]
 
     def _thumbnails(
         self, photo: Photo, shown: list[tuple["_Found", list[Frame]]], name: PurePosixPath, suffix: str, check: Check

@@ -1,5 +1,6 @@
 """A photo and its crops -> the pictures that are written: scaled, on a background where one is asked for."""
 
+import numpy as np
 from PIL import Image, ImageColor
 
 from gaze.crop.photo.request import Request
@@ -19,7 +20,9 @@ def check_color(text: str) -> None:
         raise ConfigError(f"fill: expected a color such as white or #1a1a1a, got {text!r}") from error
 
 
-def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Fitted, request: Request) -> Image.Image:
+def thumbnail(
+    image: Image.Image, full: Size, crop: Crop, shape: Fitted, request: Request, pixels: np.ndarray | None = None
+) -> Image.Image:
     """Cuts, scales and, where `request.fill` says so, puts on a background.
 
     Args:
@@ -28,6 +31,7 @@ def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Fitted, request
         crop: what to cut out.
         shape: what is wanted of this photo.
         request: whether to enlarge, and the background.
+        pixels: of the image, see `cut`.
 
     Raises:
         ConfigError: that would have more pixels than a photo may have, and than this one has.
@@ -36,7 +40,7 @@ def thumbnail(image: Image.Image, full: Size, crop: Crop, shape: Fitted, request
     canvas = size if request.fill is None else canvas_size(size, shape)
     if canvas.pixels > max(MAX_PIXELS, full.pixels):
         raise ConfigError(f"size: expected a thumbnail of at most {MAX_PIXELS} pixels, got {canvas}")
-    picture = cut(image, full, crop.box, size)
+    picture = cut(image, full, crop.box, size, pixels)
     return picture if request.fill is None else on_background(picture, canvas, request.fill)
 
 

@@ -32,6 +32,9 @@ class Worker:
     def cropped(self, _):
         return "done"
 
+    def environment(self, name):
+        return os.environ[name]
+
     def slow(self, _):
         time.sleep(0.05)
         return "done"
@@ -230,6 +233,15 @@ def test_signals_that_end_a_run_leave_the_processes_alone(
     monkeypatch.setattr(processes, "_popen", start_and_signal)
     assert run(make_pool(), "cropped:", f"dies:{int(number)}") == {"cropped:": "done", f"dies:{int(number)}": None}
     assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.parametrize("name", sorted(processes._DEFAULTS))
+def test_the_users_environment_comes_first(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, name: str):
+    asked = f"environment:{name}"
+    monkeypatch.delenv(name, raising=False)
+    assert run(make_pool(), asked) == {asked: processes._DEFAULTS[name]}
+    monkeypatch.setenv(name, "4096")
+    assert run(make_pool(), asked) == {asked: "4096"}
 
 
 def test_processes_are_in_no_group_of_the_parent(make_pool: MakePool, tmp_path: Path):
