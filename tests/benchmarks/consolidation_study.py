@@ -6,11 +6,11 @@
     python tests/benchmarks/consolidation_study.py disk STORES OUT
 
 STORES holds `osie.h5`, `eyecrowd.h5` and `scene500.h5`, as `gaze.prepare` writes them; WEIGHTS are ImageNet's of
-MobileOne-S0, reparameterized. `run` trains OUT/osie/seed-N for each seed, and from it OUT/SECOND/HELD/seed-N; what is
-done is not done again, and `--only` leaves out what has not PART in its name. `table` scores all that there is on the
-test splits of both sets: information gain over the center bias in bits per fixation, and NSS. `disk` draws the Fisher
-information that each layer holds before the second set and after it, and prunes the first network to half of its time,
-to say how much of the information the maps that leave take with them.
+MobileOne-S0, reparameterized. `run` trains OUT/osie/seed-N for each seed, and from it OUT/SECOND/HELD/seed-N; `--only`
+leaves out what has not PART in its name. `table` scores all that there is on the test splits of both sets: information
+gain over the center bias in bits per fixation, and NSS. What is trained or scored is not done again. `disk` draws the
+Fisher information that each layer holds before the second set and after it, and prunes the first network to half of its
+time, to say how much of the information the maps that leave take with them.
 """
 
 import argparse
@@ -29,8 +29,8 @@ FIRST, SECONDS, SEEDS = "osie", ("eyecrowd", "scene500"), (1, 2)
 FREE = "free"
 HELD = {
     FREE: (),
-    **{f"l2-{weight}": (f"ewc.weight={weight}", "ewc.fisher=uniform") for weight in ("0.1", "1", "10")},
-    **{f"ewc-{weight}": (f"ewc.weight={weight}",) for weight in ("0.1", "1", "10", "100")},
+    **{f"l2-{weight}": (f"ewc.weight={weight}", "ewc.fisher=uniform") for weight in ("0.1", "1", "10", "100")},
+    **{f"ewc-{weight}": (f"ewc.weight={weight}",) for weight in ("0.1", "1", "10", "100", "1000")},
 }
 """What holds the network at the first set, by the name of the run."""
 
@@ -70,6 +70,11 @@ class Run:
     def folder(self) -> Path:
         """Where it lies."""
         return self.out / self.store / (self.held if self.store != FIRST else "") / f"seed-{self.seed}"
+
+    @property
+    def name(self) -> str:
+        """What its scores are kept under."""
+        return f"{self.store}/{self.held}/{self.seed}"
 
     @property
     def first(self) -> Path:
@@ -129,14 +134,16 @@ def run_all(arguments: argparse.Namespace) -> bool:
 
 
 def table(stores: Path, out: Path) -> None:
-    """Prints and writes `consolidation.md`: means over the seeds, and each seed's in `consolidation.json`."""
-    scores: dict[str, dict[str, dict[str, float]]] = {}
+    """Prints and writes `consolidation.md`: means over the seeds; each seed's are kept in `consolidation.json`."""
+    path = out / "consolidation.json"
+    scores: dict[str, dict[str, dict[str, float]]] = json.loads(path.read_text()) if path.is_file() else {}
     for store in (FIRST, *SECONDS):
         runs = [run for run in (*first_runs(out), *second_runs(out)) if run.done and store in (FIRST, run.store)]
         starts = [run for run in first_runs(out) if run.done and store != FIRST]
-        for run, values in scored([*runs, *starts], stores / f"{store}.h5"):
-            scores.setdefault(f"{run.store}/{run.held}/{run.seed}", {})[store] = values
-    (out / "consolidation.json").write_text(json.dumps(scores, indent=1) + "\n")
+        todo = [run for run in [*runs, *starts] if store not in scores.get(run.name, {})]
+        for run, values in scored(todo, stores / f"{store}.h5") if todo else ():
+            scores.setdefault(run.name, {})[store] = values
+    path.write_text(json.dumps(scores, indent=1) + "\n")
     lines = list(rows(scores))
     (out / "consolidation.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
@@ -167,12 +174,11 @@ def scored(runs: list[Run], store: Path) -> Iterator[tuple[Run, dict[str, float]
 
 
 def rows(scores: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
-    """Markdown; a number is the mean over the seeds, with each seed's behind it."""
+    """Markdown; a number is the mean over the seeds, ± half their range."""
 
     def shown(keys: list[str], store: str, metric: str) -> str:
         values = [scores[key][store][metric] for key in keys if store in scores.get(key, {})]
-        each = ", ".join(f"{value:.3f}" for value in values)
-        return f"{sum(values) / len(values):.3f} ({each})" if values else ""
+        return f"{sum(values) / len(values):.3f} ± {(max(values) - min(values)) / 2:.3f}" if values else ""
 
     for second in SECONDS:
         yield f"| {FIRST}, then {second} | IG {FIRST} | NSS {FIRST} | IG {second} | NSS {second} |"
