@@ -23,6 +23,7 @@ from gaze.pruning.cost.example_input import ExampleInput, exported_whole
 from gaze.pruning.cost.fused_operators import find_operators
 from gaze.pruning.cost.models.macs import MacCost
 from gaze.pruning.methods.base import METHODS, PacedPruning
+from gaze.pruning.methods.candidates import Rules
 from gaze.pruning.methods.fisher_pruning import FisherPruning
 from gaze.pruning.methods.growing import Growing
 from gaze.pruning.methods.job import Job
@@ -192,6 +193,45 @@ def test_the_callback_prunes_to_half_of_what_was_counted(where, tmp_path, caplog
     assert pruning.step == pruning.finished + QUICK.finetune_updates
     assert f"{sum(pruning.before.values())} maps in 5 groups can leave: " in caplog.text
     assert next(iter(pruning.before)) + " (4)" in caplog.text
+
+
+@QUIET
+@pytest.mark.parametrize("name", EVERY)
+def test_each_is_pruned_to_half_its_time_in_its_own_training_and_trained_on_and_exported(
+    name, tmp_path, monkeypatch, caplog
+):
+    known_times(monkeypatch)
+    module = Learner(stranger(name))
+    groups = {group.name: group.maps for group in find_groups(module.model)}
+    pruning = job_of(module, "fisher", tmp_path, {**vars(QUICK), "removals": 2}, rules=Rules(multiple=8))
+    with caplog.at_level("INFO"):
+        trainer(tmp_path, pruning).fit(module)
+    assert pruning.met
+    assert pruning.stopwatch(module.model) == pytest.approx(pruning.measured)
+    assert pruning.measured <= pruning.base / 2
+    assert pruning.step == pruning.finished + QUICK.finetune_updates
+    assert pruning.before == groups
+    assert f"{sum(groups.values())} maps in {len(groups)} groups can leave: " in caplog.text
+    assert {group.name: group.maps for group in find_groups(module.model)} == {
+        group: maps for group, maps in pruning.maps.items() if maps > 1
+    }
+    module.model.eval()
+    session = cpu_session(exported_whole(module.model, [images()]), threads=1)
+    with torch.no_grad():
+        expected = module.model(images()).numpy()
+    np.testing.assert_allclose(session.run(None, {"x0": images().numpy()})[0], expected, rtol=1e-4, atol=1e-4)
+
+
+@QUIET
+def test_what_stays_is_told(tmp_path, monkeypatch, caplog):
+    known_times(monkeypatch)
+    module = Learner(
+        nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.Softmax2d(), nn.Conv2d(4, 1, 1))
+    )
+    with caplog.at_level("INFO"):
+        trainer(tmp_path, job_of(module, "fisher", tmp_path, vars(QUICK))).fit(module)
+    assert "pruning: 8 maps in 1 groups can leave: 0 (8)\n" in caplog.text
+    assert "maps that stay, as it is not known what is done to them: Softmax2d (3, 4 maps)" in caplog.text
 
 
 @QUIET

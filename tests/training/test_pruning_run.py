@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from gaze.pruning.methods.removal_log import read
 from gaze.pruning.structure.groups import Pinned, find_groups
 from gaze.training import pruning_run, teacher_maps
 from gaze.training.config import PruneConfig
+from gaze.training.photograph import photograph
 from gaze.training.pruning_run import PRUNED, prune, timed_size
 from gaze.training.run import LAST, fit
 from tests.models.conftest import small_config
@@ -100,6 +102,25 @@ def test_a_pruned_network_trains_on(prune_config, train_config, tmp_path):  # no
     trained = load_checkpoint(best).network
     assert {g.name: g.maps for g in find_groups(trained)} == {g.name: g.maps for g in find_groups(pruned)}
     assert any(not torch.equal(a, b) for a, b in zip(trained.parameters(), pruned.parameters(), strict=True))
+
+
+PRUNERS = sorted(path.stem for path in (Path(pruning_run.__file__).parents[1] / "conf/pruner").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_the_command_makes_its_callback_as_any_other_training_does(prune_config, tmp_path, latency, pruner):
+    """Its job is that of `Job.of`; `method.of(job)` is common to both."""
+    config = prune_config("budget=0.8", f"pruner={pruner}", "pruner.multiple=8", "threads=2")
+    network = build_network(small_config())
+    example, schedule = photograph(timed_size(None, network)), vars(config.schedule)
+    rules = Job.of(network, example, tmp_path, budget=0.8, pruner=pruner).rules
+    job = Job.of(
+        network, example, tmp_path / "run", budget=0.8, pruner=pruner, schedule=schedule, rounds=3, threads=2,
+        rules=replace(rules, multiple=8), latency=latency, latency_named=True, progress=False,
+    )  # fmt: skip
+    made = pruning_run._job(config, network)
+    assert (made.example.size, made.example.fix) == (example.size, example.fix)
+    assert replace(made, example=example) == job
 
 
 @pytest.mark.parametrize("pruner", ["taylor", "magnitude", "random"])
