@@ -118,6 +118,8 @@ def inline(page: Path) -> list[str]:
 
 
 def _importable(name: str) -> bool:
+    if (ROOT / name.replace(".", "/")).with_suffix(".py").exists():
+        return True  # one that needs an extra cannot be imported here
     with contextlib.suppress(ImportError, AttributeError, ValueError):
         return bool(pkgutil.resolve_name(name))
     return False
