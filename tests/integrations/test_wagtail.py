@@ -44,7 +44,7 @@ def found(tmp_path_factory) -> dict[str, dict[str, Any]]:
         exif = Image.Exif()
         exif[0x0112] = 6
         dog.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.jpg", exif=exif, quality=95)
-        frames = [dog.resize((300, 180)).point(lambda value, k=k: value // k) for k in (1, 2)]
+        frames = [dog.resize((600, 360)).point(lambda value, k=k: value // k) for k in (1, 2)]
         frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
     Image.new("RGB", (600, 400), (200, 200, 200)).save(folder / "nothing.png")
     results, log = uploaded(tmp_path_factory.mktemp("media"), [DOG, *sorted(folder.iterdir())])
@@ -81,8 +81,8 @@ def test_photographs_of_every_kind_get_one_and_turned_ones_that_of_the_upright(f
     np.testing.assert_allclose(found["turned.jpg"]["point"], found["dog.jpg"]["point"], atol=8)
     np.testing.assert_allclose(found["grey.png"]["point"][2:], found["dog.jpg"]["point"][2:], atol=1)
     x, _, width, height = found["moving.gif"]["point"]
-    assert x > 150
-    np.testing.assert_allclose([width, height], [150, 90], atol=1)
+    assert x > 300
+    np.testing.assert_allclose([width, height], [300, 180], atol=1)
 
 
 def test_what_shows_nothing_gets_none_and_what_a_person_chose_stays(found: dict[str, dict[str, Any]]):
