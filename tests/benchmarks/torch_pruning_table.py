@@ -17,6 +17,9 @@ measurements. What is left of the updates trains on.
 
 Torch-Pruning replaces parameters, for which its examples make a new optimiser. Here the momentum of what stays is
 carried over, as it is for gaze. Its Taylor importance reads the gradients of the same examples that Fisher reads.
+
+The stopwatch runs a network and the unpruned one in turn, so each finds the caches full of the other; `table` has each
+run twice and counts the second. Where weights are what takes time, as here, the shares of `table` are smaller.
 """
 
 import argparse
