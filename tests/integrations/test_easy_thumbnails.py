@@ -20,7 +20,7 @@ import gaze
 from gaze.integrations import hosting
 from gaze.integrations.easy_thumbnails import crop_to_gaze
 
-ROOT = Path(gaze.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOG = ROOT / "docs/dog.jpg"
 PROJECT = Path(__file__).parent / "easy_thumbnails_project.py"
 needs_django = pytest.mark.skipif(

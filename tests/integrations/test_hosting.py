@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import gaze
 from gaze import predictor
 from gaze.errors import ModelError
 from gaze.integrations import hosting
 from gaze.integrations.hosting import look, step_aside
 from gaze.predictor import Predictor
 
-DOG = Path(gaze.__file__).parents[1] / "docs/dog.jpg"
+DOG = Path(__file__).parents[2] / "docs/dog.jpg"
 
 
 @pytest.fixture(scope="module")

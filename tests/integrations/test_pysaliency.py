@@ -36,7 +36,7 @@ from gaze.integrations.pysaliency import CenterBiasModel, GazeModel, StoreStimul
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # `pysaliency.FileStimuli` leaves them
 
-DOG = Path(gaze.__file__).parents[1] / "docs/dog.jpg"
+DOG = Path(__file__).parents[2] / "docs/dog.jpg"
 OSIE = Path(os.environ.get("GAZE_SHARED", Path(__file__).parents[3] / "shared")) / "data/osie"
 ATTRIBUTES = StoreAttributes("drawn", "MIT", "drawn by a test", 4.0, None, drop_first=True)
 SPLITS = ("train",) * 4 + ("val",) * 3 + ("test",) * 4

@@ -17,7 +17,7 @@ from tests.benchmarks.thumbor_server import FILE_STORAGE, GAZE, Server, serving
 if find_spec("thumbor") is None:
     pytest.skip("thumbor is not installed (tests/integrations/environment.py thumbor)", allow_module_level=True)
 
-DOG = Path(gaze.__file__).parents[1] / "docs/dog.jpg"
+DOG = Path(__file__).parents[2] / "docs/dog.jpg"
 SHAPES = [(300, 300), (400, 225), (225, 400), (300, 301), (90, 400)]
 LEFT = """
 from thumbor.detectors import BaseDetector

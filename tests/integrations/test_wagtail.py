@@ -21,7 +21,7 @@ from gaze.integrations.hosting import look
 if find_spec("wagtail") is None:
     pytest.skip("Wagtail is not installed (tests/integrations/environment.py wagtail)", allow_module_level=True)
 
-ROOT = Path(gaze.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOG = ROOT / "docs/dog.jpg"
 PROJECT = Path(__file__).parent / "wagtail_project.py"
 
