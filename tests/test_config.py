@@ -101,7 +101,7 @@ def test_train_prune_and_teach_have_the_values_that_they_are_documented_with():
     trainer = {"ema_decay": 0.998, "accumulate_grad_batches": 1, "gradient_clip_val": 1.0, "precision": "auto",
                "accelerator": "auto", "threads": None, "progress": True, "logger": "tensorboard"}  # fmt: skip
     shared = {
-        "distill": {"teacher": None, "weight": 0.5},
+        "distill": {"teacher": None, "weight": 0.5, "live": False},
         "loader": {"batch_size": 8, "workers": 1, "weights": None},
         "augment": {"flip": 0.5, "crop": 0.5, "min_scale": 0.8, "color": 0.2},
     }
@@ -212,6 +212,7 @@ BAD: dict[str, list[str]] = {
     "widths": OPTIONAL,
     "distill.teacher": OPTIONAL,
     "distill.weight": SHARE,
+    "distill.live": FLAG,
     "ewc.weight": [*NUMBER, "-1"],
     "ewc.sets": ["[]", "['']", "osie", "{a: 1}"],
     "ewc.fisher": ["observed", *TEXT],
@@ -461,6 +462,7 @@ IDLE = [
     ("train", ["distill.weight=0.3"], "no distill.teacher is named"),
     ("train", ["distill={weight: 0.3}"], "no distill.teacher is named"),
     ("train", ["distill.teacher=a.ckpt", "distill.weight=0"], "distill.weight is 0"),
+    ("train", ["distill.live=true"], "no distill.teacher is named"),
     ("train", ["checkpoint=a.ckpt", "model.backbone.weights=none"], "checkpoint=a.ckpt brings its own"),
     ("train", ["checkpoint=a.ckpt", "widths=b.ckpt"], "checkpoint=a.ckpt brings its own"),
     ("train", ["augment.crop=0", "augment.min_scale=0.5"], "augment.crop is 0"),

@@ -126,10 +126,13 @@ class DistillConfig:
         teacher: network to learn from: a checkpoint, an .onnx file or a shipped model's name; a list is an ensemble, of
             which the mean density is taken; null learns from people alone.
         weight: 0 to 1, share of the teachers' density in the target.
+        live: whether the teachers look at each varied example, as the student sees it, which takes their time in every
+            update and wants a GPU; else once at each photograph, before the training.
     """
 
     teacher: Any
     weight: float
+    live: bool
 
     def check(self) -> None:
         """Raises ConfigError where a teacher is not named or the weight is no share."""
@@ -262,9 +265,9 @@ class TrainConfig:
         if self.checkpoint is not None:
             idle |= dict.fromkeys(("model.backbone.weights", "widths"), f"checkpoint={self.checkpoint} brings its own")
         if self.distill.teacher is None:
-            idle["distill.weight"] = "no distill.teacher is named"
+            idle |= dict.fromkeys(("distill.weight", "distill.live"), "no distill.teacher is named")
         elif not self.distill.weight:
-            idle["distill.teacher"] = "distill.weight is 0"
+            idle |= dict.fromkeys(("distill.teacher", "distill.live"), "distill.weight is 0")
         return idle
 
 
@@ -354,7 +357,7 @@ class PruneConfig:
         if self.engine == "torch-cuda":
             idle["threads"] = "engine=torch-cuda has none"
         if not self.distill.weight:
-            idle["distill.teacher"] = "distill.weight is 0"
+            idle |= dict.fromkeys(("distill.teacher", "distill.live"), "distill.weight is 0")
         return idle
 
 

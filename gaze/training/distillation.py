@@ -7,12 +7,13 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gaze.data.dataset import GazeDataset
 from gaze.data.taught import Taught
 from gaze.progress import say
 from gaze.training.teacher_maps import Maps, teacher_maps
-from gaze.training.teachers import Teacher, mean_density
+from gaze.training.teachers import Teacher, mean_density, mean_densities
 
 
 class Distillation(pl.Callback):
@@ -23,14 +24,18 @@ class Distillation(pl.Callback):
     before the training starts: the whole of it, at its own input size, where it is a better teacher than at the
     student's. What it says is kept beside the store, see `gaze.training.teacher_maps`.
 
+    Live teachers look at each varied example instead, as the student sees it: Beyer et al. 2022 (arXiv 2106.05237),
+    section 3.1, "consistent" teaching. Then a network's densities that a store holds count for nothing.
+
     Args:
         teachers: one, or an ensemble of which the mean is taken.
         weight: 0 to 1, share of the teachers' density.
         progress: tell how far it is.
+        live: whether the teachers are asked about each varied example.
     """
 
-    def __init__(self, teachers: Sequence[Teacher], weight: float, progress: bool) -> None:
-        self.teachers, self.weight, self.progress = list(teachers), weight, progress
+    def __init__(self, teachers: Sequence[Teacher], weight: float, progress: bool, live: bool = False) -> None:
+        self.teachers, self.weight, self.progress, self.live = list(teachers), weight, progress, live
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the photographs that the trainer's `GazeDataModule` trains on."""
@@ -38,11 +43,26 @@ class Distillation(pl.Callback):
             teacher.to(pl_module.device)
         attached: Any = trainer  # Lightning declares no `datamodule`
         dataset: GazeDataset = attached.datamodule.train_set
+        if self.live:
+            weights = [self.weight if store.attributes.teacher is None else 1.0 for store in dataset.stores]
+            self.weights = torch.tensor(weights, device=pl_module.device)
+            return
         first = trainer.is_global_zero
         densities = self.densities(dataset, say if first else lambda line: None, self.progress and first)
         dataset.taught = Taught(densities, self.weight)
         for teacher in self.teachers:
             teacher.to(torch.device("cpu"))
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: dict[str, Tensor], batch_idx: int
+    ) -> None:
+        """Mixes into the targets of a batch what live teachers say of its images."""
+        if not self.live:
+            return
+        target = batch["target"]
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            taught = mean_densities([teacher.densities(batch["image"]) for teacher in self.teachers], target.shape[1:])
+        batch["target"] = torch.lerp(target, taught.to(target), self.weights[batch["store"]][:, None, None])
 
     def densities(
         self, dataset: GazeDataset, tell: Callable[[str], None] = say, progress: bool = False

@@ -126,7 +126,7 @@ def make_distillation(config: DistillConfig, progress: bool) -> list[Distillatio
     if not config.teachers or not config.weight:
         return []
     teachers = [open_teacher("distill.teacher", name) for name in config.teachers]
-    return [Distillation(teachers, config.weight, progress)]
+    return [Distillation(teachers, config.weight, progress, config.live)]
 
 
 def make_watchers(config: NormConfig, data: GazeDataModule, seed: int, out: Path) -> list[pl.Callback]:

@@ -51,6 +51,20 @@ class Teacher(ABC):
             float32 rows x columns >= 0, sum 1; the cells divide the image evenly.
         """
 
+    def densities(self, images: "torch.Tensor") -> "torch.Tensor":
+        """The share of the gaze in each cell of each image of a batch.
+
+        Args:
+            images: B x H x W x 3 uint8 RGB, of any size.
+
+        Returns:
+            float32 B x rows x columns >= 0 on the images' device, sum 1 each.
+        """
+        import torch
+
+        found = np.stack([self.density(image) for image in images.cpu().numpy()])
+        return torch.from_numpy(found).to(images.device)
+
     def to(self, device: "torch.device") -> None:  # noqa: B027 - what runs in ONNX Runtime stays where it is
         """Moves it to a device, where torch runs it."""
 
@@ -91,6 +105,20 @@ class CheckpointTeacher(Teacher):
     def to(self, device: "torch.device") -> None:
         """See `Teacher`."""
         self.network.to(device)
+
+    def densities(self, images: "torch.Tensor") -> "torch.Tensor":
+        """See `Teacher`: the whole batch at once, on its device, where it is brought to the network's size too."""
+        import torch
+        import torch.nn.functional as F
+
+        height, width = images.shape[1:3]
+        size = network_size(Size(width, height), self.rule.longer_side, self.rule.multiple)
+        if (size.height, size.width) != (height, width):
+            pixels = images.permute(0, 3, 1, 2).float()
+            pixels = F.interpolate(pixels, size=(size.height, size.width), mode="bilinear", antialias=True)
+            images = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+        with torch.no_grad():
+            return self.network(images).float().exp()
 
     def density(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Teacher`."""
@@ -143,6 +171,23 @@ def mean_density(densities: Sequence[NDArray]) -> NDArray[np.float32]:
         for density in densities
     ]
     return normalise(np.mean(fitted, 0))
+
+
+def mean_densities(densities: Sequence["torch.Tensor"], size: Sequence[int]) -> "torch.Tensor":
+    """`mean_density` of each image of a batch, on the batch's device.
+
+    Args:
+        densities: B x rows x columns >= 0 of each teacher, of any scale; the grids may differ.
+        size: rows and columns wanted.
+
+    Returns:
+        float32 B x rows x columns, sum 1 each.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    fitted = [F.interpolate(each[:, None].float(), size=tuple(size), mode="bilinear")[:, 0] for each in densities]
+    return torch.stack([each / each.sum((1, 2), keepdim=True) for each in fitted]).mean(0)
 
 
 def sha256_of(path: Path) -> str:

@@ -29,7 +29,7 @@ from gaze.training.distillation import Distillation
 from gaze.training.losses import information_gain
 from gaze.training.run import fit
 from gaze.training.teacher_maps import maps_key, maps_path, teacher_maps
-from gaze.training.teachers import CheckpointTeacher, open_teacher, sha256_of
+from gaze.training.teachers import CheckpointTeacher, mean_densities, open_teacher, sha256_of
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
 from tests.training.conftest import QUIET
@@ -281,13 +281,13 @@ def test_a_teacher_that_is_not_there_is_one_line_before_anything_is_written(
 @pytest.mark.parametrize("teacher", [[], "", ["a.ckpt", ""], ["a.ckpt", 1], 5, {"a": "b.ckpt"}])
 def test_what_names_no_teacher_is_refused(teacher):
     with pytest.raises(ConfigError, match=r"^distill\.teacher: expected a network or a list of networks, or null, got"):
-        DistillConfig(teacher, 0.5).check()
+        DistillConfig(teacher, 0.5, live=False).check()
 
 
 def test_one_teacher_is_a_list_of_one():
-    assert DistillConfig("a.ckpt", 0.5).teachers == DistillConfig(["a.ckpt"], 0.5).teachers == ["a.ckpt"]
-    assert DistillConfig(Path("a.ckpt"), 0.5).teachers == ["a.ckpt"]
-    assert DistillConfig(None, 0.5).teachers == []
+    assert DistillConfig("a.ckpt", 0.5, False).teachers == DistillConfig(["a.ckpt"], 0.5, False).teachers == ["a.ckpt"]
+    assert DistillConfig(Path("a.ckpt"), 0.5, False).teachers == ["a.ckpt"]
+    assert DistillConfig(None, 0.5, False).teachers == []
 
 
 def scaled(init_scale: float):
@@ -329,7 +329,68 @@ def test_distillation_runs_under_mixed_precision(teacher, train_config, tmp_path
     assert moved == [moves] * 8  # an update that overflows is left out
 
 
+class Examples(pl.Callback):
+    """Keeps the images and targets that a network learns from, in the order of the batches."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_index):
+        self.seen.append((batch["image"].clone(), batch["target"].clone()))
+
+
+def learnt_from(train_config, monkeypatch, *settings: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    watch, make = Examples(), fit_module.make_trainer
+    monkeypatch.setattr(fit_module, "make_trainer", lambda c, o, d, others, goal: make(c, o, d, [*others, watch], goal))
+    fit(train_config(*ONCE, *settings))
+    monkeypatch.undo()
+    return watch.seen
+
+
+def test_live_teachers_look_at_each_varied_example_as_the_student_sees_it(
+    train_config, checkpoint, bright_model, tmp_path, monkeypatch
+):
+    names = [checkpoint(32, 1), checkpoint(64, 0), bright_model]
+    varied = ["augment.min_scale=0.5", "augment.crop=1", "augment.color=0.3"]
+    alone = learnt_from(train_config, monkeypatch, *varied, f"out={tmp_path / 'alone'}")
+    teach = [f"distill.teacher=[{','.join(map(str, names))}]", "distill.weight=0.7", "distill.live=true"]
+    taught = learnt_from(train_config, monkeypatch, *varied, *teach, f"out={tmp_path / 'taught'}")
+    assert len(alone) == len(taught) > 0
+    teachers = [open_teacher("distill.teacher", str(name)) for name in names]
+    for (image, people), (same, target) in zip(alone, taught, strict=True):
+        assert torch.equal(image, same)
+        for example, own, mixed in zip(image, people, target, strict=True):
+            seen = example.numpy()
+            found = [cv2.resize(teacher.density(seen), own.shape[::-1]) for teacher in teachers]
+            mean = np.mean([density / density.sum() for density in found], 0)
+            np.testing.assert_allclose(mixed.numpy(), 0.3 * own.numpy() + 0.7 * mean, atol=5e-4)
+            assert not torch.allclose(mixed, own, atol=2e-3)
+
+
+def test_what_a_network_said_before_is_replaced_by_what_live_teachers_say(
+    train_config, checkpoint, make_store, monkeypatch
+):
+    teacher, store = checkpoint(64, 1), make_store(("train",) * 4, gaze=False, teacher="another 1.0")
+    seen = learnt_from(
+        train_config, monkeypatch, "data=[folder,taught]", f"sets.taught.store={store}", "loader.weights={folder: 0.5}",
+        f"distill.teacher={teacher}", "distill.weight=0.001", "distill.live=true",
+    )  # fmt: skip
+    network = open_teacher("distill.teacher", str(teacher)).network
+    agree = []
+    for image, target in seen:
+        with torch.no_grad():
+            taught = mean_densities([network(image).exp()], target.shape[1:])
+        agree += [bool(torch.allclose(*pair, atol=2e-4)) for pair in zip(target, taught, strict=True)]
+    assert sorted(agree) == [False] * 2 + [True] * 4
+
+
+def test_live_teachers_leave_no_files_beside_the_store(train_config, checkpoint, small_store):
+    before = set(small_store.parent.iterdir())
+    fit(train_config(*ONCE, f"distill.teacher={checkpoint(32)}", "distill.live=true"))
+    assert {path.suffix for path in set(small_store.parent.iterdir()) - before} <= {""}
+
+
 @pytest.mark.parametrize("weight", [-0.1, 1.1])
 def test_a_weight_that_is_no_share_is_refused(weight):
     with pytest.raises(ConfigError, match=r"distill\.weight: expected 0 to 1"):
-        DistillConfig(None, weight).check()
+        DistillConfig(None, weight, live=False).check()
