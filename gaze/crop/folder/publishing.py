@@ -77,9 +77,10 @@ def may_place(place: Path, path: str, content: bytes, before: Sequence[PictureRe
     """
     recorded = [each for each in before if each.path == path]
     try:
-        length = place.stat().st_size if place.exists() else place.lstat().st_size
+        found = os.lstat(place)
     except FileNotFoundError:
         return None
+    length = place.stat().st_size if place.exists() else found.st_size
     if length in [len(content), 0, *(each.bytes for each in recorded)]:
         there = place.read_bytes()
         if there == content or may_replace(there, path, before):
