@@ -52,10 +52,11 @@ def file_name(template: str, photo: str, shape: Shape, size: object, rank: int, 
     Raises:
         ConfigError: that would be outside the folder.
     """
+    name = PurePosixPath(photo)
     label = shape.label if rank == 1 or "{rank" in template else f"{shape.label}_{rank}"
     values: Mapping[str, object] = {
-        "stem": PurePosixPath(photo).stem,
-        "suffix": PurePosixPath(photo).suffix.removeprefix("."),
+        "stem": name.stem,
+        "suffix": name.suffix.removeprefix("."),
         "ext": suffix,
         "shape": label,
         "ratio": str(shape.ratio).replace(":", "x"),
