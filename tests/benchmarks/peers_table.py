@@ -163,7 +163,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
              "|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     for r in rows:
         gain = f"{r['information_gain']:.3f}" if "information_gain" in r else "–"
-        time = f"{r['ms']:.2f} | {r['low']:.2f} to {r['high']:.2f} | {r['share']:.2f}"
+        time = f"{r['ms']:.2f} | {r['low']:.2f} to {r['high']:.2f} | {r['share']:.3f}"
         lines.append(f"| {r['name']} | {r['input']} | {time} | {r['auc']:.3f} | {r['nss']:.3f} | {gain} |")
     return "\n".join([*lines, ""])
 
