@@ -49,6 +49,14 @@ def settings(name: str) -> Any:
         return validate(compose(verb_of(name), [f"experiment={name}", *more]), schema)
 
 
+def mean_of(name: str) -> tuple[str, set[str]] | None:
+    """The mean of checkpoints that a step begins with, and those; the command that makes it stands at the top."""
+    found = re.search(
+        r"^# `tests/benchmarks/checkpoint_of_mean\.py (\S+) (.+)`", (FOLDER / f"{name}.yaml").read_text(), re.M
+    )
+    return (found[1], set(found[2].split())) if found else None
+
+
 def made_by(name: str) -> set[str]:
     """The files that a step leaves, of those that another may read."""
     out = str(settings(name).out)
@@ -64,7 +72,9 @@ def read_by(name: str) -> set[str]:
     ]
     stores = [entry.store for entry in getattr(config, "sets", {}).values() if entry.name.startswith("taught")]
     asked = {setting.split("=")[1] for setting in ASKED.get(name, [])}
-    return {str(each) for each in [*checkpoints, *stores] if each is not None} - asked
+    mean, members = mean_of(name) or ("", set())
+    assert mean in ("", *map(str, checkpoints))
+    return ({str(each) for each in [*checkpoints, *stores] if each is not None} - asked - {mean}) | members
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,4 +121,8 @@ def test_an_overlay_can_be_changed_on_the_command_line():
         exported = compose("export", ["experiment=fast_export", "card.version=1.3.0", "photos=a"])
     assert (list(pruned.sets), pruned.budget, pruned.pruner.cost, pruned.pruner.multiple) == (["osie"], 0.5, "macs", 8)
     assert (list(taught.sets), taught.views, taught.seed) == (["osie"], 3, 2)
-    assert (exported.card.version, exported.card.license, exported.out) == ("1.3.0", "Apache-2.0", "bundles/fast.onnx")
+    assert (exported.card.version, exported.card.license, exported.out) == (
+        "1.3.0",
+        "Apache-2.0",
+        "bundles/fast.onnx",
+    )
