@@ -13,7 +13,7 @@ from gaze.data.dataset import GazeDataset
 from gaze.data.taught import Taught
 from gaze.progress import say
 from gaze.training.teacher_maps import Maps, teacher_maps
-from gaze.training.teachers import Teacher, mean_density, mean_densities
+from gaze.training.teachers import Teacher, mean_densities, mean_density
 
 
 class Distillation(pl.Callback):
