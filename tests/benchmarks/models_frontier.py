@@ -22,6 +22,8 @@ from peers_table import PHOTOS, TWITTER, load_peers, ours, timed, twitter
 from gaze.weights import SHIPPED
 
 SETS = ("osie", "eyecrowd", "scene500")
+PLACES = ((13, -4), (-13, -4), (0, 9))
+"""Where a point has its number: neighbors in time on different sides."""
 
 
 def measured(peers: Path, stores: Path, models: dict[str, str]) -> list[dict[str, Any]]:
@@ -49,8 +51,8 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
         marker, color, size = ("*", "#D55E00", 17) if row["ships"] else ("o", "#0072B2", 7)
         name = f"{number}  {row['title']}"
         axes.plot(row["share"], row["gain"], marker, color=color, ms=size, label=name)
-        above = 8 if number % 2 else -16  # neighbors in time have their numbers on different sides
-        axes.annotate(str(number), (row["share"], row["gain"]), (0, above), textcoords="offset points", ha="center")
+        place = PLACES[number % len(PLACES)]
+        axes.annotate(str(number), (row["share"], row["gain"]), place, textcoords="offset points", ha="center")
     figure.legend(loc="outside right upper", frameon=False)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -70,7 +72,8 @@ def main(peers: Path, stores: Path, picture: Path, models: dict[str, str]) -> No
     print("| network | of Twitter's time | mean IG, val |\n|---|---:|---:|")
     for row in rows:
         title = f"**{row['title']}**" if row["ships"] else row["title"]
-        print(f"| {title} | 1/{1 / row['share']:.1f} | {row['gain']:.3f} |")
+        share = f"1/{1 / row['share']:.1f}" if row["share"] < 1 else f"{row['share']:.1f}"
+        print(f"| {title} | {share} | {row['gain']:.3f} |")
     draw(rows, picture)
 
 
