@@ -19,7 +19,7 @@ def saved(path: Path, seed: int, side: int = 64, maps: int = 4) -> Path:
     torch.manual_seed(seed)
     config = resized(small_config(), side)
     config.readout.channels[:] = [maps, 1]
-    save_checkpoint(path, build_network(config), ["drawn"], seed)
+    save_checkpoint(path, build_network(config), ["drawn", path.stem], seed)
     return path
 
 
@@ -28,6 +28,7 @@ def test_the_mean_of_each_weight_seen_at_the_size_of_the_first(tmp_path):
     main(tmp_path / "mean.ckpt", paths)
     a, b, mean = (load_checkpoint(path).network for path in [*paths, tmp_path / "mean.ckpt"])
     assert mean.config == a.config != b.config
+    assert load_checkpoint(tmp_path / "mean.ckpt").trained_on == ["a", "b", "drawn"]
     for one, other, found in zip(a.parameters(), b.parameters(), mean.parameters(), strict=True):
         torch.testing.assert_close(found, (one + other) / 2)
 

@@ -69,6 +69,7 @@ def read_by(name: str) -> set[str]:
     checkpoints = [
         getattr(config, "checkpoint", None),
         *(config.distill.teachers if hasattr(config, "distill") else []),
+        *getattr(config, "networks", []),
     ]
     stores = [entry.store for entry in getattr(config, "sets", {}).values() if entry.name.startswith("taught")]
     asked = {setting.split("=")[1] for setting in ASKED.get(name, [])}
@@ -121,8 +122,4 @@ def test_an_overlay_can_be_changed_on_the_command_line():
         exported = compose("export", ["experiment=fast_export", "card.version=1.3.0", "photos=a"])
     assert (list(pruned.sets), pruned.budget, pruned.pruner.cost, pruned.pruner.multiple) == (["osie"], 0.5, "macs", 8)
     assert (list(taught.sets), taught.views, taught.seed) == (["osie"], 3, 2)
-    assert (exported.card.version, exported.card.license, exported.out) == (
-        "1.3.0",
-        "Apache-2.0",
-        "bundles/fast.onnx",
-    )
+    assert (exported.card.version, exported.card.license, exported.out) == ("1.3.0", "Apache-2.0", "bundles/fast.onnx")

@@ -30,7 +30,8 @@ def main(out: Path, checkpoints: list[Path]) -> None:
         for name, value in states[0].items()
     }
     first.network.load_state_dict(mean)
-    save_checkpoint(out, first.network, first.trained_on, first.seed)
+    seen = sorted({name for trained in (first, *others) for name in trained.trained_on})
+    save_checkpoint(out, first.network, seen, first.seed)
 
 
 if __name__ == "__main__":
