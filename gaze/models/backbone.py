@@ -25,6 +25,9 @@ class Backbone(nn.Module):
     """Feature maps of a timm model, cut off behind the deepest tap.
 
     BatchNorm keeps its running statistics while training: gaze sets are small, and so are their batches.
+
+    Attributes:
+        scaled: whether pixels are divided by their standard deviations, or the first convolution does that.
     """
 
     mean: Tensor
@@ -33,6 +36,7 @@ class Backbone(nn.Module):
     def __init__(self, features: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.features = features
+        self.scaled = True
         self.register_buffer("mean", 255 * torch.tensor(mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(std).reshape(1, 3, 1, 1))
         module: Any
@@ -52,13 +56,45 @@ class Backbone(nn.Module):
         return [64 // tap.shape[2] for tap in self._example()]
 
     @torch.no_grad()
+    def fixed_strides(self, multiple: int) -> list[int] | None:
+        """The strides where they divide every image whose sides are multiples of `multiple`; else None."""
+        strides, sides = self.strides, (multiple, 3 * multiple)
+        taps = self(torch.zeros(1, *sides, 3, dtype=torch.uint8, device=self.mean.device))
+        expected = [tuple(side / stride for side in sides) for stride in strides]
+        return strides if [tuple(tap.shape[2:]) for tap in taps] == expected else None
+
+    @torch.no_grad()
+    def fold_scale(self) -> None:
+        """Divides the weights of the first convolution by the standard deviations instead of the pixels.
+
+        It does so where that convolution alone reads the pixels, mixes all their colors and pads with zeros.
+        """
+        readers: list[nn.Module] = []
+        entering: list[Tensor] = []
+        hooks = [
+            layer.register_forward_pre_hook(
+                lambda layer, inputs: readers.append(layer) if inputs[0] is entering[0] else None
+            )
+            for layer in self.features.modules()
+            if not list(layer.children())
+        ]
+        first = self.features.register_forward_pre_hook(lambda layer, inputs: entering.append(inputs[0]))
+        self._example()
+        for hook in [*hooks, first]:
+            hook.remove()
+        for layer in readers:
+            if len(readers) == 1 and isinstance(layer, nn.Conv2d) and layer.in_channels == 3 and layer.groups == 1:
+                layer.weight.div_(self.std)
+                self.scaled = False
+
+    @torch.no_grad()
     def _example(self) -> list[Tensor]:
         return self(torch.zeros(1, 64, 64, 3, dtype=torch.uint8, device=self.mean.device))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """uint8 RGB images, B x H x W x 3, to one B x C x H/stride x W/stride float tensor a tap."""
-        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
-        return self.features((pixels - self.mean) / self.std)
+        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean
+        return self.features(pixels / self.std if self.scaled else pixels)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Sets the mode, but keeps BatchNorm on its running statistics."""

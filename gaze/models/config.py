@@ -109,12 +109,14 @@ class HeadsConfig:
         channels: output maps of each 1x1 convolution before the last, which has 5.
         weight: of the loss on heads in a training, beside that on gaze in bits per fixation.
         taps: how many of the coarsest taps it reads; null reads all. Few see small heads at less cost.
+        shared: it reads what the readout has joined, which costs least; then `reduce` and `taps` are null.
     """
 
     reduce: int | None
     channels: list[int]
     weight: float
     taps: int | None = None
+    shared: bool = False
 
     def check(self) -> None:
         """Raises ConfigError where there are no such maps, or no such weight."""
@@ -122,6 +124,8 @@ class HeadsConfig:
         expect_number("model.heads.reduce", self.reduce, least=1)
         expect(min(self.channels, default=1) >= 1, "model.heads.channels", "numbers of maps", self.channels)
         expect_number("model.heads.weight", self.weight, above=0)
+        for key in ("reduce", "taps") if self.shared else ():
+            expect(getattr(self, key) is None, f"model.heads.{key}", "null, as it is shared", getattr(self, key))
 
 
 @dataclass

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gaze.models.readout import enlarged
+
 STRIDE = 4  # pixels of the network's input a cell of the log density covers, each way
 RADIUS = 16  # cells that the blur reaches each way while it is learned
 
@@ -17,6 +19,8 @@ class Finalizer(nn.Module):
 
     Attributes:
         reach: cells that the blur reaches each way.
+        factor: cells of the density on a cell of the readout, each way, where that is the same for every image; None:
+            to be found from the sizes.
     """
 
     untraced = True  # for pruning: it reads the readout's last map, which stays
@@ -24,6 +28,7 @@ class Finalizer(nn.Module):
     def __init__(self, sigma: float, center_bias: tuple[int, int]) -> None:
         super().__init__()
         self.reach = RADIUS
+        self.factor: int | None = None
         self.log_sigma = nn.Parameter(torch.tensor(float(sigma)).log())
         self.center_bias = nn.Parameter(torch.zeros(center_bias))
 
@@ -34,7 +39,7 @@ class Finalizer(nn.Module):
 
     def forward(self, readout: Tensor, size: tuple[int, int]) -> Tensor:
         """A readout, B x h x w, to a log density, B x height x width: natural log, exp sums to 1 over each map."""
-        x = F.interpolate(readout[:, None], size=size, mode="bilinear")
+        x = enlarged(readout[:, None], size, self.factor)
         kernel = self.kernel()
         x = F.pad(x, (self.reach,) * 4, mode="replicate")
         x = F.conv2d(F.conv2d(x, kernel.reshape(1, 1, -1, 1)), kernel.reshape(1, 1, 1, -1))

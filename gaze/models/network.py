@@ -9,7 +9,7 @@ from gaze.models.backbone import Backbone, build_backbone
 from gaze.models.config import RANDOM, HeadsConfig, ModelConfig
 from gaze.models.finalizer import STRIDE, Finalizer
 from gaze.models.heads import HeadsReadout
-from gaze.models.readout import Readout
+from gaze.models.readout import Readout, factors
 
 
 class GazeNetwork(nn.Module):
@@ -34,25 +34,42 @@ class GazeNetwork(nn.Module):
         H and W are multiples of `config.input.multiple`.
         """
         taps = self.backbone(images)
+        joined = self.readout.join(taps)
         if self.heads is not None and isinstance(images, fx.Proxy):
-            self.heads(taps)  # a trace is to see all that reads the taps; a run without heads need not pay for them
-        return self._density(taps, images)
+            self._heads(taps, joined)  # a trace is to see all that reads maps; a run without heads need not pay for it
+        return self._density(joined, images)
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, and the heads: float32 B x 5 x h x w (`gaze.models.heads`), at the size of a tap."""
-        assert self.heads is not None
         taps = self.backbone(images)
-        return self._density(taps, images), self.heads(taps).float()
+        joined = self.readout.join(taps)
+        return self._density(joined, images), self._heads(taps, joined).float()
 
-    def _density(self, taps: list[Tensor], images: Tensor) -> Tensor:
+    def _density(self, joined: Tensor, images: Tensor) -> Tensor:
         size = (images.shape[1] // STRIDE, images.shape[2] // STRIDE)
-        return self.finalizer(self.readout(taps).float(), size)
+        return self.finalizer(self.readout.read(joined)[:, 0].float(), size)
+
+    def _heads(self, taps: list[Tensor], joined: Tensor) -> Tensor:
+        assert self.heads is not None
+        assert self.config.heads is not None
+        return self.heads([joined] if self.config.heads.shared else taps)
 
     def add_heads(self, config: HeadsConfig) -> None:
         """Gives the network, pruned or not, a heads readout with random weights."""
-        self.heads = _heads(self.backbone, config)
+        self.heads = _build_heads(self.backbone, self.readout, config)
         self.heads.to(next(self.parameters()).device)
         self.config = replace(self.config, heads=config)
+
+    def fix_factors(self) -> None:
+        """Has maps enlarged by numbers, where these are the same for every image that the network may see."""
+        strides = self.backbone.fixed_strides(self.config.input.multiple)
+        if strides is None:
+            return
+        self.readout.factors = factors(strides)
+        if strides[0] % STRIDE == 0:
+            self.finalizer.factor = strides[0] // STRIDE
+        if self.heads is not None and self.config.heads is not None and not self.config.heads.shared:
+            self.heads.factors = factors(strides[self.heads.skipped :])
 
 
 def build_network(config: ModelConfig, *, load_weights: bool = True) -> GazeNetwork:
@@ -66,9 +83,11 @@ def build_network(config: ModelConfig, *, load_weights: bool = True) -> GazeNetw
     backbone = build_backbone(config.backbone if load_weights else replace(config.backbone, weights=RANDOM))
     readout = Readout(backbone.channels, config.readout.reduce, config.readout.channels)
     rows, columns = config.finalizer.center_bias
-    heads = _heads(backbone, config.heads) if config.heads else None
+    heads = _build_heads(backbone, readout, config.heads) if config.heads else None
     return GazeNetwork(config, backbone, readout, Finalizer(config.finalizer.sigma, (rows, columns)), heads)
 
 
-def _heads(backbone: Backbone, config: HeadsConfig) -> HeadsReadout:
+def _build_heads(backbone: Backbone, readout: Readout, config: HeadsConfig) -> HeadsReadout:
+    if config.shared:
+        return HeadsReadout([readout.layers[0].in_channels], None, config.channels)
     return HeadsReadout(backbone.channels, config.reduce, config.channels, config.taps)

@@ -32,12 +32,17 @@ TAIL = 1e-8
 
 
 class Exportable(nn.Module):
-    """The network with the parts that no longer change folded: the blur, without its tails, and most padding."""
+    """The network with the parts that no longer change folded.
+
+    These are the blur, without its tails, the scale of the pixels, most padding, and by how much maps are enlarged.
+    """
 
     def __init__(self, network: GazeNetwork) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).to(DEVICE).eval()
+        self.network.backbone.fold_scale()
         fix_padding(self.network)
+        self.network.fix_factors()
         slice_strides(self.network)
         self.network.finalizer.reach = needed_reach(self.network.finalizer.kernel())
         kernel = self.network.finalizer.kernel().detach()

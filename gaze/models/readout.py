@@ -16,10 +16,15 @@ class Readout(nn.Module):
         taps: channels of each tap, finest first.
         reduce: maps kept of each tap, or None to join the taps as they are.
         channels: output maps of each layer; the last is 1.
+
+    Attributes:
+        factors: how many times as large each tap is to be, where that is the same for every image; None: to be found
+            from the sizes.
     """
 
     def __init__(self, taps: list[int], reduce: int | None, channels: list[int]) -> None:
         super().__init__()
+        self.factors: list[int] | None = None
         self.reduce = nn.ModuleList(nn.Conv2d(tap, reduce, 1) for tap in taps) if reduce else None
         joined = reduce * len(taps) if reduce else sum(taps)
         self.layers = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in zip([joined, *channels], channels, strict=False))
@@ -30,11 +35,37 @@ class Readout(nn.Module):
 
     def maps(self, taps: list[Tensor]) -> Tensor:
         """The same, to all maps of the last layer: B x C x h x w."""
+        return self.read(self.join(taps))
+
+    def join(self, taps: list[Tensor]) -> Tensor:
+        """Taps to what the layers read: B x C x h x w at the size of the first."""
         if self.reduce is not None:
             taps = [reduce(tap) for reduce, tap in zip(self.reduce, taps, strict=True)]
+        factors = self.factors or [None] * len(taps)
         size = taps[0].shape[-2:]
-        maps = [taps[0], *(F.interpolate(tap, size=size, mode="bilinear") for tap in taps[1:])]
+        maps = [taps[0], *(enlarged(tap, size, by) for tap, by in zip(taps[1:], factors[1:], strict=True))]
         x = torch.cat(maps, 1) if len(maps) > 1 else maps[0]
+        return F.relu(x) if self.reduce is not None else x
+
+    def read(self, joined: Tensor) -> Tensor:
+        """What `join` gives, to all maps of the last layer."""
+        x = joined
         for i, layer in enumerate(self.layers):
-            x = layer(F.relu(x) if i or self.reduce is not None else x)
+            x = layer(F.relu(x) if i else x)
         return x
+
+
+def factors(strides: list[int]) -> list[int] | None:
+    """How many times as large each tap is to be to fit the first; None where that is no whole number."""
+    found = [divmod(stride, strides[0]) for stride in strides]
+    return None if any(rest for _, rest in found) else [factor for factor, _ in found]
+
+
+def enlarged(maps: Tensor, size: tuple[int, int], factor: int | None) -> Tensor:
+    """Maps, B x C x h x w, brought to `size`, which is `factor` times theirs where that is known.
+
+    ONNX Runtime enlarges by a number in the layout of its convolutions, to a size in another and one value at a time.
+    """
+    if factor is None:
+        return F.interpolate(maps, size=size, mode="bilinear")
+    return F.interpolate(maps, scale_factor=float(factor), mode="bilinear") if factor > 1 else maps

@@ -24,6 +24,7 @@ def photograph(size: Size) -> ExampleInput:
 def _fixed(network: GazeNetwork) -> GazeNetwork:
     network = copy.deepcopy(network)
     fix_padding(network)
+    network.fix_factors()
     return network
 
 
