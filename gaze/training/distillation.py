@@ -12,6 +12,7 @@ from torch import Tensor
 from gaze.data.dataset import GazeDataset
 from gaze.data.taught import Taught
 from gaze.progress import say
+from gaze.training.heads_loss import said_of_heads
 from gaze.training.teacher_maps import Maps, teacher_maps
 from gaze.training.teachers import Teacher, mean_densities, mean_density
 
@@ -25,7 +26,8 @@ class Distillation(pl.Callback):
     student's. What it says is kept beside the store, see `gaze.training.teacher_maps`.
 
     Live teachers look at each varied example instead, as the student sees it: Beyer et al. 2022 (arXiv 2106.05237),
-    section 3.1, "consistent" teaching. Then a network's densities that a store holds count for nothing.
+    section 3.1, "consistent" teaching. Then a network's densities that a store holds count for nothing. The first of
+    them that says where heads are teaches that too: all of it where nobody labelled any, else by the same weight.
 
     Args:
         teachers: one, or an ensemble of which the mean is taken.
@@ -61,8 +63,12 @@ class Distillation(pl.Callback):
             return
         target = batch["target"]
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            taught = mean_densities([teacher.densities(batch["image"]) for teacher in self.teachers], target.shape[1:])
+            said = [teacher.look(batch["image"]) for teacher in self.teachers]
+            taught = mean_densities([density for density, _ in said], target.shape[1:])
         batch["target"] = torch.lerp(target, taught.to(target), self.weights[batch["store"]][:, None, None])
+        if (heads := next((heads for _, heads in said if heads is not None), None)) is not None:
+            batch["taught_heads"] = said_of_heads(heads.to(target))
+            batch["heads_weight"] = torch.where(batch["labelled"], self.weight, 1.0)
 
     def densities(
         self, dataset: GazeDataset, tell: Callable[[str], None] = say, progress: bool = False

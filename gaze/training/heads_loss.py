@@ -58,11 +58,53 @@ def heads_loss(output: Tensor, heads: Tensor, density: Tensor) -> Tensor:
     """
     size = (output.shape[2], output.shape[3])
     inside, ignored, sides = head_targets(heads, size)
-    gaze = F.interpolate(density.detach()[:, None], size=size, mode="area")[:, 0]
-    weight = 1 - GAZE_SHARE + GAZE_SHARE * gaze / gaze.mean((1, 2), keepdim=True)
+    weight = _weight(density, size)
     there = F.binary_cross_entropy_with_logits(output[:, 0], inside.to(output), reduction="none")
     boxes = -_iou(output[:, 1:].clamp(max=LARGEST).exp(), sides).clamp(min=LEAST_IOU).log()
     return _mean(there, weight * ~ignored) + BOX_SHARE * _mean(boxes, weight * inside)
+
+
+def said_of_heads(output: Tensor) -> Tensor:
+    """What a heads readout says, in terms that fit any grid of cells, for another network to learn from.
+
+    Args:
+        output: B x 5 x h x w, see `gaze.models.heads`.
+
+    Returns:
+        B x 5 x h x w: the probability, 0 to 1, and the distances to left, top, right and bottom as shares of the
+        image's width and height.
+    """
+    rows, columns = output.shape[2:]
+    cells = torch.tensor([columns, rows, columns, rows], device=output.device)[None, :, None, None]
+    return torch.cat([output[:, :1].sigmoid(), output[:, 1:].clamp(max=LARGEST).exp() / cells], 1)
+
+
+def taught_heads_loss(output: Tensor, taught: Tensor, density: Tensor) -> Tensor:
+    """`heads_loss` on what another network says in place of labels: Hinton et al. 2015 (arXiv 1503.02531), section 2.
+
+    A cell's box counts by the probability that it lies in a head.
+
+    Args:
+        output: B x 5 x h x w, see `gaze.models.heads`.
+        taught: B x 5 x rows x columns of any grid, see `said_of_heads`.
+        density: B x rows x columns of any grid, the gaze on the same images.
+
+    Returns:
+        B values, lower is better.
+    """
+    rows, columns = size = (output.shape[2], output.shape[3])
+    taught = F.interpolate(taught.detach(), size=size, mode="bilinear")
+    cells = torch.tensor([columns, rows, columns, rows], device=output.device)[None, :, None, None]
+    weight, probability = _weight(density, size), taught[:, 0]
+    there = F.binary_cross_entropy_with_logits(output[:, 0], probability, reduction="none")
+    boxes = -_iou(output[:, 1:].clamp(max=LARGEST).exp(), taught[:, 1:] * cells).clamp(min=LEAST_IOU).log()
+    return _mean(there, weight) + BOX_SHARE * _mean(boxes, weight * probability)
+
+
+def _weight(density: Tensor, size: tuple[int, int]) -> Tensor:
+    """Of each cell, half even and half by the gaze on it: B x h x w, mean 1."""
+    gaze = F.interpolate(density.detach()[:, None], size=size, mode="area")[:, 0]
+    return 1 - GAZE_SHARE + GAZE_SHARE * gaze / gaze.mean((1, 2), keepdim=True)
 
 
 def _iou(one: Tensor, other: Tensor) -> Tensor:

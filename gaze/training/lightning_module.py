@@ -15,7 +15,7 @@ from gaze.models.checkpoints import describe
 from gaze.models.network import GazeNetwork
 from gaze.models.widths import set_widths
 from gaze.training.config import HEADS, OptimConfig, RatesConfig
-from gaze.training.heads_loss import heads_loss
+from gaze.training.heads_loss import heads_loss, taught_heads_loss
 from gaze.training.losses import information_gain
 from gaze.training.penalty import total_penalty
 
@@ -116,8 +116,13 @@ class GazeModule(pl.LightningModule):
         return gain
 
     def _heads(self, log_density: Tensor, output: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """The loss on heads of each image, 0 where nobody labelled any."""
-        return heads_loss(output, batch["heads"], log_density.exp()) * batch["labelled"]
+        """The loss on heads of each image: on labels, 0 where there are none, and on what a live teacher says."""
+        density = log_density.exp()
+        labelled = heads_loss(output, batch["heads"], density) * batch["labelled"]
+        if "taught_heads" not in batch:
+            return labelled
+        taught = taught_heads_loss(output, batch["taught_heads"], density)
+        return torch.lerp(labelled, taught, batch["heads_weight"].to(taught))
 
     def _log(self, name: str, value: Tensor, batch: dict[str, Tensor]) -> None:
         size = len(batch["image"])

@@ -249,7 +249,7 @@ def _set_heads(network: GazeNetwork, asked: HeadsConfig, checkpoint: Path) -> No
     if came is None:
         network.add_heads(asked)
         return
-    for key in ("reduce", "channels", "taps"):
+    for key in ("reduce", "channels", "taps", "shared"):
         settled, wanted = getattr(came, key), getattr(asked, key)
         expect(settled == wanted, f"model.heads.{key}", f"{shown(settled)}, as checkpoint={checkpoint} has it", wanted)
     network.config = replace(network.config, heads=asked)

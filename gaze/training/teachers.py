@@ -65,6 +65,10 @@ class Teacher(ABC):
         found = np.stack([self.density(image) for image in images.cpu().numpy()])
         return torch.from_numpy(found).to(images.device)
 
+    def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
+        """`densities`, and what it says of heads: B x 5 x h x w (`gaze.models.heads`), None where it says nothing."""
+        return self.densities(images), None
+
     def to(self, device: "torch.device") -> None:  # noqa: B027 - what runs in ONNX Runtime stays where it is
         """Moves it to a device, where torch runs it."""
 
@@ -107,18 +111,29 @@ class CheckpointTeacher(Teacher):
         self.network.to(device)
 
     def densities(self, images: "torch.Tensor") -> "torch.Tensor":
-        """See `Teacher`: the whole batch at once, on its device, where it is brought to the network's size too."""
+        """See `Teacher`: the whole batch at once, on its device."""
+        return self.look(images)[0]
+
+    def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
+        """See `Teacher`: on the images' device, where they are brought to the network's size too."""
         import torch
+
+        with torch.no_grad():
+            if self.network.heads is None:
+                return self.network(self._fitted(images)).float().exp(), None
+            density, heads = self.network.look(self._fitted(images))
+            return density.float().exp(), heads
+
+    def _fitted(self, images: "torch.Tensor") -> "torch.Tensor":
         import torch.nn.functional as F
 
         height, width = images.shape[1:3]
         size = network_size(Size(width, height), self.rule.longer_side, self.rule.multiple)
-        if (size.height, size.width) != (height, width):
-            pixels = images.permute(0, 3, 1, 2).float()
-            pixels = F.interpolate(pixels, size=(size.height, size.width), mode="bilinear", antialias=True)
-            images = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1)
-        with torch.no_grad():
-            return self.network(images).float().exp()
+        if (size.height, size.width) == (height, width):
+            return images
+        pixels = images.permute(0, 3, 1, 2).float()
+        pixels = F.interpolate(pixels, size=(size.height, size.width), mode="bilinear", antialias=True)
+        return pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1)
 
     def density(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Teacher`."""
