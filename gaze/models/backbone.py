@@ -56,12 +56,15 @@ class Backbone(nn.Module):
         return [64 // tap.shape[2] for tap in self._example()]
 
     @torch.no_grad()
-    def fixed_strides(self, multiple: int) -> list[int] | None:
-        """The strides where they divide every image whose sides are multiples of `multiple`; else None."""
-        strides, sides = self.strides, (multiple, 3 * multiple)
+    def fixed_strides(self, multiple: int) -> list[int | None]:
+        """Those strides that divide every image whose sides are multiples of `multiple`; None of the other taps."""
+        sides = (multiple, 3 * multiple)
         taps = self(torch.zeros(1, *sides, 3, dtype=torch.uint8, device=self.mean.device))
-        expected = [tuple(side / stride for side in sides) for stride in strides]
-        return strides if [tuple(tap.shape[2:]) for tap in taps] == expected else None
+        exact = [tuple(side / stride for side in sides) for stride in self.strides]
+        return [
+            stride if tuple(tap.shape[2:]) == size else None
+            for stride, tap, size in zip(self.strides, taps, exact, strict=True)
+        ]
 
     @torch.no_grad()
     def fold_scale(self) -> None:

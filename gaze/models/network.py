@@ -63,11 +63,8 @@ class GazeNetwork(nn.Module):
     def fix_factors(self) -> None:
         """Has maps enlarged by numbers, where these are the same for every image that the network may see."""
         strides = self.backbone.fixed_strides(self.config.input.multiple)
-        if strides is None:
-            return
         self.readout.factors = factors(strides)
-        if strides[0] % STRIDE == 0:
-            self.finalizer.factor = strides[0] // STRIDE
+        (self.finalizer.factor,) = factors(strides[:1], STRIDE)
         if self.heads is not None and self.config.heads is not None and not self.config.heads.shared:
             self.heads.factors = factors(strides[self.heads.skipped :])
 

@@ -1,5 +1,7 @@
 """The readout: pixelwise convolutions from the tapped feature maps to one map."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,13 +20,13 @@ class Readout(nn.Module):
         channels: output maps of each layer; the last is 1.
 
     Attributes:
-        factors: how many times as large each tap is to be, where that is the same for every image; None: to be found
-            from the sizes.
+        factors: how many times as large each tap is to be, where that is the same for every image, else None; None:
+            to be found from the sizes.
     """
 
     def __init__(self, taps: list[int], reduce: int | None, channels: list[int]) -> None:
         super().__init__()
-        self.factors: list[int] | None = None
+        self.factors: list[int | None] | None = None
         self.reduce = nn.ModuleList(nn.Conv2d(tap, reduce, 1) for tap in taps) if reduce else None
         joined = reduce * len(taps) if reduce else sum(taps)
         self.layers = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in zip([joined, *channels], channels, strict=False))
@@ -41,8 +43,7 @@ class Readout(nn.Module):
         """Taps to what the layers read: B x C x h x w at the size of the first."""
         if self.reduce is not None:
             taps = [reduce(tap) for reduce, tap in zip(self.reduce, taps, strict=True)]
-        factors = self.factors or [None] * len(taps)
-        size = taps[0].shape[-2:]
+        size, factors = taps[0].shape[-2:], self.factors or [None] * len(taps)
         maps = [taps[0], *(enlarged(tap, size, by) for tap, by in zip(taps[1:], factors[1:], strict=True))]
         x = torch.cat(maps, 1) if len(maps) > 1 else maps[0]
         return F.relu(x) if self.reduce is not None else x
@@ -55,10 +56,13 @@ class Readout(nn.Module):
         return x
 
 
-def factors(strides: list[int]) -> list[int] | None:
-    """How many times as large each tap is to be to fit the first; None where that is no whole number."""
-    found = [divmod(stride, strides[0]) for stride in strides]
-    return None if any(rest for _, rest in found) else [factor for factor, _ in found]
+def factors(strides: Sequence[int | None], finest: int | None = None) -> list[int | None]:
+    """How many times as large each tap is to be to have the stride `finest`, None that of the first.
+
+    None where that is no whole number, or the stride is None as the size of the tap is not all that it follows from.
+    """
+    to = finest or strides[0]
+    return [stride // to if stride and to and stride % to == 0 else None for stride in strides]
 
 
 def enlarged(maps: Tensor, size: tuple[int, int], factor: int | None) -> Tensor:
