@@ -74,6 +74,38 @@ def test_it_reads_the_coarsest_taps_alone(network, images, taps, shape, tmp_path
             assert torch.equal(one, other)
 
 
+SHARED = HeadsConfig(None, [5], 0.5, shared=True)
+
+
+def test_it_reads_what_the_readout_has_joined(network, images, tmp_path):
+    with torch.no_grad():
+        before = network(images)
+        network.add_heads(SHARED)
+        density, heads = network.look(images)
+        joined = network.readout.join(network.backbone(images))
+        assert torch.equal(before, density)
+        assert torch.equal(heads, network.heads.read(joined))
+    assert heads.shape == (2, 5, 6, 10)
+    readers = {member.layer for group in find_groups(network) for member in group.consumers}
+    assert {"heads.layers.0", "heads.layers.1", "readout.layers.0"} <= readers
+    for group in find_groups(network):
+        if group.maps > 2:
+            remove(network, {group.name: [0]})
+    save_checkpoint(tmp_path / "net.ckpt", network, ["eyecrowd"], 1)
+    again = load_checkpoint(tmp_path / "net.ckpt").network
+    assert again.heads.layers[0].in_channels == again.readout.layers[0].in_channels < joined.shape[1]
+    with torch.no_grad():
+        for one, other in zip(network.look(images), again.look(images), strict=True):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("settings", [{"reduce": 6}, {"taps": 1}])
+def test_what_shares_reads_nothing_of_its_own(settings):
+    (key,) = settings
+    with pytest.raises(ConfigError, match=rf"model\.heads\.{key}: expected null, as it is shared"):
+        build_network(replace(small_config(), heads=replace(SHARED, **settings)))
+
+
 def test_before_training_few_cells_say_head(with_heads, images):
     with torch.no_grad():
         assert with_heads.look(images)[1][:, 0].sigmoid().mean() < 0.3
@@ -125,6 +157,13 @@ def photos() -> list[np.ndarray]:
     return [
         np.random.default_rng(i).integers(0, 256, (*shape, 3), np.uint8) for i, shape in enumerate([(60, 80), (90, 40)])
     ]
+
+
+@pytest.mark.parametrize("heads", [SHARED, replace(HEADS, taps=1), replace(HEADS, taps=2)])
+def test_the_export_of_other_heads_says_the_same(network, heads, photos, tmp_path):
+    network.add_heads(heads)
+    export_onnx(network.eval(), tmp_path / "net.onnx")
+    assert parity(network, tmp_path / "net.onnx", photos) < 1e-4
 
 
 def test_the_export_has_both_outputs_in_half_precision(with_heads, photos, images, tmp_path):

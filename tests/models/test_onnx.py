@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from timm.layers import Conv2dSame
@@ -69,6 +70,45 @@ def test_rounded_weights_are_stored_in_half_the_space(network, photos, tmp_path)
     assert sum(len(t.raw_data) for t in small) < 0.6 * sum(len(t.raw_data) for t in full)
     worst = max((a - b).abs().max() for a, b in zip(network.parameters(), half.parameters(), strict=True))
     assert 0 < worst < 1e-2
+
+
+@pytest.mark.parametrize(("multiple", "factors"), [(16, [2.0, 2.0]), (32, [2.0, 2.0, 4.0])])
+def test_maps_are_enlarged_by_numbers_where_these_are_the_same_for_every_size(multiple, factors, tmp_path):
+    config = small_config()  # taps of strides 8, 16 and 32
+    config.input = InputConfig(64, multiple)
+    network = live(build_network(config))
+    export_onnx(network, tmp_path / "net.onnx")
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC  # which works out constants
+    options.optimized_model_filepath = str(tmp_path / "folded.onnx")
+    ort.InferenceSession(tmp_path / "net.onnx", options)
+    graph = onnx.load(tmp_path / "folded.onnx").graph
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    given = [node.input[2] for node in graph.node if node.op_type == "Resize"]
+    assert sorted(float(values[name][-1]) for name in given if name in values and values[name].size) == factors
+    session = open_session((tmp_path / "net.onnx").read_bytes(), tmp_path / "net.onnx", threads=1)
+    for rows, columns in ((1, 3), (5, 2), (6, 9)):
+        image = torch.randint(0, 256, (1, rows * multiple, columns * multiple, 3), dtype=torch.uint8)
+        with torch.no_grad():
+            np.testing.assert_allclose(session.run(None, {"image": image.numpy()})[0], network(image), atol=1e-4)
+
+
+def test_the_first_convolution_scales_the_pixels(network, tmp_path):
+    export_onnx(network, tmp_path / "net.onnx")
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    assert "Sub" in {node.op_type for node in graph.node if "backbone" in node.name}
+    assert "Div" not in {node.op_type for node in graph.node if "backbone" in node.name}
+    assert network.backbone.scaled
+
+
+def test_pixels_are_scaled_before_what_is_no_convolution_of_all_colors(network):
+    network.backbone.features = torch.nn.Sequential(torch.nn.BatchNorm2d(3), network.backbone.features)
+    images = torch.randint(0, 256, (1, 32, 48, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        before = network.backbone.eval()(images)
+        network.backbone.fold_scale()
+        assert all(map(torch.equal, before, network.backbone(images)))
+    assert network.backbone.scaled
 
 
 @pytest.mark.parametrize(("multiple", "left"), [(16, 1), (24, 2), (32, 0), (48, 1)])

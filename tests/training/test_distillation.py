@@ -2,13 +2,17 @@
 
 import re
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from omegaconf import OmegaConf
 from pytorch_lightning.plugins import MixedPrecision
 
@@ -22,10 +26,12 @@ from gaze.errors import ConfigError, ModelError, OutputError
 from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
-from gaze.models.config import resized
+from gaze.models.config import HeadsConfig, resized
 from gaze.predictor import network_size
 from gaze.training.config import DistillConfig
 from gaze.training.distillation import Distillation
+from gaze.training.heads_loss import said_of_heads
+from gaze.training.lightning_module import GazeModule
 from gaze.training.losses import information_gain
 from gaze.training.run import fit
 from gaze.training.teacher_maps import maps_key, maps_path, teacher_maps
@@ -382,6 +388,59 @@ def test_what_a_network_said_before_is_replaced_by_what_live_teachers_say(
             taught = mean_densities([network(image).exp()], target.shape[1:])
         agree += [bool(torch.allclose(*pair, atol=2e-4)) for pair in zip(target, taught, strict=True)]
     assert sorted(agree) == [False] * 2 + [True] * 4
+
+
+HEADS = HeadsConfig(4, [4], 0.5)
+
+
+def test_a_live_teacher_teaches_where_heads_are(checkpoint, small_store):
+    gaze, heads = checkpoint(32), checkpoint(64)
+    network = load_checkpoint(heads).network
+    network.add_heads(HEADS)
+    save_checkpoint(heads, network, ["drawn"], 5)
+    images = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
+    density = torch.full((3, 8, 8), 1 / 64)
+    taught = taught_by([gaze, heads], images, density)
+    seen = F.interpolate(images.permute(0, 3, 1, 2).float(), size=(64, 64), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        said = network.eval().look(seen.round().byte().permute(0, 2, 3, 1))[1]
+    torch.testing.assert_close(taught["taught_heads"], said_of_heads(said))
+    assert taught["heads_weight"].tolist() == pytest.approx([0.3, 1.0, 0.3])
+    assert "taught_heads" not in taught_by([gaze], images, density)
+
+
+def taught_by(names, images, density) -> dict[str, torch.Tensor]:
+    """A batch of which the first and the last image are labelled, as live teachers leave it."""
+    teachers = [open_teacher("distill.teacher", str(name)) for name in names]
+    callback = Distillation(teachers, 0.3, progress=False, live=True)
+    callback.weights = torch.tensor([0.3])
+    labelled = torch.tensor([True, False, True])
+    batch = {"image": images, "target": density, "store": torch.zeros(3, dtype=torch.int64), "labelled": labelled}
+    trainer = SimpleNamespace(precision_plugin=SimpleNamespace(forward_context=nullcontext))
+    callback.on_train_batch_start(trainer, None, batch, 0)
+    return batch
+
+
+def test_a_network_learns_of_heads_from_a_teacher_where_nobody_labelled_any():
+    torch.manual_seed(0)
+    network = build_network(replace(small_config(), heads=HEADS)).train()
+    module = GazeModule(network, None, ["a"], [np.zeros((3, 4), np.float32)], 1)  # type: ignore[arg-type]
+    batch = {
+        "image": torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8),
+        "target": torch.full((2, 16, 16), 1 / 256),
+        "heads": torch.full((2, 1, 5), torch.nan),
+        "labelled": torch.tensor([False, False]),
+    }
+    assert not any(p.grad is not None and p.grad.any() for p in gradients_of(module, batch))
+    said = torch.rand(2, 5, 3, 4)
+    assert all(p.grad.any() for p in gradients_of(module, batch | {"taught_heads": said, "heads_weight": torch.ones(2)}))
+
+
+def gradients_of(module: GazeModule, batch: dict[str, torch.Tensor]) -> list[torch.nn.Parameter]:
+    """The parameters of the heads readout after a step back from the loss."""
+    module.zero_grad()
+    module.losses(batch).sum().backward()
+    return list(module.network.heads.parameters())
 
 
 def test_live_teachers_leave_no_files_beside_the_store(train_config, checkpoint, small_store):

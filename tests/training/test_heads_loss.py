@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gaze.training.heads_loss import head_targets, heads_loss
+from gaze.training.heads_loss import head_targets, heads_loss, said_of_heads, taught_heads_loss
 
 
 def boxes(*rows: tuple[float, float, float, float, int]) -> torch.Tensor:
@@ -103,3 +103,36 @@ def test_images_do_not_see_each_other_and_no_gradient_is_nan():
     both.sum().backward()
     assert torch.isfinite(output.grad).all()
     assert torch.isfinite(both).all()
+
+
+def test_what_repeats_another_has_the_least_loss():
+    heads = boxes((0.1, 0.2, 0.5, 0.8, 1), (0.4, 0.1, 0.9, 0.6, 1))
+    sure = told(heads, (9, 12))
+    assert taught_heads_loss(sure, said_of_heads(sure), EVEN).item() == pytest.approx(0, abs=1e-5)
+    output = told(heads, (9, 12), sure=1.5).requires_grad_()
+    taught_heads_loss(output, said_of_heads(output), EVEN).sum().backward()
+    torch.testing.assert_close(output.grad[:, 0], torch.zeros(1, 9, 12))
+
+
+def test_a_sure_teacher_teaches_what_labels_do():
+    heads = boxes((0.1, 0.2, 0.5, 0.8, 1), (0.4, 0.1, 0.9, 0.6, 1))
+    output, density = torch.randn(1, 5, 9, 12), torch.rand(1, 18, 24)
+    taught = said_of_heads(told(heads, (9, 12), sure=40.0))
+    torch.testing.assert_close(taught_heads_loss(output, taught, density), heads_loss(output, heads, density))
+
+
+def test_a_box_counts_by_the_probability_of_its_cell():
+    output = torch.zeros(1, 5, 9, 12)
+    taught = said_of_heads(output)
+    taught[:, 1:] *= 2  # twice as wide and as high
+    taught[:, 0] = 0.0
+    assert taught_heads_loss(output, taught, EVEN).item() == pytest.approx(math.log(2), abs=1e-5)
+    taught[:, 0, :, :6] = 1.0
+    expected = math.log(2) + 0.5 * math.log(4)
+    assert taught_heads_loss(output, taught, EVEN).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_said_fits_any_grid():
+    heads = boxes((0.0, 0.0, 1.0, 1.0, 1))
+    fine = said_of_heads(told(heads, (18, 24)))
+    assert taught_heads_loss(told(heads, (9, 12)), fine, EVEN).item() == pytest.approx(0, abs=1e-4)
