@@ -6,7 +6,7 @@ ARG PYTHON=3.12.11-slim-bookworm
 
 FROM python:${PYTHON} AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE LICENSE.mobileone ./
 COPY gaze gaze
 RUN python -m venv --without-pip /opt/gaze \
     && pip --python /opt/gaze/bin/python install --no-cache-dir .

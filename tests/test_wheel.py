@@ -75,7 +75,7 @@ def test_the_sources_hold_what_builds_and_what_is_said_of_them(built):
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {name for name in names if not name.startswith("gaze/")} == {
-        "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "PKG-INFO",
+        "pyproject.toml", "README.md", "LICENSE", "LICENSE.mobileone", "CHANGELOG.md", "CITATION.cff", "PKG-INFO",
     }  # fmt: skip
     assert {name for name in listed() if name.startswith("gaze/")} <= names
 
@@ -118,6 +118,14 @@ def project() -> dict[str, Any]:
 
 
 @pytest.mark.slow
+def test_brings_the_licences_of_code_and_weights(site):
+    (folder,) = site.glob("gaze_crop-*.dist-info/licenses")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        name: (ROOT / name).read_bytes() for name in ("LICENSE", "LICENSE.mobileone")
+    }
+
+
+@pytest.mark.slow
 def test_version_is_that_of_the_wheel(site):
     code = f"import sys; sys.path[:] = [{str(site)!r}, *sys.path]; import gaze; print(gaze.__version__)"
     command = [sys.executable, "-I", "-c", code]
@@ -140,8 +148,9 @@ def test_the_citation_is_of_this_project_and_of_the_work_that_it_follows():
     said = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= said.keys()  # what the format asks for
     assert (said["cff-version"], said["type"], said["title"]) == ("1.2.0", "software", "gaze")
-    for key in ("version", "license", "keywords", "authors"):
+    for key in ("version", "keywords", "authors"):
         assert said[key] == project()[key], key
+    assert said["license"] == project()["license"].partition(" AND ")[0]  # of the code
     assert said["abstract"] == project()["description"]
     (theis,) = said["references"]
     assert {"type", "title", "authors"} <= theis.keys()
