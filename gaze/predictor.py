@@ -170,17 +170,36 @@ class Predictor:
             ModelError: the network failed, or answered with NaN.
         """
         check_rgb(image)
-        if not self.knows_heads:
-            return Prediction(_density(self._cells(image)))
         small = self._shrunk(image)
-        cells, heads = self._run(small, ["log_density", "heads"])
-        density = _density(cells)
+        density, heads = self._look(small)
+        if heads is None:
+            return Prediction(density)
         return Prediction(density, Heads.read(heads, density), Subject.of(small, density))
+
+    def look(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """`density`, and the output of heads as it is: what another network can learn from.
+
+        Args:
+            image: H x W x 3 uint8, RGB in sRGB, upright.
+
+        Returns:
+            The density, and float32 5 x rows x columns (`gaze.models.heads`), None where the model does not tell.
+
+        Raises:
+            ImageError: the array has another shape or type.
+            ModelError: the network failed, or answered with NaN.
+        """
+        check_rgb(image)
+        return self._look(self._shrunk(image))
 
     @property
     def knows_heads(self) -> bool:
         """Whether the model tells where heads are."""
         return "heads" in self.card.output
+
+    def _look(self, small: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        cells, *heads = self._run(small, ["log_density", "heads"] if self.knows_heads else ["log_density"])
+        return _density(cells), heads[0] if heads else None
 
     def _cells(self, image: np.ndarray) -> np.ndarray:
         """The network's log density for an image, h x w float32."""

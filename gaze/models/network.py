@@ -86,5 +86,5 @@ def build_network(config: ModelConfig, *, load_weights: bool = True) -> GazeNetw
 
 def _build_heads(backbone: Backbone, readout: Readout, config: HeadsConfig) -> HeadsReadout:
     if config.shared:
-        return HeadsReadout([readout.layers[0].in_channels], None, config.channels)
+        return HeadsReadout([readout.joined], None, config.channels)
     return HeadsReadout(backbone.channels, config.reduce, config.channels, config.taps)

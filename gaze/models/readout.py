@@ -31,6 +31,13 @@ class Readout(nn.Module):
         joined = reduce * len(taps) if reduce else sum(taps)
         self.layers = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in zip([joined, *channels], channels, strict=False))
 
+    @property
+    def joined(self) -> int:
+        """Maps that the layers read, as they are now: pruning removes some."""
+        first = self.layers[0]
+        assert isinstance(first, nn.Conv2d)
+        return first.in_channels
+
     def forward(self, taps: list[Tensor]) -> Tensor:
         """Taps, B x C x h x w each, to one B x h x w map at the size of the first."""
         return self.maps(taps)[:, 0]
@@ -65,7 +72,7 @@ def factors(strides: Sequence[int | None], finest: int | None = None) -> list[in
     return [stride // to if stride and to and stride % to == 0 else None for stride in strides]
 
 
-def enlarged(maps: Tensor, size: tuple[int, int], factor: int | None) -> Tensor:
+def enlarged(maps: Tensor, size: tuple[int, ...], factor: int | None) -> Tensor:
     """Maps, B x C x h x w, brought to `size`, which is `factor` times theirs where that is known.
 
     ONNX Runtime enlarges by a number in the layout of its convolutions, to a size in another and one value at a time.

@@ -51,23 +51,17 @@ class Teacher(ABC):
             float32 rows x columns >= 0, sum 1; the cells divide the image evenly.
         """
 
-    def densities(self, images: "torch.Tensor") -> "torch.Tensor":
-        """The share of the gaze in each cell of each image of a batch.
+    @abstractmethod
+    def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
+        """The share of the gaze in each cell of each image of a batch, and what it says of heads.
 
         Args:
             images: B x H x W x 3 uint8 RGB, of any size.
 
         Returns:
-            float32 B x rows x columns >= 0 on the images' device, sum 1 each.
+            On the images' device, float32 B x rows x columns >= 0, sum 1 each, and B x 5 x h x w
+            (`gaze.models.heads`), None where it says nothing of heads.
         """
-        import torch
-
-        found = np.stack([self.density(image) for image in images.cpu().numpy()])
-        return torch.from_numpy(found).to(images.device)
-
-    def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
-        """`densities`, and what it says of heads: B x 5 x h x w (`gaze.models.heads`), None where it says nothing."""
-        return self.densities(images), None
 
     def to(self, device: "torch.device") -> None:  # noqa: B027 - what runs in ONNX Runtime stays where it is
         """Moves it to a device, where torch runs it."""
@@ -88,6 +82,14 @@ class ExportedTeacher(Teacher):
     def density(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Teacher`."""
         return self.predictor.density(image)
+
+    def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
+        """See `Teacher`."""
+        import torch
+
+        density, heads = zip(*(self.predictor.look(image) for image in images.cpu().numpy()), strict=True)
+        said = torch.from_numpy(np.stack(heads)).to(images.device) if self.predictor.knows_heads else None
+        return torch.from_numpy(np.stack(density)).to(images.device), said
 
 
 class CheckpointTeacher(Teacher):
@@ -110,12 +112,8 @@ class CheckpointTeacher(Teacher):
         """See `Teacher`."""
         self.network.to(device)
 
-    def densities(self, images: "torch.Tensor") -> "torch.Tensor":
-        """See `Teacher`: the whole batch at once, on its device."""
-        return self.look(images)[0]
-
     def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
-        """See `Teacher`: on the images' device, where they are brought to the network's size too."""
+        """See `Teacher`: the whole batch at once, on its device, where it is brought to the network's size too."""
         import torch
 
         with torch.no_grad():

@@ -23,11 +23,12 @@ from gaze.data.dataset import Draw, GazeDataset
 from gaze.data.store import FixationStore, photograph
 from gaze.data.taught import Taught
 from gaze.errors import ConfigError, ModelError, OutputError
+from gaze.framing.heads import Heads
 from gaze.geometry import Size
 from gaze.models import build_network
 from gaze.models.checkpoints import load_checkpoint, save_checkpoint
 from gaze.models.config import HeadsConfig, resized
-from gaze.predictor import network_size
+from gaze.predictor import Predictor, network_size
 from gaze.training.config import DistillConfig
 from gaze.training.distillation import Distillation
 from gaze.training.heads_loss import said_of_heads
@@ -409,13 +410,25 @@ def test_a_live_teacher_teaches_where_heads_are(checkpoint, small_store):
     assert "taught_heads" not in taught_by([gaze], images, density)
 
 
+def test_a_shipped_model_teaches_where_heads_are_too():
+    images = torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8)
+    taught = taught_by(["fast"], images, torch.full((2, 12, 16), 1 / 192))["taught_heads"]
+    predictor = Predictor("fast")
+    for image, found in zip(images.numpy(), taught, strict=True):
+        cells = said_of_heads(torch.from_numpy(predictor.look(image)[1])[None])[0]
+        torch.testing.assert_close(found, cells)
+        density, heads = predictor.look(image)
+        read, expected = Heads.read(heads, density), predictor.predict(image).heads
+        np.testing.assert_array_equal(read.boxes, expected.boxes)
+
+
 def taught_by(names, images, density) -> dict[str, torch.Tensor]:
     """A batch of which the first and the last image are labelled, as live teachers leave it."""
     teachers = [open_teacher("distill.teacher", str(name)) for name in names]
     callback = Distillation(teachers, 0.3, progress=False, live=True)
     callback.weights = torch.tensor([0.3])
-    labelled = torch.tensor([True, False, True])
-    batch = {"image": images, "target": density, "store": torch.zeros(3, dtype=torch.int64), "labelled": labelled}
+    labelled, store = torch.tensor([True, False, True])[: len(images)], torch.zeros(len(images), dtype=torch.int64)
+    batch = {"image": images, "target": density, "store": store, "labelled": labelled}
     trainer = SimpleNamespace(precision_plugin=SimpleNamespace(forward_context=nullcontext))
     callback.on_train_batch_start(trainer, None, batch, 0)
     return batch
@@ -433,7 +446,8 @@ def test_a_network_learns_of_heads_from_a_teacher_where_nobody_labelled_any():
     }
     assert not any(p.grad is not None and p.grad.any() for p in gradients_of(module, batch))
     said = torch.rand(2, 5, 3, 4)
-    assert all(p.grad.any() for p in gradients_of(module, batch | {"taught_heads": said, "heads_weight": torch.ones(2)}))
+    batch |= {"taught_heads": said, "heads_weight": torch.ones(2)}
+    assert all(p.grad.any() for p in gradients_of(module, batch))
 
 
 def gradients_of(module: GazeModule, batch: dict[str, torch.Tensor]) -> list[torch.nn.Parameter]:
