@@ -58,7 +58,7 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def fixed_strides(self, multiple: int) -> list[int | None]:
         """Those strides that divide every image whose sides are multiples of `multiple`; None of the other taps."""
-        sides = (multiple, 3 * multiple)
+        sides = (5 * multiple, 7 * multiple)  # what divides both divides every image
         taps = self(torch.zeros(1, *sides, 3, dtype=torch.uint8, device=self.mean.device))
         exact = [tuple(side / stride for side in sides) for stride in self.strides]
         return [
