@@ -24,7 +24,7 @@ VERBS: dict[str, tuple[Any, type, list[str]]] = {
     "teach": (teach, TeachConfig, []),
     "export": (export, ExportConfig, ["photos=somewhere"]),
 }
-LEAVES = {"train": ("best.ckpt", "last.ckpt"), "prune": ("pruned.ckpt", "last.ckpt")}
+LEAVES = {"train": ("best.ckpt", "last.ckpt"), "prune": ("pruned.ckpt", "last.ckpt", "removals.csv")}
 """What a verb leaves in `out`; of the others `out` is the file."""
 
 
@@ -49,10 +49,12 @@ def settings(name: str) -> Any:
         return validate(compose(verb_of(name), [f"experiment={name}", *more]), schema)
 
 
-def mean_of(name: str) -> tuple[str, set[str]] | None:
-    """The mean of checkpoints that a step begins with, and those; the command that makes it stands at the top."""
+def composed(name: str) -> tuple[str, set[str]] | None:
+    """The checkpoint that a script makes for a step of files of others, and those; its command stands at the top."""
     found = re.search(
-        r"^# `tests/benchmarks/checkpoint_of_mean\.py (\S+) (.+)`", (FOLDER / f"{name}.yaml").read_text(), re.M
+        r"^# `tests/benchmarks/checkpoint_of_(?:mean|removals)\.py (\S+) (.+?)(?: \d+)?`",
+        (FOLDER / f"{name}.yaml").read_text(),
+        re.M,
     )
     return (found[1], set(found[2].split())) if found else None
 
@@ -73,9 +75,9 @@ def read_by(name: str) -> set[str]:
     ]
     stores = [entry.store for entry in getattr(config, "sets", {}).values() if entry.name.startswith("taught")]
     asked = {setting.split("=")[1] for setting in ASKED.get(name, [])}
-    mean, members = mean_of(name) or ("", set())
-    assert mean in ("", *map(str, checkpoints))
-    return ({str(each) for each in [*checkpoints, *stores] if each is not None} - asked - {mean}) | members
+    made, members = composed(name) or ("", set())
+    assert made in ("", *map(str, checkpoints))
+    return ({str(each) for each in [*checkpoints, *stores] if each is not None} - asked - {made}) | members
 
 
 @pytest.mark.parametrize("name", NAMES)
