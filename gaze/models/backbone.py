@@ -70,7 +70,7 @@ class Backbone(nn.Module):
     def fold_scale(self) -> None:
         """Divides the weights of the first convolution by the standard deviations instead of the pixels.
 
-        It does so where that convolution alone reads the pixels, mixes all their colors and pads with zeros.
+        It does so where that convolution alone reads the pixels and mixes all their colors.
         """
         readers: list[nn.Module] = []
         entering: list[Tensor] = []

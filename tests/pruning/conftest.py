@@ -77,7 +77,11 @@ def build_small(kind: str, reduce: int | None = 4) -> GazeNetwork:
     }[kind]()  # fmt: skip
     backbone = Backbone(features, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     readout = Readout(backbone.channels, reduce, [4, 1])
-    return live(GazeNetwork(None, backbone, readout, Finalizer(1.0, (3, 4))))  # type: ignore[arg-type]
+    described = BackboneConfig(kind, [1, 2], "none", False, None, [])  # of no model that timm has by name
+    config = ModelConfig(
+        kind, InputConfig(64, 16), described, ReadoutConfig(reduce, [4, 1]), FinalizerConfig(1.0, [3, 4])
+    )
+    return live(GazeNetwork(config, backbone, readout, Finalizer(1.0, (3, 4))))
 
 
 def tapped_vgg(norm: bool) -> nn.Module:
