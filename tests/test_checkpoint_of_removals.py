@@ -38,6 +38,7 @@ def test_the_first_removals_are_taken_and_no_weight_is_changed(before, tmp_path)
 
 
 def test_fewer_removals_than_asked_for_are_refused_and_nothing_is_written(before, tmp_path):
-    with pytest.raises(SystemExit, match=r"removals\.csv: expected 5 removals, got 4"):
-        main(tmp_path / "after.ckpt", before, tmp_path / "removals.csv", 5)
+    for count in (5, 0, -1):
+        with pytest.raises(SystemExit, match=rf"removals\.csv: expected {count} removals, at least one, got \d"):
+            main(tmp_path / "after.ckpt", before, tmp_path / "removals.csv", count)
     assert not (tmp_path / "after.ckpt").exists()

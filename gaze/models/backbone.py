@@ -1,5 +1,6 @@
 """Pretrained feature extractors from timm, tapped at one or several depths."""
 
+import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,6 +10,7 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.layers import Conv2dSame
 from timm.layers.activations import GELU
 from timm.models import FeatureListNet
 from timm.utils.model import reparameterize_model
@@ -19,6 +21,9 @@ from gaze.models.config import PRETRAINED, RANDOM, RELU, WEIGHTS, BackboneConfig
 
 SMOOTH = (nn.SiLU, nn.Hardswish, nn.GELU, GELU)
 """Activations that ReLU may take the place of."""
+
+LEAST = 64
+"""Pixels of the sides of an image that every network takes."""
 
 
 class Backbone(nn.Module):
@@ -53,12 +58,13 @@ class Backbone(nn.Module):
     @property
     def strides(self) -> list[int]:
         """Pixels of the image that a cell of each tap covers, each way."""
-        return [64 // tap.shape[2] for tap in self._example()]
+        return [LEAST // tap.shape[2] for tap in self._example()]
 
     @torch.no_grad()
     def fixed_strides(self, multiple: int) -> list[int | None]:
         """Those strides that divide every image whose sides are multiples of `multiple`; None of the other taps."""
-        sides = (5 * multiple, 7 * multiple)  # what divides both divides every image
+        many = max(5, math.ceil(LEAST / multiple))
+        sides = (many * multiple, (many + 1) * multiple)  # what divides both divides every image
         taps = self(torch.zeros(1, *sides, 3, dtype=torch.uint8, device=self.mean.device))
         exact = [tuple(side / stride for side in sides) for stride in self.strides]
         return [
@@ -70,13 +76,13 @@ class Backbone(nn.Module):
     def fold_scale(self) -> None:
         """Divides the weights of the first convolution by the standard deviations instead of the pixels.
 
-        It does so where that convolution alone reads the pixels and mixes all their colors.
+        It does so where that is a plain one that alone reads the pixels and mixes all their colors.
         """
         readers: list[nn.Module] = []
         entering: list[Tensor] = []
         hooks = [
             layer.register_forward_pre_hook(
-                lambda layer, inputs: readers.append(layer) if inputs[0] is entering[0] else None
+                lambda layer, inputs: readers.append(layer) if inputs and inputs[0] is entering[0] else None
             )
             for layer in self.features.modules()
             if not list(layer.children())
@@ -86,13 +92,16 @@ class Backbone(nn.Module):
         for hook in [*hooks, first]:
             hook.remove()
         for layer in readers:
-            if len(readers) == 1 and isinstance(layer, nn.Conv2d) and layer.in_channels == 3 and layer.groups == 1:
+            if type(layer) not in (nn.Conv2d, Conv2dSame):  # others may do something to their weights first
+                continue
+            assert isinstance(layer, nn.Conv2d)
+            if len(readers) == 1 and layer.in_channels == 3 and layer.groups == 1:
                 layer.weight.div_(self.std)
                 self.scaled = False
 
     @torch.no_grad()
     def _example(self) -> list[Tensor]:
-        return self(torch.zeros(1, 64, 64, 3, dtype=torch.uint8, device=self.mean.device))
+        return self(torch.zeros(1, LEAST, LEAST, 3, dtype=torch.uint8, device=self.mean.device))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """uint8 RGB images, B x H x W x 3, to one B x C x H/stride x W/stride float tensor a tap."""

@@ -39,6 +39,11 @@ class Distillation(pl.Callback):
     def __init__(self, teachers: Sequence[Teacher], weight: float, progress: bool, live: bool = False) -> None:
         self.teachers, self.weight, self.progress, self.live = list(teachers), weight, progress, live
 
+    @property
+    def teaches_heads(self) -> bool:
+        """Whether it tells where heads are."""
+        return self.live and any(teacher.knows_heads for teacher in self.teachers)
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the photographs that the trainer's `GazeDataModule` trains on."""
         for teacher in self.teachers:

@@ -11,7 +11,7 @@ GAZE_SHARE = 0.5
 """By how much the weight of a cell follows the gaze on it; the rest is even."""
 
 LEAST_IOU = 1e-4
-LARGEST = 10.0  # natural logarithm of a distance in cells
+LARGEST = 10.0  # natural logarithm of a distance in cells; of one that is taught also the least, negative
 
 
 def head_targets(heads: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,7 +76,7 @@ def said_of_heads(output: Tensor) -> Tensor:
     """
     rows, columns = output.shape[2:]
     cells = torch.tensor([columns, rows, columns, rows], device=output.device)[None, :, None, None]
-    return torch.cat([output[:, :1].sigmoid(), output[:, 1:].clamp(max=LARGEST).exp() / cells], 1)
+    return torch.cat([output[:, :1].sigmoid(), output[:, 1:].clamp(-LARGEST, LARGEST).exp() / cells], 1)
 
 
 def taught_heads_loss(output: Tensor, taught: Tensor, density: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def taught_heads_loss(output: Tensor, taught: Tensor, density: Tensor) -> Tensor
     cells = torch.tensor([columns, rows, columns, rows], device=output.device)[None, :, None, None]
     weight, probability = _weight(density, size), taught[:, 0]
     there = F.binary_cross_entropy_with_logits(output[:, 0], probability, reduction="none")
-    boxes = -_iou(output[:, 1:].clamp(max=LARGEST).exp(), taught[:, 1:] * cells).clamp(min=LEAST_IOU).log()
+    boxes = -_iou(output[:, 1:].clamp(-LARGEST, LARGEST).exp(), taught[:, 1:] * cells).clamp(min=LEAST_IOU).log()
     return _mean(there, weight) + BOX_SHARE * _mean(boxes, weight * probability)
 
 

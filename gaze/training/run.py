@@ -73,7 +73,7 @@ def fit(config: TrainConfig) -> Path:
     data = make_data(config)
     distillation = make_distillation(config.distill, config.trainer.progress)
     network = build_network(config.model) if config.checkpoint is None else _continued(config.checkpoint, config.model)
-    check_labelled(network, data, config.only)
+    check_labelled(network, data, config.only, any(each.teaches_heads for each in distillation))
     if config.widths is not None and config.checkpoint is None:
         _narrow(network, config.widths, config.seed)
     holding = consolidation(config, network)
@@ -210,14 +210,16 @@ def resolve_precision(precision: str) -> str:
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
-def check_labelled(network: GazeNetwork, data: GazeDataModule, only: str | None = None) -> None:
-    """Raises ConfigError where a network is to learn where heads are and cannot."""
+def check_labelled(
+    network: GazeNetwork, data: GazeDataModule, only: str | None = None, taught: bool = False
+) -> None:  # fmt: skip
+    """Raises ConfigError where a network is to learn where heads are and cannot; `taught`: a teacher tells it."""
     if network.heads is None:
         expect(only != HEADS, "model.heads", "{reduce: 24, channels: [48], weight: 0.5} or alike, as only=heads", None)
-    elif not (data.train_set.labelled and (data.val_set.labelled or only != HEADS)):
+    elif not taught and not (data.train_set.labelled and (data.val_set.labelled or only != HEADS)):
         raise ConfigError(
             f"data: the network says where heads are, and none are labelled in {', '.join(data.names)}; expected a set "
-            "with faces.csv, as eyecrowd, prepared with it"
+            "with faces.csv, as eyecrowd, prepared with it, or a live teacher that knows heads"
         )
 
 

@@ -51,6 +51,11 @@ class Teacher(ABC):
             float32 rows x columns >= 0, sum 1; the cells divide the image evenly.
         """
 
+    @property
+    @abstractmethod
+    def knows_heads(self) -> bool:
+        """Whether it says where heads are."""
+
     @abstractmethod
     def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
         """The share of the gaze in each cell of each image of a batch, and what it says of heads.
@@ -83,6 +88,11 @@ class ExportedTeacher(Teacher):
         """See `Teacher`."""
         return self.predictor.density(image)
 
+    @property
+    def knows_heads(self) -> bool:
+        """See `Teacher`."""
+        return self.predictor.knows_heads
+
     def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
         """See `Teacher`."""
         import torch
@@ -111,6 +121,11 @@ class CheckpointTeacher(Teacher):
     def to(self, device: "torch.device") -> None:
         """See `Teacher`."""
         self.network.to(device)
+
+    @property
+    def knows_heads(self) -> bool:
+        """See `Teacher`."""
+        return self.network.heads is not None
 
     def look(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor | None]":
         """See `Teacher`: the whole batch at once, on its device, where it is brought to the network's size too."""

@@ -20,8 +20,8 @@ def main(out: Path, checkpoint: Path, removals: Path, count: int) -> None:
     trained = load_checkpoint(checkpoint)
     with removals.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))[:count]
-    if len(lines) < count:
-        sys.exit(f"{removals}: expected {count} removals, got {len(lines)}")
+    if not 0 < count == len(lines):
+        sys.exit(f"{removals}: expected {count} removals, at least one, got {len(lines)}")
     gone: defaultdict[str, set[int]] = defaultdict(set)
     for line in lines:  # which count maps as they were when the pruning began
         gone[line["layer"]] |= {int(index) for index in line["maps"].split()}

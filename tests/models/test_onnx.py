@@ -101,6 +101,25 @@ def test_the_first_convolution_scales_the_pixels(network, tmp_path):
     assert network.backbone.scaled
 
 
+def test_a_convolution_that_standardises_its_weights_scales_nothing():
+    config = small_config(name="nf_resnet26", taps=[1])
+    network = live(build_network(config))
+    images = torch.randint(0, 256, (1, 32, 48, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        before = network.backbone(images)
+        network.backbone.fold_scale()
+        assert all(map(torch.equal, before, network.backbone(images)))
+    assert network.backbone.scaled
+
+
+@pytest.mark.parametrize(("name", "taps"), [("convnext_atto", [1, 2]), ("vgg11_bn", [2, 5])])
+def test_networks_that_take_no_small_images_are_exported(name, taps, tmp_path):
+    config = small_config(name=name, taps=taps)
+    config.input = InputConfig(64, 4)
+    export_onnx(live(build_network(config)), tmp_path / "net.onnx")
+    assert (tmp_path / "net.onnx").stat().st_size > 0
+
+
 def test_pixels_are_scaled_before_what_is_no_convolution_of_all_colors(network):
     network.backbone.features = torch.nn.Sequential(torch.nn.BatchNorm2d(3), network.backbone.features)
     images = torch.randint(0, 256, (1, 32, 48, 3), dtype=torch.uint8)

@@ -132,6 +132,14 @@ def test_a_box_counts_by_the_probability_of_its_cell():
     assert taught_heads_loss(output, taught, EVEN).item() == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("distance", [-90.0, 90.0])
+def test_boxes_of_no_size_or_none_that_ends_are_no_nan(distance):
+    output = torch.full((1, 5, 9, 12), distance, requires_grad=True)
+    taught_heads_loss(output, said_of_heads(output), EVEN).sum().backward()
+    assert torch.isfinite(output.grad).all()
+    assert torch.isfinite(taught_heads_loss(output, said_of_heads(output), EVEN)).all()
+
+
 def test_what_is_said_fits_any_grid():
     heads = boxes((0.0, 0.0, 1.0, 1.0, 1))
     fine = said_of_heads(told(heads, (18, 24)))

@@ -103,6 +103,17 @@ def test_what_cannot_be_learnt_is_refused_and_leaves_nothing(config, train_confi
     assert not (tmp_path / "run").exists()
 
 
+def test_a_live_teacher_that_knows_heads_takes_the_place_of_labels(train_config, before, tmp_path):
+    teacher = load_checkpoint(before).network
+    teacher.add_heads(HeadsConfig(4, [4], 0.5))
+    save_checkpoint(tmp_path / "teacher.ckpt", teacher, ["earlier"], 5)
+    taught = [HEADS, "distill.live=true", "trainer.max_epochs=1"]
+    best = fit(train_config(*taught, f"distill.teacher={tmp_path / 'teacher.ckpt'}"))
+    assert load_checkpoint(best).network.heads is not None
+    with pytest.raises(ConfigError, match="or a live teacher that knows heads"):
+        fit(train_config(*taught, f"distill.teacher={before}", f"out={tmp_path / 'other'}"))
+
+
 def test_images_that_nobody_labelled_teach_nothing_of_heads():
     network = build_network(replace(small_config(), heads=HeadsConfig(6, [8], 0.5))).train()
     module = GazeModule(network, None, ["a"], [np.zeros((3, 4), np.float32)], 1)  # type: ignore[arg-type]
