@@ -204,6 +204,7 @@ BAD: dict[str, list[str]] = {
     "model.finalizer.sigma": [*NUMBER, "0", "-1"],
     "model.finalizer.center_bias": ["[]", "[12]", "[12, 0]", "12", "[1, 2, 3]"],
     "model.heads.reduce": WHOLE,
+    "model.heads.shared": FLAG,
     "model.heads.taps": WHOLE,
     "model.heads.channels": ["[0]", "[48, -1]", "48", "[a]"],
     "model.heads.weight": [*NUMBER, "0", "-1"],
