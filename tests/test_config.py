@@ -286,6 +286,7 @@ BAD: dict[str, list[str]] = {
     "photos": OPTIONAL,
     "license": OPTIONAL,
     "half": FLAG,
+    "int8": FLAG,
     "card.version": TEXT,
     "card.license": TEXT,
     "card.notices": ["3", "words"],
@@ -488,6 +489,7 @@ IDLE = [
     ("prune", ["schedule.maps_per_removal=1", "schedule.removals=9"], "schedule.maps_per_removal says"),
     ("prune", ["distill.weight=0", "distill.teacher=a.ckpt"], "distill.weight is 0"),
     ("latency", ["networks=0", "rounds=20"], "networks is 0"),
+    ("export", ["int8=true", "half=false"], "int8=true stores weights as integers"),
 ]
 
 

@@ -17,10 +17,15 @@ from gaze.images import SUFFIXES, decode
 from gaze.models.checkpoints import Trained, load_checkpoint
 from gaze.models.config import CardConfig, ExportConfig, resized
 from gaze.models.finalizer import STRIDE
-from gaze.models.onnx import export_onnx, parity, rounded
+from gaze.models.int8 import quantize
+from gaze.models.network import GazeNetwork
+from gaze.models.onnx import export_onnx, parity, rounded, seen, total_variation
 
 PHOTOS = 8
 """How many photographs of a folder are compared."""
+
+MEASURED = 48
+"""How many tell which values maps have."""
 
 
 def write_bundle(config: ExportConfig) -> str:
@@ -39,16 +44,26 @@ def write_bundle(config: ExportConfig) -> str:
     trained = load_checkpoint(config.checkpoint)
     if config.longer_side is not None:
         trained.network.config = resized(trained.network.config, config.longer_side)
-    network = rounded(trained.network) if config.half else trained.network
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / config.out.name
-        export_onnx(network, path)
-        difference = parity(network, path, _photos(config.photos))
+        difference = _write(trained.network, path, config)
         content = path.read_bytes()
     card = make_card(config.card, config.out.stem, trained, content)
     write_atomic(card_path, card.dumps().encode(), config.overwrite)
     write_atomic(config.out, content, config.overwrite)
-    return f"{config.out}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of torch in log density"
+    return f"{config.out}: {len(content) / 1e6:.1f} MB, {difference}"
+
+
+def _write(network: GazeNetwork, path: Path, config: ExportConfig) -> str:
+    """Writes the network, and says how far it is from torch."""
+    if config.int8:
+        export_onnx(network, path)
+        quantize(path, [seen(network, photo) for photo in _photos(config.photos, MEASURED)])
+        moved = total_variation(network, path, _photos(config.photos, PHOTOS))
+        return f"{moved:.3f} of the density elsewhere than torch has it"
+    network = rounded(network) if config.half else network
+    export_onnx(network, path)
+    return f"within {parity(network, path, _photos(config.photos, PHOTOS)):.1e} of torch in log density"
 
 
 def make_card(words: CardConfig, name: str, trained: Trained, content: bytes) -> ModelCard:
@@ -84,10 +99,10 @@ def _figures(path: Path) -> dict[str, dict[str, Any]]:
         raise DataError(f"{path}: not a report of gaze.evaluate ({error})") from error
 
 
-def _photos(path: Path) -> Iterator[NDArray[np.uint8]]:
+def _photos(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
     known = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
     paths = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix.lower() in known)
     if not paths:
         raise ConfigError(f"photos: expected a photograph or a folder of them, got {path}")
-    for photo in paths[:: max(1, len(paths) // PHOTOS)][:PHOTOS]:
+    for photo in paths[:: max(1, len(paths) // count)][:count]:
         yield decode(photo)

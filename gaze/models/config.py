@@ -199,9 +199,11 @@ class ExportConfig:
         checkpoint: of `gaze.train`.
         out: the .onnx file; its card is written beside it as .json.
         overwrite: whether a file or a card that is there already is replaced.
-        photos: a photograph or a folder of them, on which the export is compared with torch.
+        photos: a photograph or a folder of them, on which the export is compared with torch; with `int8` they tell
+            which values its maps have.
         longer_side: pixels of the longer side of the images that the network is to see; null keeps the checkpoint's.
         half: store convolution weights as float16 (half the size; the weights are rounded to that).
+        int8: have the convolutions behind ReLUs compute in 8-bit integers, see `gaze.models.int8`.
         card: the words of the card.
     """
 
@@ -211,9 +213,14 @@ class ExportConfig:
     photos: Path
     longer_side: int | None
     half: bool
+    int8: bool
     card: CardConfig
 
     def check(self) -> None:
         """Raises ConfigError where `out` is no .onnx file or there are no such pixels."""
         expect(self.out.suffix == ".onnx", "out", "a file that ends in .onnx", str(self.out))
         expect_number("longer_side", self.longer_side, least=1)
+
+    def idle(self) -> dict[str, str]:
+        """Keys that do nothing, and why."""
+        return {"half": "int8=true stores weights as integers"} if self.int8 else {}

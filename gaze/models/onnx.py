@@ -1,7 +1,7 @@
 """ONNX export of a gaze network, and the proof that the file computes what torch computes."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from gaze.card import InputRule
 from gaze.errors import ModelError
 from gaze.geometry import Size
 from gaze.models.network import GazeNetwork
@@ -23,6 +22,9 @@ from gaze.predictor import network_size, open_session
 OPSET = 17
 PARITY = 1e-4
 """Largest difference in log density that an export may show against torch."""
+
+MOVED = 0.1
+"""Share of a density, on average, that an export in 8-bit integers may have elsewhere than torch has it."""
 
 DEVICE = "cpu"
 """Where torch runs what it exports, wherever the network is."""
@@ -150,19 +152,48 @@ def parity(network: GazeNetwork, path: Path, photos: Iterable[NDArray[np.uint8]]
     Raises:
         ModelError: the difference is `PARITY` or more, or not a number.
     """
-    rule, worst = InputRule(network.config.input.longer_side, network.config.input.multiple), 0.0
-    session, device = open_session(path.read_bytes(), path, threads=1), next(network.parameters()).device
-    for photo in photos:
-        size = network_size(Size(photo.shape[1], photo.shape[0]), rule.longer_side, rule.multiple)
-        image = cv2.resize(photo, (size.width, size.height), interpolation=cv2.INTER_AREA)[None]
-        with torch.inference_mode():
-            expected = outputs(network, torch.from_numpy(image).to(device))
-        found = session.run(["log_density", "heads"][: len(expected)], {"image": image})
-        difference = max(float(np.abs(a - b.cpu().numpy()).max()) for a, b in zip(found, expected, strict=True))
+    worst = 0.0
+    for found, expected in _compared(network, path, photos):
+        difference = max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
         worst = max(worst, difference)
         if not worst < PARITY:
             raise ModelError(f"{path}: differs from torch by {difference:.1e} in log density, expected below {PARITY}")
     return worst
+
+
+def total_variation(network: GazeNetwork, path: Path, photos: Iterable[NDArray[np.uint8]]) -> float:
+    """The share of the density, 0 to 1, that the file in ONNX Runtime has elsewhere than torch: the mean of photos.
+
+    Args:
+        network, path, photos: see `parity`.
+
+    Raises:
+        ModelError: it is `MOVED` or more, or not a number.
+    """
+    pairs = [(np.exp(found[0]), np.exp(expected[0])) for found, expected in _compared(network, path, photos)]
+    moved = float(np.mean([np.abs(a - b).sum() / 2 for a, b in pairs]))
+    if not moved < MOVED:
+        raise ModelError(f"{path}: has {moved:.2f} of the density elsewhere than torch, expected less than {MOVED}")
+    return moved
+
+
+def _compared(
+    network: GazeNetwork, path: Path, photos: Iterable[NDArray[np.uint8]]
+) -> Iterator[tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]]:
+    """All outputs for each photo: of the file in ONNX Runtime, and of torch."""
+    session, device = open_session(path.read_bytes(), path, threads=1), next(network.parameters()).device
+    for photo in photos:
+        image = seen(network, photo)[None]
+        with torch.inference_mode():
+            expected = [each.cpu().numpy() for each in outputs(network, torch.from_numpy(image).to(device))]
+        yield session.run(["log_density", "heads"][: len(expected)], {"image": image}), expected
+
+
+def seen(network: GazeNetwork, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A photo, H x W x 3 RGB, at the size at which the network sees it."""
+    rule = network.config.input
+    size = network_size(Size(photo.shape[1], photo.shape[0]), rule.longer_side, rule.multiple)
+    return np.asarray(cv2.resize(photo, (size.width, size.height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def outputs(network: GazeNetwork, images: Tensor) -> tuple[Tensor, ...]:

@@ -1,5 +1,7 @@
 """An export writes a network and its card together, and replaces neither unless it is asked to."""
 
+from hashlib import sha256
+
 import cv2
 import numpy as np
 import pytest
@@ -8,9 +10,13 @@ from hydra import compose, initialize_config_module
 from gaze.card import ModelCard
 from gaze.config import validate
 from gaze.errors import ConfigError
+from gaze.models import build_network
 from gaze.models.bundle import write_bundle
 from gaze.models.checkpoints import save_checkpoint
 from gaze.models.config import ExportConfig
+from gaze.predictor import Predictor
+from tests.models.conftest import small_config
+from tests.pruning.conftest import live
 
 
 @pytest.fixture
@@ -37,3 +43,14 @@ def test_what_is_there_is_replaced_only_where_that_is_asked_for(export, tmp_path
     assert (tmp_path / name).read_text() == "mine"
     assert "mine.onnx" in export("overwrite=true")
     assert ModelCard.load(tmp_path / "mine.json").trained_on == ["osie"]
+
+
+def test_integers_travel_with_a_card_too(export, tmp_path):
+    network = live(build_network(small_config(name="mobileone_s0", taps=[1, 2], reparameterize=True)))
+    save_checkpoint(tmp_path / "net.ckpt", network, ["osie"], 7)
+    assert "of the density elsewhere than torch has it" in export("int8=true")
+    content = (tmp_path / "mine.onnx").read_bytes()
+    assert ModelCard.load(tmp_path / "mine.json").sha256 == sha256(content).hexdigest()
+    assert Predictor(tmp_path / "mine.onnx").density(np.zeros((48, 64, 3), np.uint8)).sum() == pytest.approx(1)
+    assert "MB, within" in export("overwrite=true")
+    assert len(content) < (tmp_path / "mine.onnx").stat().st_size

@@ -193,7 +193,7 @@ def exported(with_heads, photos, tmp_path):
     save_checkpoint(tmp_path / "net.ckpt", with_heads, ["eyecrowd"], 1)
     card = CardConfig("1", "MIT", [], "", "", None, None)
     out = tmp_path / "net.onnx"
-    write_bundle(ExportConfig(tmp_path / "net.ckpt", out, False, tmp_path / "photo.png", None, True, card))
+    write_bundle(ExportConfig(tmp_path / "net.ckpt", out, False, tmp_path / "photo.png", None, True, False, card))
     return out
 
 
