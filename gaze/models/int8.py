@@ -68,6 +68,18 @@ def quantize(path: Path, images: Sequence[NDArray[np.uint8]]) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
+    _drop_unused_domains(path)
+
+
+def _drop_unused_domains(path: Path) -> None:
+    """Asks for no more operators than there are: ONNX Runtime writes those that it knows, and an older one refuses."""
+    model = onnx.load(path)
+    used = {node.domain for node in model.graph.node}
+    imports = [each for each in model.opset_import if each.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def rounded_weights(weights: NDArray[np.float32]) -> NDArray[np.float32]:

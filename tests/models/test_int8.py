@@ -11,7 +11,7 @@ from gaze.errors import ModelError
 from gaze.models import build_network
 from gaze.models.config import InputConfig
 from gaze.models.int8 import LEVELS, correct_biases, quantize, rounded_weights
-from gaze.models.onnx import export_onnx, seen, total_variation
+from gaze.models.onnx import OPSET, export_onnx, seen, total_variation
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
 
@@ -48,7 +48,9 @@ def test_integers_foretell_what_the_network_does(network, photos, tmp_path):
     before = path.stat().st_size
     quantize(path, [seen(network, photo) for photo in photos])
     assert 0 < total_variation(network, path, photos) < 0.05
-    graph = onnx.load(path).graph
+    model = onnx.load(path)
+    graph = model.graph
+    assert [(each.domain, each.version) for each in model.opset_import] == [("", OPSET)]  # what an older engine knows
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     weights = dequantized(graph)
     assert 5 <= len(weights) < len(convolutions)
