@@ -38,10 +38,10 @@ So a crop of nearly the whole photograph, which has little choice, gives up hard
 on `val`, by the gaze that is kept, by cut heads and by eye: docs/crop.md.
 """
 
-DISTINCT = (0.3, 0.6)
+DISTINCT = (0.15, 0.45)
 """Where heads are known, the subject counts in place of the gaze the more distinct it is: from nothing to all."""
 
-ON_HEADS = 0.5
+ON_HEADS = 0.75
 """From this share of the gaze on heads, which tell more, the subject counts nothing; with less the more."""
 
 SUBJECT_NEAR = 0.8
