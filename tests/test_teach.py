@@ -127,7 +127,7 @@ def test_any_photographs_can_be_varied(photos, tmp_path, monkeypatch, folder):
     for index in range(len(taught)):
         image, density = decode(taught[index].image), taught[index].density
         assert density is not None
-        assert np.abs(density - np.exp(Predictor("fast").log_density(image))).sum() / 2 < 0.05
+        assert np.abs(density - np.exp(Predictor("fast").log_density(image))).sum() / 2 < 0.08
 
 
 def test_a_file_that_cannot_be_read_is_said_and_left_out_and_changes_no_other(photos, tmp_path, capsys):
