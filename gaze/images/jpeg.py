@@ -14,7 +14,7 @@ from math import ceil, prod
 
 from PIL import ImageFile
 
-_BLOCK = 2**16
+_BLOCK = 2**17
 _HELD = 2
 """Bytes of a scan's end that are read after the rest."""
 
@@ -115,11 +115,11 @@ class WatchedJpeg:
         """To the start, which is where decoding begins."""
         return self._file.seek(offset)
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1) -> "bytes | memoryview":
         """The next piece, of whatever length; empty at the end."""
-        return next(filter(None, self._pieces), b"")
+        return next(filter(len, self._pieces), b"")
 
-    def _watched(self) -> Iterator[bytes]:
+    def _watched(self) -> Iterator["bytes | memoryview"]:
         segment = yield from self._head()
         if self._scans and self._coding not in (*_SEQUENTIAL, _PROGRESSIVE):
             yield from self._rest()  # arithmetic coding, which libjpeg does not take in pieces
@@ -149,7 +149,7 @@ class WatchedJpeg:
                 return segment
             head += segment
 
-    def _data(self) -> Iterator[bytes]:
+    def _data(self) -> Iterator["bytes | memoryview"]:
         """The data of a scan."""
         if self._coding in _SEQUENTIAL and self._components == 0 and self._scans == 1:
             return self._only_scan()
@@ -176,13 +176,13 @@ class WatchedJpeg:
         between = (self._units - 1) // self._interval if self._interval else 0
         return (between, between + 1)
 
-    def _only_scan(self) -> Iterator[bytes]:
+    def _only_scan(self) -> Iterator["bytes | memoryview"]:
         held, self._early = b"", True
         data = self._until({_EOI})
         for piece in self._with_restarts(data) if self._interval else data:
             piece = held + piece
             held = piece[-_HELD:]
-            yield piece[:-_HELD]
+            yield memoryview(piece)[:-_HELD]  # no copy
         self._early = False
         if not self._left:
             self._damage = _CUT

@@ -1,5 +1,6 @@
 """Damaged files: cropped where nearly all of the picture is there, and said to be damaged; refused otherwise."""
 
+import io
 import re
 import struct
 import zlib
@@ -12,7 +13,7 @@ from PIL import Image, ImageFile
 
 from gaze.errors import ImageError
 from gaze.images import encode, open_photo
-from gaze.images.jpeg import JpegFrame
+from gaze.images.jpeg import JpegFrame, WatchedJpeg
 
 
 def scene(mode: str = "RGB", size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -75,6 +76,26 @@ def test_a_scan_for_each_channel():
     assert open_photo(file[:-2]).damage == "the end is missing"
     with pytest.raises(ImageError, match="damaged"):
         open_photo(file[: len(file) * 3 // 4])
+
+
+@pytest.mark.parametrize("block", [5, 999])
+@pytest.mark.parametrize("name", SOUND)
+def test_files_are_watched_alike_however_they_are_read(name: str, block: int, monkeypatch: pytest.MonkeyPatch):
+    """Wherever one block ends and the next begins, be it within a marker."""
+    sound = jpeg(**SOUND[name])
+    middle, quarter = len(sound) // 2, len(sound) // 4
+    marked = sound[:middle] + b"\xff\xff\x02\xff\xd3" + sound[middle:]
+    files = [sound, sound[:-2], sound[:-1], marked, sound[:middle] + sound[middle + quarter :]]
+    expected = [watched(file) for file in files]
+    monkeypatch.setattr("gaze.images.jpeg._BLOCK", block)
+    assert [watched(file) for file in files] == expected
+
+
+def watched(file: bytes) -> tuple[bytes, str]:
+    """What a decoder that asks for all gets of a file, and what is said of the file."""
+    pieces = WatchedJpeg(Image.open(io.BytesIO(file)))
+    pieces.seek(0)
+    return b"".join(iter(pieces.read, b"")), pieces.damage
 
 
 def test_watching_changes_no_pixel():
