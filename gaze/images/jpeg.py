@@ -8,10 +8,12 @@ order, and what a scan may follow. Source: ITU-T T.81, annexes A, B, E and G.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from math import ceil, prod
 
+import numpy as np
 from PIL import ImageFile
 
 _BLOCK = 2**17
@@ -24,6 +26,10 @@ _AHEAD = bytes(8)
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """Where entropy-coded data end: any marker but a restart."""
+
+_ENDS = np.array([_MARKER.match(bytes([0xFF, code])) is not None for code in range(256)])
+_LONG = 2**17
+"""Bytes from which on numpy finds markers sooner than an expression, which stops at each of many FF 00."""
 
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _CYCLE = bytes(range(0xD0, 0xD8))
@@ -87,6 +93,7 @@ class WatchedJpeg:
         assert image.fp is not None  # it is open
         self._file, self._noise = image.fp, noise
         self._buffer, self._at, self._pieces = b"", 0, self._watched()
+        self._markers: list[int] = []
         self._coding, self._components, self._scans, self._interval = 0, 0, 0, 0
         self._precision: dict[tuple[int, int], int] = {}
         self._frame, self._units = JpegFrame(0, 0, {}), 0
@@ -192,19 +199,25 @@ class WatchedJpeg:
     def _until(self, markers: "set[int] | range") -> Iterator[bytes]:
         """Data up to one of the markers, or to the end; another marker among them is damage, and made data."""
         while True:
-            found = _MARKER.search(self._buffer, self._at)
-            if found is None:
+            place = self._marker
+            if place is None:
                 yield self._take(self._left - self._buffer.endswith(b"\xff", self._at))
                 if not self._more():
                     yield self._take(1)
                     return
-            elif self._buffer[found.start() + 1] in markers:
-                yield self._take(found.start() - self._at)
+            elif self._buffer[place + 1] in markers:
+                yield self._take(place - self._at)
                 return
             else:
                 self._damage = "a marker stands where there should be data"
-                yield self._take(found.start() + 1 - self._at) + b"\0"
+                yield self._take(place + 1 - self._at) + b"\0"
                 self._take(1)
+
+    @property
+    def _marker(self) -> int | None:
+        """Where in the buffer the next marker is, of those that end entropy-coded data."""
+        number = bisect_left(self._markers, self._at)
+        return self._markers[number] if number < len(self._markers) else None
 
     def _segment(self) -> bytes:
         """The next marker with its segment; empty at the end."""
@@ -257,6 +270,7 @@ class WatchedJpeg:
     def _more(self) -> bool:
         block = self._file.read(_BLOCK)
         self._buffer, self._at = self._buffer[self._at :] + block, 0
+        self._markers = _markers(self._buffer)
         return bool(block)
 
     def _peek(self, count: int) -> bytes:
@@ -268,3 +282,13 @@ class WatchedJpeg:
         taken = self._peek(count)
         self._at += len(taken)
         return taken
+
+
+def _markers(data: bytes) -> list[int]:
+    """Where the markers stand that end entropy-coded data."""
+    if len(data) < _LONG:
+        return [found.start() for found in _MARKER.finditer(data)]
+    values = np.frombuffer(data, np.uint8)
+    codes = values[1:]
+    places = ((values[:-1] == 0xFF) & (codes != 0)).nonzero()[0]
+    return places[_ENDS[codes[places]]].tolist()

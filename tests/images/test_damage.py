@@ -88,7 +88,9 @@ def test_files_are_watched_alike_however_they_are_read(name: str, block: int, mo
     files = [sound, sound[:-2], sound[:-1], marked, sound[:middle] + sound[middle + quarter :]]
     expected = [watched(file) for file in files]
     monkeypatch.setattr("gaze.images.jpeg._BLOCK", block)
-    assert [watched(file) for file in files] == expected
+    for long in (0, 2**20):
+        monkeypatch.setattr("gaze.images.jpeg._LONG", long)
+        assert [watched(file) for file in files] == expected
 
 
 def watched(file: bytes) -> tuple[bytes, str]:
