@@ -22,7 +22,7 @@ from peers_table import PHOTOS, TWITTER, load_peers, ours, timed, twitter
 from gaze.weights import SHIPPED
 
 SETS = ("osie", "eyecrowd", "scene500")
-PLACES = ((13, -4), (-13, -4), (0, -17))
+PLACES = ((13, -4), (0, 9), (-13, -4), (0, -17))
 """Where a point has its number: neighbors in time on different sides."""
 
 
