@@ -15,27 +15,27 @@ Chosen on `val` together with `Framing.cut_weight`: docs/crop.md has the frontie
 TOLERANCE = 0.005
 """Windows whose worth differs by less are nearly the same: the one that cuts least is taken, then the most central."""
 
-HEAD_WEIGHT = 0.7
+HEAD_WEIGHT = 1.2
 """Where heads are known, the price of gaze on those partly inside, in parts of `Framing.cut_weight`."""
 
-NEAR_WEIGHT = 0.05
+NEAR_WEIGHT = 0.2
 """Where heads are known, the price of gaze near the sides, likewise: what it stood for is known better now.
 
-Both were chosen on `val`: docs/crop.md has the table, `crop_heads.py` makes it.
+Both were chosen on `val`, by eye: docs/crop.md, where `crop_heads.py` makes the table of what they keep and cut.
 """
 
-ROOM = 0.11
+ROOM = 0.16
 """Where heads are known, gaze within a crop and this close to a side lacks room, the less the further off.
 
 In parts of what the photograph is longer than the crop along that axis: where a crop fills most of it, little room is
 to be had.
 """
 
-ROOM_WEIGHT = 2.5
+ROOM_WEIGHT = 4.0
 """The price of gaze that lacks room, in parts of `Framing.cut_weight`, times the cube of the share that is left out.
 
 So a crop of nearly the whole photograph, which has little choice, gives up hardly any gaze for room. Both were chosen
-on `val`, by the gaze that is kept, by cut heads and by eye: docs/crop.md.
+on `val`, by eye: docs/crop.md.
 """
 
 DISTINCT = (0.15, 0.45)
@@ -44,10 +44,10 @@ DISTINCT = (0.15, 0.45)
 ON_HEADS = 0.75
 """From this share of the gaze on heads, which tell more, the subject counts nothing; with less the more."""
 
-SUBJECT_NEAR = 0.8
+SUBJECT_NEAR = 1.6
 """The price of what is near the sides of the subject, as `NEAR_WEIGHT` is of the gaze: its contours are sharp.
 
-These were chosen on `val`, by eye among those that keep nearly as much gaze: docs/crop.md.
+These were chosen on `val`, by eye: docs/crop.md.
 """
 
 KEEP = 0.95
