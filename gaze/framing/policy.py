@@ -15,7 +15,7 @@ Chosen on `val` together with `Framing.cut_weight`: docs/crop.md has the frontie
 TOLERANCE = 0.005
 """Windows whose worth differs by less are nearly the same: the one that cuts least is taken, then the most central."""
 
-HEAD_WEIGHT = 1.2
+HEAD_WEIGHT = 0.7
 """Where heads are known, the price of gaze on those partly inside, in parts of `Framing.cut_weight`."""
 
 NEAR_WEIGHT = 0.2
@@ -38,10 +38,10 @@ So a crop of nearly the whole photograph, which has little choice, gives up hard
 on `val`, by eye: docs/crop.md.
 """
 
-DISTINCT = (0.15, 0.45)
+DISTINCT = (0.3, 0.6)
 """Where heads are known, the subject counts in place of the gaze the more distinct it is: from nothing to all."""
 
-ON_HEADS = 0.75
+ON_HEADS = 0.5
 """From this share of the gaze on heads, which tell more, the subject counts nothing; with less the more."""
 
 SUBJECT_NEAR = 1.6
