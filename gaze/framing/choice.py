@@ -23,6 +23,7 @@ from gaze.framing.policy import (
     HEAD_WEIGHT,
     KEEP,
     MOST,
+    MOST_ROOM_WEIGHT,
     NEAR,
     NEAR_WEIGHT,
     ON_HEADS,
@@ -213,7 +214,7 @@ def _places(seen: _Seen, window: Size, framing: Framing) -> Windows:
     near, weight = NEAR * max(seen.size.width, seen.size.height), framing.cut_weight
     if seen.heads is None:
         return search(seen.density, seen.size, window, framing.padding, near, weight)
-    room = ROOM_WEIGHT * (1 - window.pixels / seen.size.pixels) ** 3
+    room = min(MOST_ROOM_WEIGHT, ROOM_WEIGHT * (1 - window.pixels / seen.size.pixels) ** 3)
 
     def weighed(cells: NDArray, near_weight: float) -> Windows:
         return search(cells, seen.size, window, framing.padding, near, near_weight * weight, ROOM, room * weight)

@@ -38,6 +38,9 @@ So a crop of nearly the whole photograph, which has little choice, gives up hard
 on `val`, by eye: docs/crop.md.
 """
 
+MOST_ROOM_WEIGHT = 1.0
+"""That price at most: a tight crop, of little of the photograph, would else flee from what it is to hold."""
+
 DISTINCT = (0.3, 0.6)
 """Where heads are known, the subject counts in place of the gaze the more distinct it is: from nothing to all."""
 

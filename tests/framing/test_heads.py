@@ -6,7 +6,16 @@ import pytest
 from gaze import AspectRatio, Box, Size
 from gaze.framing.choice import HEAD_TIE, choose
 from gaze.framing.heads import LEAST, PARTLY, Heads
-from gaze.framing.policy import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, ROOM, ROOM_WEIGHT, TOLERANCE, Framing
+from gaze.framing.policy import (
+    HEAD_WEIGHT,
+    MOST_ROOM_WEIGHT,
+    NEAR,
+    NEAR_WEIGHT,
+    ROOM,
+    ROOM_WEIGHT,
+    TOLERANCE,
+    Framing,
+)
 from gaze.framing.windows import search
 from gaze.geometry import Point
 
@@ -111,7 +120,9 @@ def inside(box: Box, heads: Heads, width: int) -> list[float]:
     return list(wide.clip(0) / (heads.boxes[:, 2] - heads.boxes[:, 0]) / width)
 
 
-@pytest.mark.parametrize("framing", [Framing(), Framing((1.2, 1.2)), Framing((1, 1.4)), Framing(candidates=3)])
+@pytest.mark.parametrize(
+    "framing", [Framing(), Framing((1.2, 1.2)), Framing((2, 2)), Framing((1, 1.4)), Framing(candidates=3)]
+)
 def test_the_window_worth_most_is_chosen(framing: Framing, rng: np.random.Generator):
     density, size, heads = rng.random((12, 16)) ** 6, Size(80, 60), drawn(rng, 20)
     density /= density.sum()
@@ -119,8 +130,8 @@ def test_the_window_worth_most_is_chosen(framing: Framing, rng: np.random.Genera
     places = search(density, size, best.box.size, near=NEAR * 80, room=ROOM)
     cut = heads.partly_inside(size, best.box.size, places.tops, places.lefts)
     bad = NEAR_WEIGHT * places.cuts + HEAD_WEIGHT * cut
-    room = ROOM_WEIGHT * (1 - best.box.size.pixels / size.pixels) ** 3 * places.lacks
-    worth = places.shares - framing.cut_weight * (bad + room)
+    price = min(MOST_ROOM_WEIGHT, ROOM_WEIGHT * (1 - best.box.size.pixels / size.pixels) ** 3)
+    worth = places.shares - framing.cut_weight * (bad + price * places.lacks)
     at = places.at(best.box)
     assert worth[at] >= worth.max() - TOLERANCE
     assert bad[at] <= bad[worth >= worth.max() - TOLERANCE].min() + HEAD_TIE
