@@ -216,3 +216,13 @@ def test_choosing_changes_neither_density_nor_heads(rng: np.random.Generator):
     assert (density == before[0]).all()
     assert (heads.boxes == before[1].boxes).all()
     assert (heads.gaze == before[1].gaze).all()
+
+
+@pytest.mark.parametrize("sigma", [90, 120, 160])
+def test_a_tight_crop_of_something_larger_stays_on_it(sigma: float):
+    x, y = (np.arange(60) + 0.5) / 60 * 800, (np.arange(45)[:, None] + 0.5) / 45 * 600
+    density = np.exp(-((x - 300) ** 2 + (y - 320) ** 2) / 2 / sigma**2)
+    nobody, tight = Heads(np.zeros((0, 4)), np.zeros(0)), (2.5, 2.5)
+    (best,) = choose(density, Size(800, 600), SQUARE, Framing(zoom=tight), heads=nobody)
+    (most,) = choose(density, Size(800, 600), SQUARE, Framing(zoom=tight, cut_weight=0), heads=nobody)
+    assert best.score > 0.9 * most.score
