@@ -58,6 +58,7 @@ def _write(network: GazeNetwork, path: Path, config: ExportConfig) -> str:
     """Writes the network, and says how far it is from torch."""
     if config.int8:
         export_onnx(network, path)
+        parity(network, path, _photos(config.photos, PHOTOS))
         quantize(path, [seen(network, photo) for photo in _photos(config.photos, MEASURED)])
         moved = total_variation(network, path, _photos(config.photos, PHOTOS))
         return f"{moved:.3f} of the density elsewhere than torch has it"

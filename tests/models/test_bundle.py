@@ -5,15 +5,16 @@ from hashlib import sha256
 import cv2
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 
 from gaze.card import ModelCard
 from gaze.config import validate
-from gaze.errors import ConfigError
+from gaze.errors import ConfigError, ModelError
 from gaze.models import build_network
 from gaze.models.bundle import write_bundle
 from gaze.models.checkpoints import save_checkpoint
-from gaze.models.config import ExportConfig
+from gaze.models.config import ExportConfig, HeadsConfig
 from gaze.predictor import Predictor
 from tests.models.conftest import small_config
 from tests.pruning.conftest import live
@@ -54,3 +55,16 @@ def test_integers_travel_with_a_card_too(export, tmp_path):
     assert Predictor(tmp_path / "mine.onnx").density(np.zeros((48, 64, 3), np.uint8)).sum() == pytest.approx(1)
     assert "MB, within" in export("overwrite=true")
     assert len(content) < (tmp_path / "mine.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("integers", [True, False])
+def test_a_network_that_puts_out_no_numbers_is_refused(integers, export, network, tmp_path):
+    """Its weights are finite, as a checkpoint's must be."""
+    network.add_heads(HeadsConfig(4, [4], 0.5))
+    with torch.no_grad():
+        network.heads.reduce[0].bias[:] = 10
+        network.heads.layers[0].weight[:] = 1e38
+    save_checkpoint(tmp_path / "net.ckpt", network, ["osie"], 7)
+    with pytest.raises(ModelError, match="differs from torch by nan"):
+        export(f"int8={integers}", *([] if integers else ["half=false"]))
+    assert not list(tmp_path.glob("mine.*"))

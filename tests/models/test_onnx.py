@@ -9,7 +9,7 @@ from timm.layers import Conv2dSame
 
 from gaze.errors import ModelError
 from gaze.models import build_network
-from gaze.models.config import InputConfig
+from gaze.models.config import HeadsConfig, InputConfig
 from gaze.models.finalizer import RADIUS
 from gaze.models.onnx import Exportable, export_onnx, parity, rounded
 from gaze.models.padding import SlicedConv2d
@@ -53,6 +53,17 @@ def test_parity_refuses_another_network(network, photos, tmp_path):
     with torch.no_grad():
         network.readout.layers[-1].weight += 1
     with pytest.raises(ModelError, match=r"differs from torch by \S+ in log density"):
+        parity(network, tmp_path / "net.onnx", photos)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_parity_refuses_what_is_no_number(place, network, photos, tmp_path):
+    """Be it in what says where heads are."""
+    network.add_heads(HeadsConfig(4, [4], 0.5))
+    with torch.no_grad():
+        (network.readout, network.heads)[place].layers[0].weight[:] = torch.nan
+    export_onnx(network, tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="differs from torch by nan"):
         parity(network, tmp_path / "net.onnx", photos)
 
 
