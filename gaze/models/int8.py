@@ -8,7 +8,9 @@ weights shifts a map by on average is taken off its bias before: Nagel, van Baal
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,7 @@ def correct_biases(model: ModelProto, layers: Sequence[NodeProto], images: Seque
         layers: convolutions of it.
         images: see `quantize`.
     """
+    _unshare(model, layers)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     weights = [numpy_helper.to_array(tensors[layer.input[1]]) for layer in layers]
     rounded = list(map(rounded_weights, weights))
@@ -110,6 +113,19 @@ def correct_biases(model: ModelProto, layers: Sequence[NodeProto], images: Seque
         corrected = numpy_helper.to_array(bias) - np.mean(means, axis=0)
         weight.CopyFrom(numpy_helper.from_array(after, weight.name))
         bias.CopyFrom(numpy_helper.from_array(corrected, bias.name))
+
+
+def _unshare(model: ModelProto, layers: Sequence[NodeProto]) -> None:
+    """Gives layers weights and biases that no other node reads: ONNX Runtime stores small equal ones once."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    for layer, place in ((layer, place) for layer in layers for place in (1, 2)):
+        shared = layer.input[place]
+        if readers[shared] > 1:
+            own = model.graph.initializer.add()
+            own.CopyFrom(tensors[shared])
+            own.name = layer.input[place] = f"{layer.name}.{shared}"
+            readers[shared] -= 1
 
 
 def _convolved(layer: NodeProto, values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -131,8 +147,8 @@ def _layers(model: ModelProto, image: NDArray[np.uint8]) -> list[NodeProto]:
     layers = [node for node in model.graph.node if node.op_type == "Conv" and node.input[0] in rectified]
     layers = [layer for layer in layers if len(layer.input) == 3 and known.issuperset(layer.input[1:])]
     (values,) = _values(model, [layer.input[0] for layer in layers], [image])
-    high = image.shape[0]
-    return [layer for layer, value in zip(layers, values, strict=True) if value.shape[2] * STRIDE <= high]
+    most = ceil(max(image.shape[:2]) / STRIDE)  # the longer side is the same for every photograph
+    return [layer for layer, value in zip(layers, values, strict=True) if max(value.shape[2:]) <= most]
 
 
 def _values(

@@ -59,6 +59,20 @@ def test_integers_foretell_what_the_network_does(network, photos, tmp_path):
     assert "Relu" in ends  # of the first ones, which stay as they are
 
 
+@pytest.mark.parametrize(("longer_side", "multiple"), [(60, 5), (70, 7)])
+def test_the_same_layers_compute_in_integers_whatever_photograph_comes_first(longer_side, multiple, photos, tmp_path):
+    """Also where strides do not divide the sides."""
+    config = small_config(name="tf_mobilenetv3_small_minimal_100", taps=[1, 2])
+    config.input = InputConfig(longer_side, multiple)
+    network, found = live(build_network(config)), []
+    for first in ((90, 120), (120, 90), (64, 64), (10, 1000), (1000, 10)):
+        export_onnx(network, tmp_path / "net.onnx")
+        quantize(tmp_path / "net.onnx", [seen(network, np.zeros((*first, 3), np.uint8)), seen(network, photos[0])])
+        found.append(set(dequantized(onnx.load(tmp_path / "net.onnx").graph)))
+    assert found == found[:1] * len(found)
+    assert any("blocks.1.0.conv_pw" in name for name in found[0]), found[0]  # at stride 4
+
+
 def test_weights_are_the_nearest_of_the_levels():
     weights = np.random.default_rng(0).normal(0, 1, (5, 3, 2, 2)).astype(np.float32)
     weights[2] = 0
@@ -101,6 +115,40 @@ def test_a_corrected_bias_leaves_every_map_its_mean(groups, strides, pads, dilat
     correct_biases(model, [node], images)
     np.testing.assert_allclose(means(), before, atol=1e-5)
     np.testing.assert_array_equal(numpy_helper.to_array(tensors["w"]), rounded_weights(weight.astype(np.float32)))
+
+
+def test_what_other_nodes_read_too_stays_as_it_was():
+    """ONNX Runtime stores small equal weights and biases once."""
+    random = np.random.default_rng(0)
+    nodes = [helper.make_node("Conv", ["image", "w", "b"], [f"out{i}"], f"conv{i}") for i in range(3)]
+    nodes[2].input[1] = "v"
+    values = {"w": random.normal(0, 1, (2, 6, 1, 1)), "v": random.normal(0, 1, (2, 6, 1, 1)), "b": np.zeros(2)}
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "three",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 6, 9, 8])],
+            [helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, None) for node in nodes],
+            [numpy_helper.from_array(value.astype(np.float32), name) for name, value in values.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+    images = [np.abs(random.normal(0, 1, (6, 9, 8))).astype(np.float32) for _ in range(3)]
+
+    def outputs() -> list[np.ndarray]:
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        return [np.stack(each) for each in zip(*(session.run(None, {"image": i[None]}) for i in images), strict=True)]
+
+    before = outputs()
+    correct_biases(model, [model.graph.node[0], model.graph.node[2]], images)
+    after = outputs()
+    np.testing.assert_array_equal(after[1], before[1])
+    for place in (0, 2):
+        assert np.abs(after[place] - before[place]).max() > 1e-3
+        np.testing.assert_allclose(after[place].mean((0, 1, 3, 4)), before[place].mean((0, 1, 3, 4)), atol=1e-5)
+    read = {name for node in model.graph.node for name in node.input} - {"image"}
+    assert {tensor.name for tensor in model.graph.initializer} == read
 
 
 def test_a_network_without_relu_is_refused(photos, tmp_path):
