@@ -22,8 +22,8 @@ from peers_table import PHOTOS, TWITTER, load_peers, ours, timed, twitter
 from gaze.weights import SHIPPED
 
 SETS = ("osie", "eyecrowd", "scene500")
-PLACES = ((13, -4), (0, 9), (-13, -4), (0, -17))
-"""Where a point has its number: neighbors in time on different sides."""
+PLACES = ((13, 0), (-13, 0), (0, 13), (0, -13))
+"""Where a point may have its number, in points of the page."""
 
 
 def measured(peers: Path, stores: Path, models: dict[str, str]) -> list[dict[str, Any]]:
@@ -49,10 +49,7 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
     axes = figure.subplots()
     for number, row in enumerate(rows, 1):
         marker, color, size = ("*", "#D55E00", 17) if row["ships"] else ("o", "#0072B2", 7)
-        name = f"{number}  {row['title']}"
-        axes.plot(row["share"], row["gain"], marker, color=color, ms=size, label=name)
-        place = PLACES[number % len(PLACES)]
-        axes.annotate(str(number), (row["share"], row["gain"]), place, textcoords="offset points", ha="center")
+        axes.plot(row["share"], row["gain"], marker, color=color, ms=size, label=f"{number}  {row['title']}")
     figure.legend(loc="outside right upper", frameon=False)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -63,7 +60,24 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
     axes.set_ylabel("information gain, bits per fixation, val, mean of three sets")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+    figure.draw_without_rendering()  # which settles where points are
+    points = axes.transData.transform([(row["share"], row["gain"]) for row in rows]) * 72 / figure.dpi
+    for number, place in enumerate(free_places(points), 1):
+        row = rows[number - 1]
+        how = {"textcoords": "offset points", "ha": "center", "va": "center"}
+        axes.annotate(str(number), (row["share"], row["gain"]), place, **how)
     figure.savefig(picture, format="png", dpi=110)
+
+
+def free_places(points: np.ndarray) -> list[tuple[int, int]]:
+    """For each point, one after the other, that of the `PLACES` which is furthest from other points and numbers."""
+    taken, found = list(points), []
+    for point in points:
+        others = [each for each in taken if each is not point]
+        best = max(PLACES, key=lambda place: min(float(np.hypot(*(point + place - other))) for other in others))
+        found.append(best)
+        taken.append(point + best)
+    return found
 
 
 def main(peers: Path, stores: Path, picture: Path, models: dict[str, str]) -> None:
