@@ -1,4 +1,4 @@
-"""Convolutions of an exported network in 8-bit integers: less time in ONNX Runtime, and half the size.
+"""Convolutions of an exported network in 8-bit integers: less time in ONNX Runtime, and weights of half the size.
 
 A number is `scale * (q - zero)` with an integer q: Jacob et al. 2018, "Quantization and training of neural networks for
 efficient integer-arithmetic-only inference", section 2.1. `onnxruntime.quantization` writes the file. What rounding the
