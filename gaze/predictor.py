@@ -101,6 +101,27 @@ class Prediction:
         return cls(density, Heads.mean(heads) if heads else None, Subject.mean(subjects) if subjects else None)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a network answers to an image.
+
+    Attributes:
+        image: H x W x 3 uint8, RGB, as the network sees it.
+        density: see `Prediction`.
+        heads: float32 5 x rows x columns (`gaze.models.heads`), None where the model does not tell.
+    """
+
+    image: np.ndarray
+    density: np.ndarray
+    heads: np.ndarray | None
+
+    def read(self) -> Prediction:
+        """What it means."""
+        if self.heads is None:
+            return Prediction(self.density)
+        return Prediction(self.density, Heads.read(self.heads, self.density), Subject.of(self.image, self.density))
+
+
 class Predictor:
     """A loaded model; safe to call from many threads.
 
@@ -169,12 +190,7 @@ class Predictor:
             ImageError: the array has another shape or type.
             ModelError: the network failed, or answered with NaN.
         """
-        check_rgb(image)
-        small = self._shrunk(image)
-        density, heads = self._look(small)
-        if heads is None:
-            return Prediction(density)
-        return Prediction(density, Heads.read(heads, density), Subject.of(small, density))
+        return self.ask(image).read()
 
     def look(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """`density`, and the output of heads as it is: what another network can learn from.
@@ -189,17 +205,28 @@ class Predictor:
             ImageError: the array has another shape or type.
             ModelError: the network failed, or answered with NaN.
         """
+        answer = self.ask(image)
+        return answer.density, answer.heads
+
+    def ask(self, image: np.ndarray) -> Answer:
+        """`predict`, not yet read.
+
+        Args:
+            image: H x W x 3 uint8, RGB in sRGB, upright.
+
+        Raises:
+            ImageError: the array has another shape or type.
+            ModelError: the network failed, or answered with NaN.
+        """
         check_rgb(image)
-        return self._look(self._shrunk(image))
+        small = self._shrunk(image)
+        cells, *heads = self._run(small, ["log_density", "heads"] if self.knows_heads else ["log_density"])
+        return Answer(small, _density(cells), heads[0] if heads else None)
 
     @property
     def knows_heads(self) -> bool:
         """Whether the model tells where heads are."""
         return "heads" in self.card.output
-
-    def _look(self, small: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        cells, *heads = self._run(small, ["log_density", "heads"] if self.knows_heads else ["log_density"])
-        return _density(cells), heads[0] if heads else None
 
     def _cells(self, image: np.ndarray) -> np.ndarray:
         """The network's log density for an image, h x w float32."""

@@ -19,6 +19,7 @@ from gaze.crop.photo.cropper import Cropper, Picture
 from gaze.crop.photo.fingerprint import Fingerprints
 from gaze.crop.photo.focus import FocusPoint
 from gaze.crop.photo.record import PictureRecord, Record, Stamp
+from gaze.crop.photo.stages import Stages
 from gaze.errors import ImageError, OutputError, one_line
 
 EVERY = 500
@@ -169,7 +170,7 @@ class FarWorker:
     def __init__(self, cropper: Cropper, photos: Far, root: Far | Path, key: str = "") -> None:
         self.cropper, self.photos, self.root, self.key = cropper, photos, root, key
 
-    def crop(self, task: Task, points: Sequence[FocusPoint] = ()) -> Finished:
+    def stages(self, task: Task, points: Sequence[FocusPoint] = ()) -> Stages[Finished]:
         """Crops one photo.
 
         Raises:
@@ -177,7 +178,7 @@ class FarWorker:
             OutputError: a picture exists already or cannot be written.
         """
         try:
-            cropped = self.cropper.crop(self._read(task), PurePosixPath(task.name), points)
+            cropped = yield from self.cropper.stages(self._read(task), PurePosixPath(task.name), points)
         except ImageError as error:
             raise ImageError(f"{task.source}: {str(error).removeprefix('image: ')}") from error
         parts: list[Part] = []

@@ -2,6 +2,8 @@
 
 The parent has a socket to each process and knows at any time which photos it was given. So it sees a death (the socket
 ends) and a time limit that passed, starts the process anew and hands its photos out again; every wait has a deadline.
+Quick photos are given and done several at a time (`Pace`), side by side; where such a group comes to grief, each of its
+photos is handed out again alone, so that the one that did it is known.
 The pools that exist share one queue, and what a process took from it before it told anyone is lost with it: a
 process killed at that moment stalled a run of pebble's pool or ended it, and `concurrent.futures` gives up all that is
 under way with one death, and has no time limit.
@@ -10,6 +12,7 @@ The processes live until their socket ends. They have a session of their own and
 which are meant for the parent: `timeout` and a service manager's stop send them to everyone.
 """
 
+import math
 import os
 import select
 import selectors
@@ -20,9 +23,10 @@ import subprocess
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
@@ -32,11 +36,18 @@ from gaze.crop.folder.listing import Task
 from gaze.crop.folder.publishing import TakenError
 from gaze.crop.folder.worker import Finished
 from gaze.crop.photo.focus import FocusPoint
+from gaze.crop.photo.stages import Stages, side_by_side
 from gaze.errors import GazeError, one_line
 from gaze.images.diagnostics import silence_pillow, without_stderr
 
 AHEAD = 2
-"""Photos that a process is given, that it works on included, so that it need not wait for the parent."""
+"""Groups of photos that a process is given, that it works on included, so that it need not wait for the parent."""
+
+MOST = 16
+"""Photos of a group at most: 8, 12, 16 and 32 photos of 800x600 take 0.78, 0.74, 0.73 and 0.71 of one's time each."""
+
+TOGETHER = 0.2
+"""Seconds that a group may take: so long, and that of `AHEAD` groups, a run that is stopped goes on."""
 
 START = 120.0
 """Seconds that a process may take to start."""
@@ -73,9 +84,9 @@ class Failed:
 
 
 class Crops(Protocol):
-    """Crops photos, one after the other."""
+    """Crops photos."""
 
-    def crop(self, task: Task, points: tuple[FocusPoint, ...]) -> Finished:
+    def stages(self, task: Task, points: tuple[FocusPoint, ...]) -> Stages[Finished]:
         """Crops one; may raise."""
 
 
@@ -83,17 +94,26 @@ Job = tuple[Task, tuple[FocusPoint, ...]]
 Outcome = tuple[Task, Finished | Failed]
 
 
+class Pace:
+    """How many photos to do side by side: one at first, then as many as took `TOGETHER` seconds at the last pace."""
+
+    def __init__(self) -> None:
+        self.group = 1
+
+    def note(self, photos: int, seconds: float, timeout: float) -> None:
+        """Learns how long photos took; a group is to take far less than the time limit of one."""
+        self.group = max(1, min(MOST, int(photos * min(TOGETHER, timeout / 4) / max(seconds, 1e-9))))
+
+
 def run_here(worker: Crops, jobs: Iterator[Job], stopped: Callable[[], bool]) -> Iterator[Outcome]:
-    """Crops in this process, one photo after the other."""
-    for task, points in jobs:
-        if stopped():
-            return
-        try:
-            with without_stderr():
-                outcome: Finished | Failed = worker.crop(task, points)
-        except Exception as error:
-            outcome = failure(task, error)
-        yield task, outcome
+    """Crops in this process."""
+    pace = Pace()
+    while not stopped() and (group := list(islice(jobs, pace.group))):
+        start = monotonic()
+        with without_stderr():
+            outcomes = _crop(worker, group)
+        pace.note(len(group), monotonic() - start, math.inf)
+        yield from zip((task for task, _ in group), outcomes, strict=True)
 
 
 def failure(task: Task, error: BaseException) -> Failed:
@@ -125,7 +145,7 @@ class Pool:
         self._make, self._size, self._bad_starts = make, processes, 0
         self._processes: list[_Process] = []
         self._selector = selectors.DefaultSelector()
-        self._again: deque[Job] = deque()
+        self._again: deque[list[Job]] = deque()
         self._deaths: Counter[str] = Counter()
 
     def __enter__(self) -> "Pool":
@@ -146,13 +166,13 @@ class Pool:
         Args:
             jobs: read as there is room, so that their number costs no memory.
             timeout: seconds after which a photo is given up and its process ended.
-            stopped: asked before each photo; once true, those that are under way are finished and no more begun.
+            stopped: asked before each group; once true, those that are under way are finished and no more begun.
 
         Raises:
             GazeError: the processes cannot start.
         """
         while True:
-            while not stopped() and self._has_room() and (job := self._next(jobs)) and self._give(job, timeout):
+            while not stopped() and self._has_room() and self._give(jobs, timeout):
                 pass
             if not any(process.given for process in self._processes) and (stopped() or not self._again):
                 return
@@ -161,21 +181,22 @@ class Pool:
     def _has_room(self) -> bool:
         return len(self._processes) < self._size or any(len(each.given) < AHEAD for each in self._processes)
 
-    def _next(self, jobs: Iterator[Job]) -> Job | None:
-        return self._again.popleft() if self._again else next(jobs, None)
-
-    def _give(self, job: Job, timeout: float) -> bool:
-        """Hands a photo to a process that has none, to a new one, or to one that would soon have none.
+    def _give(self, jobs: Iterator[Job], timeout: float) -> bool:
+        """Hands photos to a process that has none, to a new one, or to one that would soon have none.
 
         Returns:
-            False where there is none or it has died: then the photo is kept.
+            False where there are no photos, or no process, or it has died: then the photos are kept.
         """
         process = min(self._processes, key=lambda each: len(each.given), default=None)
+        size = process.pace.group if process else 1
+        group = self._again.popleft() if self._again else list(islice(jobs, size))
+        if not group:
+            return False
         if (process is None or process.given) and len(self._processes) < self._size:
             process = self._start() or process
-        if process is not None and process.give(job, timeout):
+        if process is not None and process.give(group, timeout):
             return True
-        self._again.appendleft(job)
+        self._again.appendleft(group)
         return False
 
     def _start(self) -> "_Process | None":
@@ -212,19 +233,17 @@ class Pool:
         except (EOFError, OSError):  # it has died, perhaps within a message, or stands still there
             yield from self._lost(process)
             return
-        process.deadline = monotonic() + timeout
         if process.ready:
-            task, _ = process.given.popleft()
-            yield task, message
+            yield from zip((task for task, _ in process.done(timeout)), message, strict=True)
         elif message is not None:
             raise GazeError(message)
         else:
-            process.is_ready()
+            process.is_ready(timeout)
             self._bad_starts = 0
 
     def _late(self, process: "_Process", timeout: float) -> Iterator[Outcome]:
-        if process.ready:
-            task, _ = process.given.popleft()
+        if process.ready and len(process.given[0]) == 1:
+            ((task, _),) = process.given.popleft()
             yield task, Failed(too_late(task.source, timeout))
         self._take_back(process)
         self._end(process)
@@ -232,14 +251,14 @@ class Pool:
             self._bad_start(f"one was not ready after {START:g} seconds")
 
     def _lost(self, process: "_Process") -> Iterator[Outcome]:
-        """Hands the photos of a process that died out again; what it worked on only once."""
+        """Hands the photos of a process that died out again; one that it worked on alone only once."""
         code, reason = self._end(process)
         if not process.ready:
             self._take_back(process)
             self._bad_start(reason or f"exit code {code}")
             return
-        if process.given:
-            task, _ = process.given[0]
+        if process.given and len(process.given[0]) == 1:
+            ((task, _),) = process.given[0]
             self._deaths[task.name] += 1
             if self._deaths[task.name] > 1:
                 process.given.popleft()
@@ -247,7 +266,8 @@ class Pool:
         self._take_back(process)
 
     def _take_back(self, process: "_Process") -> None:
-        self._again.extendleft(reversed(process.given))
+        """What a process was given is to be handed out again, each photo alone."""
+        self._again.extendleft([job] for group in reversed(process.given) for job in reversed(group))
         process.given.clear()
 
     def _end(self, process: "_Process") -> tuple[int | None, str]:
@@ -265,7 +285,8 @@ class _Process:
     """
 
     def __init__(self, make: Callable[[], Crops]) -> None:
-        self.given: deque[Job] = deque()
+        self.given: deque[list[Job]] = deque()
+        self.pace = Pace()
         self.ready = False
         self.deadline = monotonic() + START
         here, there = socket.socketpair()
@@ -285,18 +306,30 @@ class _Process:
         """Whether it has a deadline."""
         return bool(self.given) or not self.ready
 
-    def give(self, job: Job, timeout: float) -> bool:
-        """Hands it a photo; False where it has died."""
-        if not self._send(job):
+    def give(self, group: list[Job], timeout: float) -> bool:
+        """Hands it photos; False where it has died."""
+        if not self._send(group):
             return False
         if self.ready and not self.given:
-            self.deadline = monotonic() + timeout
-        self.given.append(job)
+            self._begin(timeout)
+        self.given.append(group)
         return True
 
-    def is_ready(self) -> None:
+    def done(self, timeout: float) -> list[Job]:
+        """The photos that it has done; it begins those that it has besides."""
+        group = self.given.popleft()
+        self.pace.note(len(group), monotonic() - self._begun, timeout)
+        self._begin(timeout)
+        return group
+
+    def _begin(self, timeout: float) -> None:
+        self._begun = monotonic()
+        self.deadline = self._begun + timeout
+
+    def is_ready(self, timeout: float) -> None:
         """It has started; from now on what it says on standard error goes nowhere."""
         self.ready = True
+        self._begin(timeout)
         if self._popen.stderr:
             self._popen.stderr.close()
 
@@ -358,8 +391,7 @@ def serve(connection: Connection) -> NoReturn:
         connection.send(None)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         while True:
-            task, points = connection.recv()
-            connection.send(_crop(worker, task, points))
+            connection.send(_crop(worker, connection.recv()))
     except (EOFError, ConnectionError):
         os._exit(0)
     except GazeError as error:
@@ -375,8 +407,10 @@ def _end_with(number: int) -> NoReturn:
     os._exit(0)
 
 
-def _crop(worker: Crops, task: Task, points: tuple[FocusPoint, ...]) -> Finished | Failed:
-    try:
-        return worker.crop(task, points)
-    except Exception as error:
-        return failure(task, error)
+def _crop(worker: Crops, group: Sequence[Job]) -> list[Finished | Failed]:
+    """Crops photos side by side."""
+    outcomes = side_by_side(worker.stages(task, points) for task, points in group)
+    return [
+        failure(task, outcome) if isinstance(outcome, Exception) else outcome
+        for (task, _), outcome in zip(group, outcomes, strict=True)
+    ]

@@ -13,6 +13,7 @@ from gaze.crop.folder.publishing import Part, TakenError, discard, may_place, wr
 from gaze.crop.photo.focus import FocusPoint
 from gaze.crop.photo.record import CroppedRecord, Stamp
 from gaze.crop.photo.request import Request
+from gaze.crop.photo.stages import Stages
 from gaze.errors import OutputError
 
 if TYPE_CHECKING:  # what predicts is loaded by the process that crops
@@ -63,7 +64,7 @@ class Worker:
 
         return cls(Cropper(request, Predictor(request.model)), root, kept=kept, key=key)
 
-    def crop(self, task: Task, points: Sequence[FocusPoint] = ()) -> Finished:
+    def stages(self, task: Task, points: Sequence[FocusPoint] = ()) -> Stages[Finished]:
         """Crops one photo.
 
         Raises:
@@ -72,7 +73,7 @@ class Worker:
         """
         stamp = file_stamp(task)
         with self.limit:
-            cropped = self.cropper.crop(
+            cropped = yield from self.cropper.stages(
                 task.source if task.content is None else task.content,
                 PurePosixPath(task.name),
                 points,

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from time import perf_counter
@@ -18,6 +19,7 @@ from gaze.crop.photo.record import CropRecord, ModelRecord, PhotoRecord, Picture
 from gaze.crop.photo.rendering import reduction, thumbnail
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import Fitted, Shape
+from gaze.crop.photo.stages import Stages, run_through
 from gaze.errors import ConfigError
 from gaze.framing.choice import Crop, choose
 from gaze.geometry import Box, Size
@@ -64,10 +66,16 @@ class Cropper:
         accept(request.limits)
 
     def crop(
+        self, source: "str | os.PathLike[str] | bytes", name: PurePosixPath, points: Sequence[FocusPoint] = ()
+    ) -> Cropped:
+        """Crops one photo, see `stages`."""
+        return run_through(self.stages(source, name, points))
+
+    def stages(
         self, source: "str | os.PathLike[str] | bytes", name: PurePosixPath, points: Sequence[FocusPoint] = (),
         suffix: str | None = None, check: Check = lambda path: None,
-    ) -> Cropped:  # fmt: skip
-        """Crops one photo.
+    ) -> Stages[Cropped]:  # fmt: skip
+        """Crops one photo, with a stop after each stage.
 
         Args:
             source: a path, or the bytes of the file.
@@ -82,31 +90,36 @@ class Cropper:
         """
         clock = _Clock()
         name = PurePosixPath(name.name) if self.request.flat else name
-        photo = self._open(source)
-        clock.lap("decode")
-        pixels = self._pixels(photo)
-        prediction = self._predict_frames(photo) if pixels is None else self.predictor.predict(pixels)
-        density = prediction.density
-        clock.lap("predict")
-        crops = self._choose(prediction, photo, points)
-        clock.lap("choose")
-        suffix = suffix or output_suffix(photo, name.suffix, self.request.encoding)
-        shown = [(found, self._cut(photo, pixels, found)) for found in crops]
-        pictures, entries = self._thumbnails(photo, shown, name, suffix, check)
-        heatmap = None
-        if self.request.heatmap:
-            boxes = [found.crop.box for found in crops if found.rank == 1]
-            picture, heatmap = self._heatmap(_overlay(photo, density, boxes), name, suffix, check)
-            pictures.append(picture)
-        clock.lap("encode")
+        with clock.lap("decode"):
+            photo = self._open(source)
+        held = photo.image.width * photo.image.height * len(photo.frames)
+        yield held
+        with clock.lap("predict"):
+            pixels = self._pixels(photo)
+            answer = None if pixels is None else self.predictor.ask(pixels)
+        yield held
+        with clock.lap("predict"):
+            prediction = answer.read() if answer else self._predict_frames(photo)
+        yield held
+        with clock.lap("choose"):
+            crops = self._choose(prediction, photo, points)
+        yield held
+        with clock.lap("encode"):
+            suffix = suffix or output_suffix(photo, name.suffix, self.request.encoding)
+            shown = [(found, self._cut(photo, pixels, found)) for found in crops]
+            pictures, entries = self._thumbnails(photo, shown, name, suffix, check)
+            heatmap = None
+            if self.request.heatmap:
+                boxes = [found.crop.box for found in crops if found.rank == 1]
+                picture, heatmap = self._heatmap(_overlay(photo, prediction.density, boxes), name, suffix, check)
+                pictures.append(picture)
         size = photo.size
         record = PhotoRecord(
             size.width, size.height, photo.format, self.model, tuple(entries), heatmap, clock.laps, bool(photo.damage)
         )
         distinct = _distinct(pictures, self.request.template)
-        small = (
-            preview(photo.image, density, [frames[0].image for _, frames in shown]) if self.request.preview else None
-        )
+        images = [frames[0].image for _, frames in shown]
+        small = preview(photo.image, prediction.density, images) if self.request.preview else None
         return Cropped(record, distinct, small)
 
     def _open(self, source: "str | os.PathLike[str] | bytes") -> Photo:
@@ -183,16 +196,16 @@ class _Found:
 
 
 class _Clock:
-    """Milliseconds between laps."""
+    """Milliseconds that each kind of lap took in all."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
-        self._last = perf_counter()
 
-    def lap(self, name: str) -> None:
-        now = perf_counter()
-        self.laps[name] = round(1e3 * (now - self._last), 2)
-        self._last = now
+    @contextmanager
+    def lap(self, name: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.laps[name] = round(self.laps.get(name, 0.0) + 1e3 * (perf_counter() - start), 2)
 
 
 def _distinct(pictures: Sequence[Picture], template: str) -> tuple[Picture, ...]:

@@ -19,6 +19,7 @@ from gaze.crop.photo.fingerprint import Fingerprints
 from gaze.crop.photo.record import CroppedRecord, CropRecord, ModelRecord, PhotoRecord, PictureRecord, Stamp
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import shapes
+from gaze.crop.photo.stages import run_through
 from gaze.errors import ConfigError, ImageError, OutputError
 from gaze.geometry import Box
 from gaze.images import Limits
@@ -152,7 +153,7 @@ def test_object_that_is_too_large_is_not_read(
 
     monkeypatch.setattr(store.files, "cat_file", refuse)
     with pytest.raises(ImageError, match=r"memory://photos/a\.jpg: 1001 bytes, more than 1000"):
-        worker.crop(Task("memory://photos/a.jpg", "a.jpg", stamp))
+        run_through(worker.stages(Task("memory://photos/a.jpg", "a.jpg", stamp)))
 
 
 def test_object_of_a_size_that_is_not_told_is_read_no_further_than_it_may_be(
@@ -161,9 +162,9 @@ def test_object_of_a_size_that_is_not_told_is_read_no_further_than_it_may_be(
     monkeypatch.setattr(store.files, "size", lambda _: None)
     store.put("a.jpg", bytes(5000), False)
     with pytest.raises(ImageError, match=r"memory://photos/a\.jpg: more than 1000 bytes"):
-        worker.crop(Task("memory://photos/a.jpg", "a.jpg"))
+        run_through(worker.stages(Task("memory://photos/a.jpg", "a.jpg")))
     store.put("b.png", encoded(), False)
-    assert worker.crop(Task("memory://photos/b.png", "b.png")).record.photo.width == 8
+    assert run_through(worker.stages(Task("memory://photos/b.png", "b.png"))).record.photo.width == 8
 
 
 def encoded() -> bytes:

@@ -13,7 +13,7 @@ import pytest
 
 from gaze.crop.folder import processes
 from gaze.crop.folder.listing import Task
-from gaze.crop.folder.processes import Failed, Pool, failure, run_here
+from gaze.crop.folder.processes import MOST, Failed, Pace, Pool, failure, run_here
 from gaze.errors import GazeError, ImageError, OutputError
 
 STAND_IN = """
@@ -22,18 +22,31 @@ from gaze.errors import GazeError, OutputError
 
 class Worker:
     def __init__(self, folder):
-        self.folder = folder
+        self.folder, self.begun = folder, 0
         open(f"{folder}/{os.getpid()}.pid", "w").close()
 
-    def crop(self, task, points):
+    def stages(self, task, points):
         act, _, rest = task.name.partition(":")
-        return getattr(self, act)(rest)
+        self.begun += 1
+        yield 0
+        try:
+            return getattr(self, act)(rest)
+        finally:
+            yield 0
+            self.begun = 0
 
     def cropped(self, _):
         return "done"
 
     def environment(self, name):
         return os.environ[name]
+
+    def beside(self, _):
+        return self.begun
+
+    def slow_beside(self, _):
+        time.sleep(0.25)
+        return self.begun
 
     def slow(self, _):
         time.sleep(0.05)
@@ -154,6 +167,50 @@ def test_photo_that_hangs_is_given_up_and_the_others_are_done(make_pool: MakePoo
     found = run(make_pool(), *names, timeout=1)
     assert found.pop("hangs:") == Failed("hangs:: took longer than 1 seconds and was given up")
     assert found == dict.fromkeys(["cropped:1", "cropped:2", "cropped:3"], "done")
+
+
+@pytest.mark.parametrize("number", [1, 20, 39])
+def test_photo_that_hangs_beside_others_is_given_up_alone(make_pool: MakePool, number: int):
+    names = [f"cropped:{each}" for each in range(40)]
+    names[number] = "hangs:"
+    found = run(make_pool(), *names, timeout=1)
+    assert found.pop("hangs:") == Failed("hangs:: took longer than 1 seconds and was given up")
+    assert set(found.values()) == {"done"}
+
+
+@pytest.mark.parametrize("number", [1, 20, 39])
+def test_photo_that_kills_its_process_beside_others_is_left_alone(make_pool: MakePool, number: int):
+    names = [f"cropped:{each}" for each in range(40)]
+    names[number] = "dies:9"
+    found = run(make_pool(), *names)
+    assert found.pop("dies:9") == Failed("dies:9: the process that read it died twice (exit code -9)")
+    assert set(found.values()) == {"done"}
+
+
+def test_quick_photos_are_done_side_by_side_and_slow_ones_alone(make_pool: MakePool):
+    quick = run(make_pool(), *(f"beside:{number}" for number in range(40)))
+    assert [quick[f"beside:{number}"] for number in range(2)] == [1, 1]  # nothing is known of them
+    assert max(quick.values()) == MOST
+    slow = run(make_pool(), *(f"slow_beside:{number}" for number in range(4)))
+    assert set(slow.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("photos", "seconds", "timeout", "group"),
+    [
+        (1, 0.004, 60, MOST),
+        (MOST, 0.32, 60, 10),
+        (10, 1.0, 60, 2),
+        (2, 10.0, 60, 1),
+        (4, 0.0, 60, MOST),
+        (1, 0.02, 0.2, 2),  # far less than the time limit
+    ],
+)
+def test_as_many_at_a_time_as_take_little(photos: int, seconds: float, timeout: float, group: int):
+    pace = Pace()
+    assert pace.group == 1
+    pace.note(photos, seconds, timeout)
+    assert pace.group == group
 
 
 def test_process_that_stands_still_has_a_deadline_too(make_pool: MakePool):
@@ -309,6 +366,16 @@ def test_fewer_processes_do_where_no_more_can_start(make_pool: MakePool, monkeyp
     assert run(make_pool(4), *names) == dict.fromkeys(names, "done")
 
 
-def test_one_photo_after_the_other_in_this_process(stand_in: Any, tmp_path: Path):
-    found = list(run_here(stand_in.Worker(str(tmp_path)), jobs("cropped:", "raises:key"), lambda: False))
-    assert [ended for _, ended in found] == ["done", Failed("raises:key: KeyError: 'x'")]
+def test_photos_in_this_process(stand_in: Any, tmp_path: Path):
+    names = ["cropped:", "raises:key", *(f"beside:{number}" for number in range(20))]
+    worker = stand_in.Worker(str(tmp_path))
+    found: dict[str, Any] = {task.name: ended for task, ended in run_here(worker, jobs(*names), lambda: False)}
+    assert list(found) == names
+    assert (found["cropped:"], found["raises:key"]) == ("done", Failed("raises:key: KeyError: 'x'"))
+    assert max(found[name] for name in names[2:]) == MOST
+
+
+def test_no_photo_is_begun_in_this_process_once_it_is_stopped(stand_in: Any, tmp_path: Path):
+    asked = iter([False, True])
+    found = list(run_here(stand_in.Worker(str(tmp_path)), jobs("cropped:1", "cropped:2"), lambda: next(asked)))
+    assert [(task.name, ended) for task, ended in found] == [("cropped:1", "done")]

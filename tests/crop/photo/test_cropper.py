@@ -1,6 +1,8 @@
 """One photo, in memory: what becomes of its thumbnails where they meet."""
 
 import io
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,6 +13,7 @@ from gaze.crop.photo.cropper import Cropped, Cropper
 from gaze.crop.photo.record import PhotoRecord
 from gaze.crop.photo.request import Request
 from gaze.crop.photo.shapes import shapes
+from gaze.crop.photo.stages import side_by_side
 from gaze.errors import ConfigError, ImageError
 from gaze.geometry import AspectRatio, Bounds
 from gaze.predictor import Predictor
@@ -23,8 +26,34 @@ def photo(kind: str = "JPEG", size: tuple[int, int] = (300, 225)) -> bytes:
     return buffer.getvalue()
 
 
+def animation(count: int) -> bytes:
+    frames = [Image.new("RGB", (40, 30), (number, 0, 0)) for number in range(count)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=100)
+    return buffer.getvalue()
+
+
 def crop(request: Request, model: Path, content: bytes) -> Cropped:
     return Cropper(request, Predictor(model)).crop(content, PurePosixPath("a.jpg"))
+
+
+def test_photos_side_by_side_are_what_each_is_alone(bright_model: Path):
+    cropper = Cropper(
+        Request(shapes([AspectRatio(1, 1)], [Bounds(50, 50)]), heatmap="{stem}_heat{ext}"), Predictor(bright_model)
+    )
+    names = [PurePosixPath(name) for name in ("a.jpg", "b.png", "c.gif", "d.jpg")]
+    contents = [photo(), photo("PNG", (90, 160)), animation(3), b"no image"]
+    alone = []
+    for content, name in zip(contents, names, strict=True):
+        with suppress(ImageError):
+            alone.append(cropper.crop(content, name))
+    *beside, broken = side_by_side(cropper.stages(content, name) for content, name in zip(contents, names, strict=True))
+    assert isinstance(broken, ImageError)
+    for one, other in zip(alone, beside, strict=True):
+        assert isinstance(other, Cropped)
+        assert one.pictures == other.pictures
+        assert replace(one.record, milliseconds={}) == replace(other.record, milliseconds={})
+        assert list(other.record.milliseconds) == ["decode", "predict", "choose", "encode"]
 
 
 def test_two_sizes_that_come_out_equal_are_one_file(bright_model: Path):
