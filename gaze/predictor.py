@@ -18,7 +18,6 @@ import numpy as np
 from gaze.card import ModelCard
 from gaze.errors import ConfigError, ModelError
 from gaze.framing.heads import Heads
-from gaze.framing.subject import Subject
 from gaze.geometry import Size
 from gaze.images import ImageLike, as_rgb, check_rgb
 from gaze.weights import find_model
@@ -85,20 +84,17 @@ class Prediction:
     Attributes:
         density: float32, h x w: the share of the gaze in each of the cells that divide the image evenly; sums to 1.
         heads: where it takes heads to be, and the gaze on them; None where the model does not tell.
-        subject: what the gaze lies on; None where the model does not tell where heads are.
     """
 
     density: np.ndarray
     heads: Heads | None = None
-    subject: Subject | None = None
 
     @classmethod
     def mean(cls, parts: "Sequence[Prediction]") -> "Prediction":
         """That of several frames of one size, each counting the same."""
         density = np.mean([part.density for part in parts], axis=0)
         heads = [part.heads for part in parts if part.heads is not None]
-        subjects = [part.subject for part in parts if part.subject is not None]
-        return cls(density, Heads.mean(heads) if heads else None, Subject.mean(subjects) if subjects else None)
+        return cls(density, Heads.mean(heads) if heads else None)
 
 
 @dataclass(frozen=True)
@@ -117,9 +113,7 @@ class Answer:
 
     def read(self) -> Prediction:
         """What it means."""
-        if self.heads is None:
-            return Prediction(self.density)
-        return Prediction(self.density, Heads.read(self.heads, self.density), Subject.of(self.image, self.density))
+        return Prediction(self.density, None if self.heads is None else Heads.read(self.heads, self.density))
 
 
 class Predictor:
@@ -180,8 +174,6 @@ class Predictor:
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Predicts where people look, and where heads are if the model has the output for it, in one run.
-
-        With heads comes the subject, which a crop weighs beside them.
 
         Args:
             image: H x W x 3 uint8, RGB in sRGB, upright.

@@ -19,23 +19,20 @@ from numpy.typing import NDArray
 from gaze.errors import ConfigError, brief
 from gaze.framing.heads import Heads
 from gaze.framing.policy import (
-    DISTINCT,
+    BESIDE,
+    BESIDE_WEIGHT,
     HEAD_WEIGHT,
     KEEP,
     MOST,
-    MOST_ROOM_WEIGHT,
     NEAR,
-    NEAR_WEIGHT,
-    ON_HEADS,
+    OFFSET_WEIGHT,
     OVERLAP,
-    ROOM,
-    ROOM_WEIGHT,
-    SUBJECT_NEAR,
+    SHIFT_WEIGHT,
     TOLERANCE,
+    WHOLE_WEIGHT,
     Framing,
 )
-from gaze.framing.subject import Subject
-from gaze.framing.windows import TIE, Windows, search
+from gaze.framing.windows import TIE, Windows, offsets, search
 from gaze.geometry import AspectRatio, Box, Point, Size
 
 HEAD_TIE = 1e-4
@@ -64,8 +61,7 @@ class Crop:
     confidence: float
     """How much more the best window is worth than the central one, at least 0; kept where the centre was taken.
 
-    Worth is the share of the gaze inside, less what `Framing.cut_weight` is the price of; a `Subject` that counts takes
-    its part of both.
+    Worth is the share of the gaze inside, less what `Framing.cut_weight` is the price of.
     """
     cut: float = 0.0
     """Share of the predicted gaze at the cut, 0 to 1: what stands out near the sides that are not the image's own."""
@@ -85,7 +81,7 @@ class Crop:
 
 def choose(
     density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = Framing(),
-    focus: Sequence[Point] = (), focus_weight: float = 1.0, heads: Heads | None = None, subject: Subject | None = None,
+    focus: Sequence[Point] = (), focus_weight: float = 1.0, heads: Heads | None = None,
 ) -> list[Crop]:  # fmt: skip
     """Finds the boxes of an aspect ratio that hold most of the density and cut through little of it.
 
@@ -99,7 +95,6 @@ def choose(
             counts, the less its cuts do.
         focus_weight: share of the gaze that goes to them.
         heads: of the image, where a model says where they are; like the gaze, a focus leaves them less to say.
-        subject: of the image, of as many cells as the density; it counts where heads are known, see `DISTINCT`.
 
     Returns:
         At least one crop, the best first.
@@ -107,9 +102,8 @@ def choose(
     if focus:
         density = with_focus(density, size, focus, focus_weight)
         framing = replace(framing, threshold=0.0, cut_weight=(1 - focus_weight) * framing.cut_weight)
-        # what the density no longer tells of counts as little as if its colors were less distinct
-        subject = None if subject is None else replace(subject, distinct=(1 - focus_weight) * subject.distinct)
-    seen = _Seen(density / density.sum(dtype=np.float64), size, heads, subject)
+        heads = None if heads is None else replace(heads, gaze=(1 - focus_weight) * heads.gaze)
+    seen = _Seen(density / density.sum(dtype=np.float64), size, heads)
     window = _window(seen, ratio, framing)
     places = _places(seen, window, framing)
     best, center = _best(places, framing), places.center
@@ -186,7 +180,7 @@ def _best(places: Windows, framing: Framing) -> Box:
     tolerance = TOLERANCE if framing.cut_weight else TIE
     cuts, tie = places.cuts, TIE
     if places.heads is not None:
-        cuts, tie = NEAR_WEIGHT * cuts + HEAD_WEIGHT * places.heads, HEAD_TIE
+        cuts, tie = BESIDE_WEIGHT * places.beside + HEAD_WEIGHT * places.heads, HEAD_TIE
     nearly = np.where(places.worth >= places.worth.max() - tolerance, cuts, np.inf)
     return places.most_central(nearly <= nearly.min() + tie)
 
@@ -198,33 +192,19 @@ class _Seen:
     density: NDArray[np.float64]
     size: Size
     heads: Heads | None
-    subject: Subject | None
-
-    @property
-    def share(self) -> float:
-        """What the subject counts in place of the gaze, 0 to 1."""
-        if self.heads is None or self.subject is None:
-            return 0.0
-        low, high = DISTINCT
-        distinct = min(1.0, max(0.0, (self.subject.distinct - low) / (high - low)))
-        return distinct * max(0.0, 1 - float(self.heads.gaze.sum()) / ON_HEADS)
 
 
 def _places(seen: _Seen, window: Size, framing: Framing) -> Windows:
-    near, weight = NEAR * max(seen.size.width, seen.size.height), framing.cut_weight
+    longer, weight = max(seen.size.width, seen.size.height), framing.cut_weight
     if seen.heads is None:
-        return search(seen.density, seen.size, window, framing.padding, near, weight)
-    room = min(MOST_ROOM_WEIGHT, ROOM_WEIGHT * (1 - window.pixels / seen.size.pixels) ** 3)
-
-    def weighed(cells: NDArray, near_weight: float) -> Windows:
-        return search(cells, seen.size, window, framing.padding, near, near_weight * weight, ROOM, room * weight)
-
-    places, share = weighed(seen.density, NEAR_WEIGHT), seen.share
-    worth = places.worth
-    if share and seen.subject is not None:
-        worth = (1 - share) * worth + share * weighed(seen.subject.cells, SUBJECT_NEAR).worth
-    cut = seen.heads.partly_inside(seen.size, window, places.tops, places.lefts)
-    return replace(places, heads=cut, worth=worth - weight * HEAD_WEIGHT * cut)
+        places = search(seen.density, seen.size, window, framing.padding, NEAR * longer)
+        return replace(places, worth=places.worth - weight * places.cuts)
+    places = search(seen.density, seen.size, window, framing.padding, NEAR * longer, BESIDE * longer)
+    cut, whole = seen.heads.inside(seen.size, window, places.tops, places.lefts)
+    bad = BESIDE_WEIGHT * places.beside + OFFSET_WEIGHT * offsets(seen.density, places) + SHIFT_WEIGHT * places.shifts
+    zoom = min(seen.size.width / window.width, seen.size.height / window.height)
+    weight /= zoom**2  # a tight crop of something larger would else flee from it
+    return replace(places, heads=cut, worth=places.worth - weight * (bad + HEAD_WEIGHT * cut - WHOLE_WEIGHT * whole))
 
 
 def _window(seen: _Seen, ratio: AspectRatio, framing: Framing) -> Size:

@@ -60,10 +60,10 @@ class Heads:
         gaze = np.concatenate([part.gaze for part in parts]) / len(parts)
         return cls(np.concatenate([part.boxes for part in parts]), gaze)
 
-    def partly_inside(
+    def inside(
         self, size: Size, window: Size, tops: NDArray[np.float64], lefts: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """The gaze on heads that a window would hold a part of, at each of the places.
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The gaze on heads that a window would hold a part of, and that on heads which it would hold whole.
 
         A head is partly inside where the window reaches into it and leaves some of it out, by more than `PARTLY` of its
         width or height. Of the places of a window, those that reach into a head are a rectangle, and so are those that
@@ -75,35 +75,28 @@ class Heads:
             tops, lefts: in pixels, ascending.
 
         Returns:
-            float64, tops x lefts, 0 to 1.
+            Twice float64, tops x lefts, 0 to 1.
         """
         rows = _spans(self.boxes[:, 1::2], size.height, window.height, tops)
         columns = _spans(self.boxes[:, ::2], size.width, window.width, lefts)
-        if rows is None or columns is None:
-            spans = columns if rows is None else rows
-            sums = np.zeros(1) if spans is None else self._line(spans, max(len(tops), len(lefts)))
-            return sums.reshape(len(tops), len(lefts))
-        wide = len(lefts) + 1
-        corners = rows[:, :, None] * wide + columns[:, None]
-        weights = np.multiply.outer([[[1, -1], [-1, 1]], [[-1, 1], [1, -1]]], self.gaze)
-        table = np.bincount(corners.ravel(), weights.ravel(), (len(tops) + 1) * wide)
-        return table.reshape(-1, wide).cumsum(axis=0).cumsum(axis=1)[:-1, :-1].clip(0, 1)
-
-    def _line(self, spans: NDArray[np.intp], places: int) -> NDArray[np.float64]:
-        """The same of a window that slides along one axis and is as long as the image along the other."""
-        weights = np.multiply.outer([[1, -1], [-1, 1]], self.gaze)
-        return np.bincount(spans.ravel(), weights.ravel(), places + 1).cumsum()[:-1].clip(0, 1)
+        high, wide = len(tops) + 1, len(lefts) + 1
+        tables = np.arange(2)[:, None, None, None] * (high * wide)
+        corners = tables + rows[:, :, None] * wide + columns[:, None]
+        weights = np.multiply.outer([[[1, -1], [-1, 1]]] * 2, self.gaze)
+        sums = np.bincount(corners.ravel(), weights.ravel(), 2 * high * wide).reshape(2, high, wide)
+        touched, whole = sums.cumsum(axis=1).cumsum(axis=2)[:, :-1, :-1]
+        return (touched - whole).clip(0, 1), whole.clip(0, 1)
 
 
-def _spans(ends: NDArray[np.float64], length: int, window: int, starts: NDArray[np.float64]) -> NDArray[np.intp] | None:
+def _spans(ends: NDArray[np.float64], length: int, window: int, starts: NDArray[np.float64]) -> NDArray[np.intp]:
     """Along one axis, the first place and the one behind the last that reach into each head, and that hold it.
 
     Returns:
-        2 x 2 x heads; None where the window is as long as the image, which holds them all.
+        2 x 2 x heads.
     """
-    if window == length:
-        return None
     low, high = ends.T * length
+    if window == length:  # which holds them all
+        return np.broadcast_to(np.array([0, 1])[:, None], (2, 2, len(low)))
     slack = PARTLY * (high - low)
     low, high = low + slack, high - slack
     right = np.searchsorted(starts, np.concatenate([low - window, low]), "right")

@@ -15,42 +15,26 @@ Chosen on `val` together with `Framing.cut_weight`: docs/crop.md has the frontie
 TOLERANCE = 0.005
 """Windows whose worth differs by less are nearly the same: the one that cuts least is taken, then the most central."""
 
-HEAD_WEIGHT = 0.7
-"""Where heads are known, the price of gaze on those partly inside, in parts of `Framing.cut_weight`."""
+BESIDE = 0.07
+"""Where heads are known, gaze this close to a side, likewise, is pressed against it."""
 
-NEAR_WEIGHT = 0.2
-"""Where heads are known, the price of gaze near the sides, likewise: what it stood for is known better now.
+BESIDE_WEIGHT = 1.8
+"""The price of that gaze, in parts of `Framing.cut_weight`, like all that follow. Gaze at the cut has none then."""
 
-Both were chosen on `val`, by eye: docs/crop.md, where `crop_heads.py` makes the table of what they keep and cut.
-"""
+OFFSET_WEIGHT = 8.4
+"""The price of how far the mean of the gaze inside is from the window's middle: its square, in parts of the sides."""
 
-ROOM = 0.16
-"""Where heads are known, gaze within a crop and this close to a side lacks room, the less the further off.
+SHIFT_WEIGHT = 0.22
+"""The price of moving a window from the center of the photograph all the way along an axis."""
 
-In parts of what the photograph is longer than the crop along that axis: where a crop fills most of it, little room is
-to be had.
-"""
+HEAD_WEIGHT = 3.8
+"""The price of gaze on heads that are partly inside."""
 
-ROOM_WEIGHT = 4.0
-"""The price of gaze that lacks room, in parts of `Framing.cut_weight`, times the cube of the share that is left out.
+WHOLE_WEIGHT = 3.5
+"""What gaze on heads that are whole inside is worth, beyond its share.
 
-So a crop of nearly the whole photograph, which has little choice, gives up hardly any gaze for room. Both were chosen
-on `val`, by eye: docs/crop.md.
-"""
-
-MOST_ROOM_WEIGHT = 1.0
-"""That price at most: a tight crop, of little of the photograph, would else flee from what it is to hold."""
-
-DISTINCT = (0.3, 0.6)
-"""Where heads are known, the subject counts in place of the gaze the more distinct it is: from nothing to all."""
-
-ON_HEADS = 0.5
-"""From this share of the gaze on heads, which tell more, the subject counts nothing; with less the more."""
-
-SUBJECT_NEAR = 1.6
-"""The price of what is near the sides of the subject, as `NEAR_WEIGHT` is of the gaze: its contours are sharp.
-
-These were chosen on `val`, by eye: docs/crop.md.
+Of a crop with zoom these prices are divided by its square. The five were chosen together on `val`, by which windows of
+649 rows two readers each would use: docs/crop.md; `crop_usable.py` tells what share of crops they would send back.
 """
 
 KEEP = 0.95
@@ -75,10 +59,9 @@ class Framing:
     """What makes a good box, beyond the gaze that it holds.
 
     `cut_weight` is the one number of policy: what a window is worth is the share of the gaze that it holds, less this
-    times what its sides cut (`NEAR`); where heads are known, mostly the gaze on cut ones and what lacks room (`ROOM`),
-    and a distinct subject stands in for the gaze (`DISTINCT`). With 0 the share alone counts, and a crop runs through a
-    face where that holds a little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the
-    frontier.
+    times what its sides cut (`NEAR`); where heads are known, times the gaze on cut ones and what is pressed against a
+    side (`BESIDE`) or not in the middle. With 0 the share alone counts, and a crop runs through a face where that holds
+    a little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the frontier.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed

@@ -6,7 +6,8 @@ a corner. So the best place has, on each axis, a side of the window on such an e
 pixel below and above, is exact. How many there are depends on the map, not on the pixels of the image. What a window
 holds is found axis by axis: sums up to each edge between cells, as in a summed-area table (Crow 1984), and between two
 edges a part of the cell, for it is evenly filled. What lies near the sides is a window a little larger less one a
-little smaller, so the same holds of it. What lacks room changes slowly, and is weighed at the same places.
+little smaller, so the same holds of it. How far from its middle that lies which it holds changes slowly, and is told at
+the same places.
 """
 
 from dataclasses import dataclass, replace
@@ -20,12 +21,6 @@ from gaze.geometry import Box, Size
 
 TIE = 1e-6
 """Shares that differ by less are equal."""
-
-STEPS = (1 / 3, 1.0)
-"""Of the room at a side: what lies within the first lacks it wholly, from there to the second by half."""
-
-MOST_ROOM = 0.2
-"""Of the window's sides."""
 
 _KEPT = 32
 """Axes that are kept, as the photos of a folder are of few sizes, and a photo is searched more than once."""
@@ -51,8 +46,9 @@ class Windows:
         shares: float64, tops x lefts, 0 to 1: of the density, what the window holds at each place.
         cuts: likewise, what stands out of the density near the sides of the window, within it or without; sides of the
             image do not count, nor does what every place of it has on average, lest an even density be cut anywhere.
-        lacks: likewise, what stands out of the density within the window but lacks room, see `search`.
-        worth: the share less the price of both; within the margins of the window the share counts half.
+        beside: likewise, near the sides by another measure.
+        worth: likewise, the share, of which what lies within the margins of the window counts half; less the prices of
+            whoever chooses.
         heads: likewise, the gaze on heads that are partly inside; None where it is not known where heads are.
     """
 
@@ -62,7 +58,7 @@ class Windows:
     columns: "_Axis"
     shares: NDArray[np.float64]
     cuts: NDArray[np.float64]
-    lacks: NDArray[np.float64]
+    beside: NDArray[np.float64]
     worth: NDArray[np.float64]
     heads: NDArray[np.float64] | None = None
 
@@ -75,6 +71,11 @@ class Windows:
     def lefts(self) -> NDArray[np.float64]:
         """Likewise."""
         return self.columns.starts
+
+    @property
+    def shifts(self) -> NDArray[np.float64]:
+        """How far the window is moved from the center, tops x lefts: 1 for the whole way along each axis."""
+        return self.rows.shifts[:, None] + self.columns.shifts
 
     @property
     def center(self) -> Box:
@@ -109,10 +110,9 @@ class Windows:
 
 
 def search(
-    density: NDArray, size: Size, window: Size, margin: float = 0.0, near: float = 0.0, price: float = 0.0,
-    room: float = 0.0, room_price: float = 0.0,
-) -> Windows:  # fmt: skip
-    """Weighs a window at every place where it could be worth most.
+    density: NDArray, size: Size, window: Size, margin: float = 0.0, near: float = 0.0, beside: float = 0.0
+) -> Windows:
+    """Measures a window at every place where it could be worth most.
 
     Args:
         density: h x w, at least 0, sums to 1.
@@ -122,24 +122,42 @@ def search(
             long as that of the image has none.
         near: pixels, at least 0: what stands out this close to a side that is not the image's own, on both sides of
             the line, is cut.
-        price: what is cut, times this, is taken off the worth.
-        room: share of what an axis of the image is longer than the window, at least 0: what stands out within the
-            window this close to a side that is not the image's own lacks room, the less the further off (`STEPS`). At
-            most `MOST_ROOM`.
-        room_price: likewise, of what lacks room.
+        beside: likewise, of `Windows.beside`.
     """
-    rows = _axis(size.height, window.height, density.shape[0], margin, near, room)
-    columns = _axis(size.width, window.width, density.shape[1], margin, near, room)
+    rows = _axis(size.height, window.height, density.shape[0], margin, near, beside)
+    columns = _axis(size.width, window.width, density.shape[1], margin, near, beside)
     shares = worth = _held(density, rows.inside, columns.inside)[0]
-    cuts = lacks = np.zeros_like(shares)
-    if window != size and (near or room):
+    cuts = wide = np.zeros_like(shares)
+    if window != size and (near or beside):
         above = np.maximum(density - 1 / density.size, 0)  # the mean
-        without, within, inside, *deeper = _held(above, rows.stripes, columns.stripes)
-        cuts, lacks = without - within, inside - sum(deeper) / len(STEPS)
+        without, within, further_out, further_in = _held(above, rows.stripes, columns.stripes)
+        cuts, wide = without - within, further_out - further_in
     if margin:
         spans = [(row, column) for row in (rows.inside, rows.inset) for column in (columns.inside, columns.inset)]
         worth = np.mean([_held(density, *each)[0] for each in spans], axis=0)
-    return Windows(size, window, rows, columns, shares, cuts, lacks, worth - price * cuts - room_price * lacks)
+    return Windows(size, window, rows, columns, shares, cuts, wide, worth)
+
+
+def offsets(density: NDArray, places: Windows) -> NDArray[np.float64]:
+    """How far the mean of what a window holds lies from its middle.
+
+    Args:
+        density: what was searched; of a cell that is partly inside, that part counts at the cell's own middle.
+        places: what was found.
+
+    Returns:
+        float64, tops x lefts: the squares of the distances along each axis, in parts of the window's sides, in all.
+    """
+    rows, columns, none = places.rows, places.columns, places.shares <= TIE
+    found = np.zeros_like(places.shares)
+    for axis, across, at in ((rows, density.T, np.s_[:, None]), (columns, density, np.s_[:])):
+        if axis.inside is None:
+            continue
+        cells = across * ((np.arange(axis.cells) + 0.5) * (axis.length / axis.cells))
+        held = _held(cells if axis is columns else cells.T, rows.inside, columns.inside)[0]
+        middle = (axis.starts + axis.window / 2)[at]
+        found += np.square(np.where(none, 0, held / np.where(none, 1, places.shares) - middle) / axis.window)
+    return found
 
 
 @dataclass(frozen=True)
@@ -228,21 +246,28 @@ class _Axis:
     inset: _Spans | None = None
     """Likewise, less its margins."""
     stripes: _Spans | None = None
-    """With ends that lie `near` further out and in, where not the image's own; as it is, and further in by `STEPS`."""
+    """With ends that lie further out and in, where not the image's own: by what is near, and by what is beside."""
+
+    @property
+    def shifts(self) -> NDArray[np.float64]:
+        """How far each place is from that in the center, 1 at the ends."""
+        reach = self.length - self.window
+        return np.abs(2 * self.starts / reach - 1) if reach else np.zeros(1)
 
 
 @lru_cache(maxsize=_KEPT)
-def _axis(length: int, window: int, cells: int, margin: float, near: float, room: float) -> _Axis:
-    axis = _Axis(length, window, cells, _starts(length, window, cells, margin * window, near))
+def _axis(length: int, window: int, cells: int, margin: float, near: float, beside: float) -> _Axis:
+    axis = _Axis(length, window, cells, _starts(length, window, cells, margin * window, beside or near))
     axis.starts.setflags(write=False)  # the next photo of this size has the same
     if window == length:
         return axis
     ends, inwards = np.stack([axis.starts, axis.starts + window]), np.array([[1.0], [-1.0]])
     movable = inwards * ((ends > 0) & (ends < length))
-    steps = np.array([0, *STEPS])[:, None, None] * (min(room * (length - window), MOST_ROOM * window) * movable)
-    spans = np.stack([ends, ends + margin * window * inwards, ends - near * movable, ends + near * movable])
+    spans = np.stack(
+        [ends, ends + margin * window * inwards, *(ends + by * movable for by in (-near, near, -beside, beside))]
+    )
     spans[:, 1] = np.maximum(spans[:, 0], spans[:, 1])
-    spans = np.clip(np.concatenate([spans, ends + steps]), 0, length)
+    spans = np.clip(spans, 0, length)
     inside, inset, stripes = (_Spans.of(spans[kinds], axis) for kinds in (slice(1), slice(1, 2), slice(2, None)))
     return replace(axis, inside=inside, inset=inset, stripes=stripes)
 

@@ -7,16 +7,17 @@ from gaze import AspectRatio, Box, Size
 from gaze.framing.choice import HEAD_TIE, choose
 from gaze.framing.heads import LEAST, PARTLY, Heads
 from gaze.framing.policy import (
+    BESIDE,
+    BESIDE_WEIGHT,
     HEAD_WEIGHT,
-    MOST_ROOM_WEIGHT,
     NEAR,
-    NEAR_WEIGHT,
-    ROOM,
-    ROOM_WEIGHT,
+    OFFSET_WEIGHT,
+    SHIFT_WEIGHT,
     TOLERANCE,
+    WHOLE_WEIGHT,
     Framing,
 )
-from gaze.framing.windows import search
+from gaze.framing.windows import offsets, search
 from gaze.geometry import Point
 
 SQUARE = AspectRatio(1, 1)
@@ -35,40 +36,43 @@ def drawn(rng: np.random.Generator, count: int) -> Heads:
     return Heads(boxes[good], rng.random(good.sum()) / count)
 
 
-def brute_force(heads: Heads, size: Size, box: Box) -> float:
-    """The gaze on heads that the window reaches into and does not hold, one head after the other."""
-    total = 0.0
+def brute_force(heads: Heads, size: Size, box: Box) -> tuple[float, float]:
+    """The gaze on heads that the window holds in part, and on those that it holds whole, one head after the other."""
+    partly, wholly = 0.0, 0.0
     for (left, top, right, bottom), gaze in zip(heads.boxes, heads.gaze, strict=True):
         x, y = (left * size.width, right * size.width), (top * size.height, bottom * size.height)
         slack = [PARTLY * (end - start) for start, end in (x, y)]
         sides = ((box.left, box.right, x, slack[0]), (box.top, box.bottom, y, slack[1]))
         touched = all(start < head[1] - by and end > head[0] + by for start, end, head, by in sides)
         whole = all(start <= head[0] + by and end >= head[1] - by for start, end, head, by in sides)
-        total += gaze * (touched and not whole)
-    return total
+        partly += gaze * (touched and not whole)
+        wholly += gaze * whole
+    return partly, wholly
 
 
 @pytest.mark.parametrize("window", [Size(30, 30), Size(40, 17), Size(40, 30), Size(11, 13), Size(1, 1)])
-def test_partly_inside_equals_brute_force(rng: np.random.Generator, window: Size):
+def test_heads_inside_equal_brute_force(rng: np.random.Generator, window: Size):
     size, heads = Size(40, 30), drawn(rng, 40)
     tops, lefts = (np.arange(of - own + 1.0) for of, own in ((30, window.height), (40, window.width)))
-    found = heads.partly_inside(size, window, tops, lefts)
-    assert found.shape == (len(tops), len(lefts))
+    found = heads.inside(size, window, tops, lefts)
+    assert [each.shape for each in found] == [(len(tops), len(lefts))] * 2
     for row, top in enumerate(tops):
         for column, left in enumerate(lefts):
             expected = brute_force(heads, size, Box(int(left), int(top), window.width, window.height))
-            assert found[row, column] == pytest.approx(expected, abs=1e-12)
+            assert [each[row, column] for each in found] == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_window_as_large_as_the_image_cuts_no_head(rng: np.random.Generator):
+def test_a_window_as_large_as_the_image_holds_all_heads(rng: np.random.Generator):
     heads = drawn(rng, 100)
-    assert heads.partly_inside(Size(40, 30), Size(40, 30), np.zeros(1), np.zeros(1)) == pytest.approx(0, abs=1e-12)
+    partly, whole = heads.inside(Size(40, 30), Size(40, 30), np.zeros(1), np.zeros(1))
+    assert partly == pytest.approx(0, abs=1e-12)
+    assert whole == pytest.approx(heads.gaze.sum())
 
 
 def test_no_head_costs_nothing():
     none = Heads(np.zeros((0, 4)), np.zeros(0))
-    found = none.partly_inside(Size(40, 30), Size(30, 30), np.zeros(1), np.arange(11.0))
-    assert found.tolist() == [[0.0] * 11]
+    for found in none.inside(Size(40, 30), Size(30, 30), np.zeros(1), np.arange(11.0)):
+        assert found.tolist() == [[0.0] * 11]
 
 
 def test_an_output_is_read_cell_by_cell():
@@ -127,15 +131,15 @@ def test_the_window_worth_most_is_chosen(framing: Framing, rng: np.random.Genera
     density, size, heads = rng.random((12, 16)) ** 6, Size(80, 60), drawn(rng, 20)
     density /= density.sum()
     best = choose(density, size, SQUARE, framing, heads=heads)[0]
-    places = search(density, size, best.box.size, near=NEAR * 80, room=ROOM)
-    cut = heads.partly_inside(size, best.box.size, places.tops, places.lefts)
-    bad = NEAR_WEIGHT * places.cuts + HEAD_WEIGHT * cut
-    price = min(MOST_ROOM_WEIGHT, ROOM_WEIGHT * (1 - best.box.size.pixels / size.pixels) ** 3)
-    worth = places.shares - framing.cut_weight * (bad + price * places.lacks)
+    places = search(density, size, best.box.size, 0, NEAR * 80, BESIDE * 80)
+    cut, whole = heads.inside(size, best.box.size, places.tops, places.lefts)
+    bad = BESIDE_WEIGHT * places.beside + HEAD_WEIGHT * cut
+    middle = OFFSET_WEIGHT * offsets(density, places) + SHIFT_WEIGHT * places.shifts
+    worth = places.shares - framing.cut_weight / best.zoom**2 * (bad + middle - WHOLE_WEIGHT * whole)
     at = places.at(best.box)
     assert worth[at] >= worth.max() - TOLERANCE
     assert bad[at] <= bad[worth >= worth.max() - TOLERANCE].min() + HEAD_TIE
-    assert best.cut_heads == pytest.approx(brute_force(heads, size, best.box), abs=1e-9)
+    assert best.cut_heads == pytest.approx(brute_force(heads, size, best.box)[0], abs=1e-9)
     assert best.confidence >= 0
 
 
@@ -164,14 +168,31 @@ def one_thing(x: float, size: Size) -> np.ndarray:
     return density / density.sum()
 
 
-@pytest.mark.parametrize("x", [0.2, 0.25, 0.7, 0.8])
-def test_what_people_look_at_gets_room_where_heads_are_known(x: float):
+@pytest.mark.parametrize("x", [0.25, 0.3, 0.5, 0.65, 0.7])
+def test_what_people_look_at_is_in_the_middle_where_heads_are_known(x: float):
     size, nobody = Size(800, 600), Heads(np.zeros((0, 4)), np.zeros(0))
     density = one_thing(x, size)
     (crop,), (without,) = (choose(density, size, AspectRatio(9, 16), heads=heads) for heads in (nobody, None))
-    beside = [min(x * 800 - 30 - box.left, box.right - x * 800 - 30) for box in (crop.box, without.box)]
-    assert beside[0] >= ROOM * (800 - crop.box.width) - 8  # a cell
-    assert beside[1] < beside[0] - 10
+    off = [abs(x * 800 - box.left - box.width / 2) / box.width for box in (crop.box, without.box)]
+    assert off[0] <= 0.15
+    assert off[0] < off[1] or crop.box == without.box
+
+
+@pytest.mark.parametrize("y", [0.3, 0.7])
+def test_where_nothing_stands_out_a_crop_stays_in_the_center(y: float):
+    """One that looks elsewhere but slightly is not followed."""
+    rows = (np.arange(45)[:, None] + 0.5) / 45
+    density = np.tile(1 + 0.1 * np.exp(-((rows - y) ** 2) / 0.02), (1, 60))
+    nobody = Heads(np.zeros((0, 4)), np.zeros(0))
+    (crop,) = choose(density / density.sum(), Size(800, 600), AspectRatio(16, 9), heads=nobody)
+    assert crop.centered
+    assert crop.box.top == (600 - crop.box.height) // 2
+
+
+def test_of_two_heads_the_one_that_is_looked_at_more_is_held():
+    density, heads = two_people(gap=0.32)  # as far from the center
+    (best,) = choose(density, Size(1600, 400), AspectRatio(3, 4), heads=heads)
+    assert inside(best.box, heads, 1600) == pytest.approx([0, 1])
 
 
 def test_without_heads_nothing_is_said_of_them():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gaze.framing.windows import MOST_ROOM, STEPS, TIE, Windows, central_window, search
+from gaze.framing.windows import TIE, Windows, central_window, offsets, search
 from gaze.geometry import Box, Size
 
 
@@ -148,26 +148,53 @@ def within(fine: np.ndarray, left: float, top: float, right: float, bottom: floa
     return float(high @ fine @ wide)
 
 
-@pytest.mark.parametrize("room", [0, 0.11, 5])
+@pytest.mark.parametrize(("near", "beside"), [(0, 0), (2, 0), (0, 3), (2, 5)])
 @pytest.mark.parametrize("window", [Size(20, 20), Size(17, 30), Size(40, 9), Size(40, 30), Size(1, 1)])
-def test_what_lacks_room_equals_brute_force(rng: np.random.Generator, window: Size, room: float):
+def test_what_is_near_and_beside_the_sides_equals_brute_force(
+    rng: np.random.Generator, window: Size, near: float, beside: float
+):
     coarse, size = rng.random((6, 8)) ** 4, Size(40, 30)
     fine = spread(coarse, 5)
     above = np.maximum(fine - fine.mean(), 0)
-    places = search(coarse / coarse.sum(), size, window, room=room)
-    x, y = (min(room * (of - own), MOST_ROOM * own) for of, own in ((40, window.width), (30, window.height)))
+    places = search(coarse / coarse.sum(), size, window, 0, near, beside)
     for row, top in enumerate(places.tops):
         for column, left in enumerate(places.lefts):
-            right, bottom = left + window.width, top + window.height
-            deeper = [
-                within(above, left + step * x * (left > 0), top + step * y * (top > 0),
-                       right - step * x * (right < 40), bottom - step * y * (bottom < 30))
-                for step in STEPS
-            ]  # fmt: skip
-            expected = within(above, left, top, right, bottom) - np.mean(deeper)
-            assert places.lacks[row, column] == pytest.approx(expected, abs=1e-12)
+            ends = np.array([left, top, left + window.width, top + window.height])
+            inwards = np.array([left > 0, top > 0, -1 * (ends[2] < 40), -1 * (ends[3] < 30)])
+            for by, found in ((near, places.cuts), (beside, places.beside)):
+                expected = within(above, *(ends - by * inwards)) - within(above, *(ends + by * inwards))
+                if window.width > 2 * by and window.height > 2 * by:
+                    assert found[row, column] == pytest.approx(expected, abs=1e-12)
 
 
-def test_an_even_density_lacks_room_nowhere():
-    density = np.full((6, 8), 1 / 48)
-    assert not search(density, Size(40, 30), Size(17, 30), room=0.11).lacks.any()
+def test_an_even_density_is_cut_nowhere():
+    places = search(np.full((6, 8), 1 / 48), Size(40, 30), Size(17, 30), 0, 2, 5)
+    assert not places.cuts.any()
+    assert not places.beside.any()
+
+
+@pytest.mark.parametrize("window", [Size(20, 20), Size(17, 30), Size(40, 9), Size(40, 30), Size(1, 1)])
+def test_how_far_from_the_middle_it_lies_equals_brute_force(rng: np.random.Generator, window: Size):
+    coarse, size = rng.random((6, 8)) ** 4, Size(40, 30)
+    coarse[:, :2] = 0  # where the smallest window holds nothing
+    coarse /= coarse.sum()
+    places = search(coarse, size, window)
+    found = offsets(coarse, places)
+    fine, cells = spread(coarse, 5), np.mgrid[2.5:30:5, 2.5:40:5].repeat(5, 1).repeat(5, 2)  # the cells' middles
+    for row, top in enumerate(places.tops.astype(int)):
+        for column, left in enumerate(places.lefts.astype(int)):
+            here = np.s_[top : top + window.height, left : left + window.width]
+            held, expected = fine[here].sum(), 0.0
+            for middles, start, own, of in zip(
+                cells, (top, left), (window.height, window.width), (30, 40), strict=True
+            ):
+                if held > TIE and own < of:
+                    expected += (((fine * middles)[here].sum() / held - start - own / 2) / own) ** 2
+            assert found[row, column] == pytest.approx(expected, abs=1e-9)
+
+
+def test_shifts_are_parts_of_the_way_from_the_center(rng: np.random.Generator):
+    places = search(rng.random((6, 8)), Size(40, 30), Size(20, 10))
+    expected = abs(places.lefts - 10) / 10 + abs(places.tops - 10)[:, None] / 10
+    np.testing.assert_allclose(places.shifts, expected, atol=1e-12)
+    assert not search(rng.random((6, 8)), Size(40, 30), Size(40, 30)).shifts.any()

@@ -22,7 +22,7 @@ from gaze.crop.folder.listing import KNOWN
 from gaze.crop.photo.record import CroppedRecord, ModelRecord, Record, parse_record
 from gaze.errors import ConfigError, OutputError
 from gaze.files import replacing
-from gaze.framing.policy import HEAD_WEIGHT, NEAR, NEAR_WEIGHT, Framing
+from gaze.framing.policy import BESIDE, BESIDE_WEIGHT, HEAD_WEIGHT, NEAR, WHOLE_WEIGHT, Framing
 
 if TYPE_CHECKING:
     from gaze.crop.photo.preview import Preview
@@ -113,7 +113,9 @@ class PageSpool:
             "weight": [f"{Framing.cut_weight:g}"],
             "near": [f"{NEAR:.0%}"],
             "heads": [f"{HEAD_WEIGHT:g}"],
-            "beside": [f"{NEAR_WEIGHT:g}"],
+            "whole": [f"{WHOLE_WEIGHT:g}"],
+            "within": [f"{BESIDE:.0%}"],
+            "beside": [f"{BESIDE_WEIGHT:g}"],
             "counts": [f"<div><dt>{term}<dd>{count:,}</div>" for term, count in counts.items()],
             "records": self._records(offsets),
             "entries": (_LINE.format(index, line.decode()[:-1]) for index, line in enumerate(self._lines(offsets))),

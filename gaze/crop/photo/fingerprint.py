@@ -50,7 +50,7 @@ class Fingerprints:
         return (record.request, record.asked) == (self.request, self.asked)
 
 
-POLICY = 5
+POLICY = 6
 """Counts the default policies: another number whenever a photo comes out otherwise though no option changed."""
 
 MODELS_BEFORE = {
