@@ -148,15 +148,14 @@ def offsets(density: NDArray, places: Windows) -> NDArray[np.float64]:
     Returns:
         float64, tops x lefts: the squares of the distances along each axis, in parts of the window's sides, in all.
     """
-    rows, columns, none = places.rows, places.columns, places.shares <= TIE
+    rows, columns, empty = places.rows, places.columns, places.shares <= TIE
+    down, across = density * rows.middles[:, None], density * columns.middles
     found = np.zeros_like(places.shares)
-    for axis, across, at in ((rows, density.T, np.s_[:, None]), (columns, density, np.s_[:])):
-        if axis.inside is None:
-            continue
-        cells = across * ((np.arange(axis.cells) + 0.5) * (axis.length / axis.cells))
-        held = _held(cells if axis is columns else cells.T, rows.inside, columns.inside)[0]
-        middle = (axis.starts + axis.window / 2)[at]
-        found += np.square(np.where(none, 0, held / np.where(none, 1, places.shares) - middle) / axis.window)
+    for axis, cells, along in ((rows, down, np.s_[:, None]), (columns, across, np.s_[:])):
+        if axis.inside is not None:
+            held = _held(cells, rows.inside, columns.inside)[0]
+            off = held / np.where(empty, 1, places.shares) - (axis.starts + axis.window / 2)[along]
+            found += np.square(np.where(empty, 0, off) / axis.window)
     return found
 
 
@@ -247,6 +246,12 @@ class _Axis:
     """Likewise, less its margins."""
     stripes: _Spans | None = None
     """With ends that lie further out and in, where not the image's own: by what is near, and by what is beside."""
+
+    @property
+    def middles(self) -> NDArray[np.float64]:
+        """Of the cells, in pixels."""
+        middles: NDArray[np.float64] = (np.arange(self.cells) + 0.5) * (self.length / self.cells)
+        return middles
 
     @property
     def shifts(self) -> NDArray[np.float64]:
