@@ -46,7 +46,7 @@ def crop(
         model: instead of it, the name of a shipped model or an `.onnx` file, loaded once; None takes the default one.
         zoom: 1 is the largest window of the ratio, 2 has half its sides; of two bounds, the tightest within them that
             still holds nearly as much.
-        cut_weight: how much gaze at the cut, near the sides of the box, counts against the gaze inside; 0: not at all.
+        cut_weight: how much bad sides, heads that they cut included, count against the gaze inside; 0: not at all.
         padding: share of the box's sides near which gaze counts half, so that what is looked at gets some room.
         candidates: how many boxes are wanted that have little in common; all but the best are its `alternatives`.
         threshold: where the best window is worth less than this more than the central one, that one is taken.

@@ -116,7 +116,7 @@ def _choosing(group: Any) -> None:
         "--min-confidence",
         _share("min-confidence"),
         "C",
-        "stay in the centre unless the best crop is worth C more: gaze inside less what is cut",
+        "stay in the centre unless the best crop is worth C more: gaze inside less the price of bad sides",
     )
     model = f"{' or '.join(SHIPPED)}, or an exported .onnx file (default: {DEFAULT})"
     add("--model", str, "NAME|PATH", model)

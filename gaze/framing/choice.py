@@ -61,7 +61,8 @@ class Crop:
     confidence: float
     """How much more the best window is worth than the central one, at least 0; kept where the centre was taken.
 
-    Worth is the share of the gaze inside, less what `Framing.cut_weight` is the price of.
+    Worth is the share of the gaze inside, less what `Framing.cut_weight` is the price of; where heads are known whole
+    ones add to it, so that it may be above 1.
     """
     cut: float = 0.0
     """Share of the predicted gaze at the cut, 0 to 1: what stands out near the sides that are not the image's own."""

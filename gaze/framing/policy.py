@@ -19,10 +19,10 @@ BESIDE = 0.07
 """Where heads are known, gaze this close to a side, likewise, is pressed against it."""
 
 BESIDE_WEIGHT = 1.8
-"""The price of that gaze, in parts of `Framing.cut_weight`, like all that follow. Gaze at the cut has none then."""
+"""The price of that gaze as a multiple of `Framing.cut_weight`, like the next four; gaze at the cut has none then."""
 
 OFFSET_WEIGHT = 8.4
-"""The price of how far the mean of the gaze inside is from the window's middle: its square, in parts of the sides."""
+"""The price of how far the mean of the gaze inside is from the window's middle: the square, in parts of the sides."""
 
 SHIFT_WEIGHT = 0.22
 """The price of moving a window from the center of the photograph all the way along an axis."""
@@ -59,15 +59,15 @@ class Framing:
     """What makes a good box, beyond the gaze that it holds.
 
     `cut_weight` is the one number of policy: what a window is worth is the share of the gaze that it holds, less this
-    times what its sides cut (`NEAR`); where heads are known, times the gaze on cut ones and what is pressed against a
-    side (`BESIDE`) or not in the middle. With 0 the share alone counts, and a crop runs through a face where that holds
-    a little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the frontier.
+    times what its sides cut (`NEAR`), or, where heads are known, times the sum of the prices `BESIDE_WEIGHT` to
+    `HEAD_WEIGHT` less `WHOLE_WEIGHT`. With 0 the share alone counts, and a crop runs through a face where that holds a
+    little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the frontier.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
             zoom; else the box is the tightest that still holds `KEEP` of the gaze in the loosest.
         padding: share of the box's sides, 0 to below 0.5; gaze this close to a side counts half.
-        cut_weight: 0 or more, the price of gaze at the cut in gaze inside.
+        cut_weight: 0 or more, the price of bad sides in gaze inside.
         candidates: boxes to return at most, 1 to `BOXES`; there are fewer where no more fit with so little in common
             (`OVERLAP`).
         threshold: where the best window is worth less than this more than the central one, that one is taken.

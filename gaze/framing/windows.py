@@ -6,8 +6,8 @@ a corner. So the best place has, on each axis, a side of the window on such an e
 pixel below and above, is exact. How many there are depends on the map, not on the pixels of the image. What a window
 holds is found axis by axis: sums up to each edge between cells, as in a summed-area table (Crow 1984), and between two
 edges a part of the cell, for it is evenly filled. What lies near the sides is a window a little larger less one a
-little smaller, so the same holds of it. How far from its middle that lies which it holds changes slowly, and is told at
-the same places.
+little smaller, so the same holds of it. How far what a window holds lies from its middle is told at the same places:
+not exact, but it changes slowly.
 """
 
 from dataclasses import dataclass, replace
@@ -250,8 +250,7 @@ class _Axis:
     @property
     def middles(self) -> NDArray[np.float64]:
         """Of the cells, in pixels."""
-        middles: NDArray[np.float64] = (np.arange(self.cells) + 0.5) * (self.length / self.cells)
-        return middles
+        return np.asarray((np.arange(self.cells) + 0.5) * (self.length / self.cells), np.float64)
 
     @property
     def shifts(self) -> NDArray[np.float64]:

@@ -47,7 +47,7 @@ MOST = 16
 """Photos of a group at most: 8, 12, 16 and 32 photos of 800x600 take 0.78, 0.74, 0.73 and 0.71 of one's time each."""
 
 TOGETHER = 0.2
-"""Seconds that a group may take: so long, and that of `AHEAD` groups, a run that is stopped goes on."""
+"""Seconds that a group is to take; a run that is stopped ends after the `AHEAD` groups that were handed out."""
 
 START = 120.0
 """Seconds that a process may take to start."""
@@ -95,7 +95,7 @@ Outcome = tuple[Task, Finished | Failed]
 
 
 class Pace:
-    """How many photos to do side by side: one at first, then as many as took `TOGETHER` seconds at the last pace."""
+    """How many photos to do side by side: one at first, then as many as take `TOGETHER` seconds, at most `MOST`."""
 
     def __init__(self) -> None:
         self.group = 1
