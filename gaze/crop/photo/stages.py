@@ -5,6 +5,7 @@ for several in a row finds its own code: Harizopoulos and Ailamaki 2004, "STEPS 
 processing".
 """
 
+import traceback
 from collections import deque
 from collections.abc import Generator, Iterable
 from typing import Generic, TypeVar
@@ -62,5 +63,13 @@ class _Photo(Generic[T]):
         except StopIteration as end:
             self.ended.append(end.value)
         except Exception as error:
+            _let_go(error)
             self.ended.append(error)
         return 0
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Empties the functions that an error came out of, which hold the photo as long as the error is kept."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

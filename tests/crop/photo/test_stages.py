@@ -38,6 +38,43 @@ def test_photos_that_hold_much_come_one_after_the_other():
     assert done == ["a0", "b0", "a1", "b1", "c0", "c1", "d0", "d1"]
 
 
+class Pixels:
+    """What a photo holds."""
+
+    def __init__(self, alive: list[int]) -> None:
+        self._alive = alive
+        alive[0] += 1
+
+    def __del__(self) -> None:
+        self._alive[0] -= 1
+
+
+def decode(pixels: Pixels) -> None:
+    raise ValueError(f"the decoder breaks on {pixels}")
+
+
+@pytest.mark.parametrize("cause", [True, False])
+@pytest.mark.parametrize("breaks", [0, 1])
+def test_photo_that_broke_holds_nothing_while_the_others_are_done(breaks: int, cause: bool):
+    alive, seen = [0], []
+
+    def broken() -> Stages[str]:
+        seen.append(alive[0])
+        pixels = Pixels(alive)
+        for _ in range(breaks):
+            yield HELD
+        try:
+            decode(pixels)
+        except ValueError as error:
+            raise ImageError("breaks") from (error if cause else None)
+        return ""
+
+    outcomes = side_by_side([broken() for _ in range(4)])
+    assert [str(outcome) for outcome in outcomes] == ["breaks"] * 4
+    assert seen == [0] * 4
+    assert alive == [0]
+
+
 def test_no_photos():
     assert side_by_side([]) == []
 
