@@ -47,7 +47,8 @@ MOST = 16
 """Photos of a group at most: 8, 12, 16 and 32 photos of 800x600 take 0.78, 0.74, 0.73 and 0.71 of one's time each."""
 
 TOGETHER = 0.2
-"""Seconds that a group is to take; a run that is stopped ends after the `AHEAD` groups that were handed out."""
+"""Seconds that a group may take; then no more of it is begun. A run that is stopped ends after the `AHEAD` groups that
+were handed out."""
 
 START = 120.0
 """Seconds that a process may take to start."""
@@ -107,13 +108,14 @@ class Pace:
 
 def run_here(worker: Crops, jobs: Iterator[Job], stopped: Callable[[], bool]) -> Iterator[Outcome]:
     """Crops in this process."""
-    pace = Pace()
-    while not stopped() and (group := list(islice(jobs, pace.group))):
+    pace, left = Pace(), list[Job]()
+    while not stopped() and (group := left or list(islice(jobs, pace.group))):
         start = monotonic()
         with without_stderr():
             outcomes = _crop(worker, group)
-        pace.note(len(group), monotonic() - start, math.inf)
-        yield from zip((task for task, _ in group), outcomes, strict=True)
+        pace.note(len(outcomes), monotonic() - start, math.inf)
+        left = group[len(outcomes) :]
+        yield from zip((task for task, _ in group), outcomes, strict=False)
 
 
 def failure(task: Task, error: BaseException) -> Failed:
@@ -234,7 +236,9 @@ class Pool:
             yield from self._lost(process)
             return
         if process.ready:
-            yield from zip((task for task, _ in process.done(timeout)), message, strict=True)
+            group = process.done(len(message), timeout)
+            self._again.extend([job] for job in group[len(message) :])  # there was no time to begin them
+            yield from zip((task for task, _ in group), message, strict=False)
         elif message is not None:
             raise GazeError(message)
         else:
@@ -315,10 +319,10 @@ class _Process:
         self.given.append(group)
         return True
 
-    def done(self, timeout: float) -> list[Job]:
-        """The photos that it has done; it begins those that it has besides."""
+    def done(self, photos: int, timeout: float) -> list[Job]:
+        """The group of which it has done so many photos; it begins those that it has besides."""
         group = self.given.popleft()
-        self.pace.note(len(group), monotonic() - self._begun, timeout)
+        self.pace.note(photos, monotonic() - self._begun, timeout)
         self._begin(timeout)
         return group
 
@@ -408,9 +412,10 @@ def _end_with(number: int) -> NoReturn:
 
 
 def _crop(worker: Crops, group: Sequence[Job]) -> list[Finished | Failed]:
-    """Crops photos side by side."""
-    outcomes = side_by_side(worker.stages(task, points) for task, points in group)
+    """Crops photos side by side: at least the first, and the next that are begun within `TOGETHER` seconds."""
+    end = monotonic() + TOGETHER
+    outcomes = side_by_side((worker.stages(task, points) for task, points in group), lambda: monotonic() > end)
     return [
         failure(task, outcome) if isinstance(outcome, Exception) else outcome
-        for (task, _), outcome in zip(group, outcomes, strict=True)
+        for (task, _), outcome in zip(group, outcomes, strict=False)
     ]

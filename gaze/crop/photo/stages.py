@@ -7,7 +7,7 @@ processing".
 
 import traceback
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Generic, TypeVar
 
 HELD = 2**22
@@ -28,19 +28,24 @@ def run_through(stages: Stages[T]) -> T:
             return end.value
 
 
-def side_by_side(works: Iterable[Stages[T]]) -> list[T | Exception]:
+def side_by_side(works: Iterable[Stages[T]], late: Callable[[], bool] = lambda: False) -> list[T | Exception]:
     """Does the stages of several photos in turn.
 
     Photos that hold much are done one after the other, see `HELD`.
 
+    Args:
+        works: the photos.
+        late: asked before each but the first; once true, no more are begun.
+
     Returns:
-        What became of each, in their order: its value, or what it raised.
+        What became of each that was begun, in their order: its value, or what it raised.
     """
     photos = [_Photo(work) for work in works]
     waiting = deque(photos)
-    while waiting:
-        begun, held = [], 0
-        while waiting and held < HELD:
+    while waiting and (len(waiting) == len(photos) or not late()):
+        begun: list[_Photo[T]] = []
+        held = 0
+        while waiting and held < HELD and not (begun and late()):
             begun.append(waiting.popleft())
             held += begun[-1].go_on()
         while begun := [photo for photo in begun if not photo.ended]:

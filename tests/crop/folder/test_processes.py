@@ -13,7 +13,7 @@ import pytest
 
 from gaze.crop.folder import processes
 from gaze.crop.folder.listing import Task
-from gaze.crop.folder.processes import MOST, Failed, Pace, Pool, failure, run_here
+from gaze.crop.folder.processes import AHEAD, MOST, Failed, Pace, Pool, failure, run_here
 from gaze.errors import GazeError, ImageError, OutputError
 
 STAND_IN = """
@@ -28,6 +28,7 @@ class Worker:
     def stages(self, task, points):
         act, _, rest = task.name.partition(":")
         self.begun += 1
+        time.sleep(0.25 if act == "slow_to_begin" else 0)
         yield 0
         try:
             return getattr(self, act)(rest)
@@ -50,6 +51,9 @@ class Worker:
 
     def slow(self, _):
         time.sleep(0.05)
+        return "done"
+
+    def slow_to_begin(self, _):
         return "done"
 
     def raises(self, what):
@@ -193,6 +197,21 @@ def test_quick_photos_are_done_side_by_side_and_slow_ones_alone(make_pool: MakeP
     assert max(quick.values()) == MOST
     slow = run(make_pool(), *(f"slow_beside:{number}" for number in range(4)))
     assert set(slow.values()) == {1}
+
+
+def test_group_that_turns_out_slow_ends_with_the_photo_under_way(make_pool: MakePool):
+    names = [*(f"cropped:{number}" for number in range(40)), *(f"slow_to_begin:{number}" for number in range(40))]
+    slow: list[str] = []
+    outcomes = make_pool().run(jobs(*names), 60.0, lambda: bool(slow))
+    slow.extend(task.name for task, _ in outcomes if task.name.startswith("slow"))
+    assert 1 <= len(slow) <= AHEAD + 1  # one of each group, and one that quick ones stood before
+
+
+def test_photos_that_a_slow_group_had_no_time_for_are_done(make_pool: MakePool, tmp_path: Path, stand_in: Any):
+    names = [*(f"cropped:{number}" for number in range(20)), *(f"slow_to_begin:{number}" for number in range(3))]
+    assert run(make_pool(), *names) == dict.fromkeys(names, "done")
+    here = run_here(stand_in.Worker(str(tmp_path)), jobs(*names), lambda: False)
+    assert [(task.name, ended) for task, ended in here] == [(name, "done") for name in names]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,16 @@ def test_photos_that_hold_much_come_one_after_the_other():
     assert done == ["a0", "b0", "a1", "b1", "c0", "c1", "d0", "d1"]
 
 
+@pytest.mark.parametrize("held", [1, HELD])
+@pytest.mark.parametrize(("late", "begun"), [(0, "a"), (1, "ab"), (2, "abc"), (3, "abc")])
+def test_once_it_is_late_no_more_are_begun(held: int, late: int, begun: str):
+    done: list[str] = []
+    answers = iter([False] * late)
+    works = (photo(name, done, 2, held) for name in "abc")
+    assert side_by_side(works, lambda: next(answers, True)) == list(begun)
+    assert sorted(done) == [f"{name}{stage}" for name in begun for stage in range(2)]
+
+
 class Pixels:
     """What a photo holds."""
 
