@@ -5,7 +5,6 @@ for several in a row finds its own code: Harizopoulos and Ailamaki 2004, "STEPS 
 processing".
 """
 
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Generic, TypeVar
@@ -74,7 +73,7 @@ class _Photo(Generic[T]):
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Empties the functions that an error came out of, which hold the photo as long as the error is kept."""
+    """Forgets where an error came from: the functions on that way hold the photo as long as the error is kept."""
     while error is not None:
-        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
         error = error.__cause__ or error.__context__
