@@ -246,6 +246,7 @@ class Pool:
             self._bad_starts = 0
 
     def _late(self, process: "_Process", timeout: float) -> Iterator[Outcome]:
+        self.died = True
         if process.ready and len(process.given[0]) == 1:
             ((task, _),) = process.given.popleft()
             yield task, Failed(too_late(task.source, timeout))

@@ -182,6 +182,14 @@ def test_photo_that_hangs_beside_others_is_given_up_alone(make_pool: MakePool, n
     assert set(found.values()) == {"done"}
 
 
+@pytest.mark.parametrize("quick", [0, 1, 20])
+def test_process_that_was_ended_for_the_time_may_have_left_half_a_file(make_pool: MakePool, quick: int):
+    """Or whole ones, of photos beside the one that hangs."""
+    pool = make_pool()
+    run(pool, *(f"cropped:{each}" for each in range(quick)), "hangs:", timeout=0.5)
+    assert pool.died
+
+
 @pytest.mark.parametrize("number", [1, 20, 39])
 def test_photo_that_kills_its_process_beside_others_is_left_alone(make_pool: MakePool, number: int):
     names = [f"cropped:{each}" for each in range(40)]
