@@ -90,30 +90,16 @@ class Prediction:
     heads: Heads | None = None
 
     @classmethod
+    def read(cls, density: np.ndarray, heads: np.ndarray | None) -> "Prediction":
+        """What a model's outputs say, see `Predictor.look`."""
+        return cls(density, None if heads is None else Heads.read(heads, density))
+
+    @classmethod
     def mean(cls, parts: "Sequence[Prediction]") -> "Prediction":
         """That of several frames of one size, each counting the same."""
         density = np.mean([part.density for part in parts], axis=0)
         heads = [part.heads for part in parts if part.heads is not None]
         return cls(density, Heads.mean(heads) if heads else None)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a network answers to an image.
-
-    Attributes:
-        image: H x W x 3 uint8, RGB, as the network sees it.
-        density: see `Prediction`.
-        heads: float32 5 x rows x columns (`gaze.models.heads`), None where the model does not tell.
-    """
-
-    image: np.ndarray
-    density: np.ndarray
-    heads: np.ndarray | None
-
-    def read(self) -> Prediction:
-        """What it means."""
-        return Prediction(self.density, None if self.heads is None else Heads.read(self.heads, self.density))
 
 
 class Predictor:
@@ -182,7 +168,7 @@ class Predictor:
             ImageError: the array has another shape or type.
             ModelError: the network failed, or answered with NaN.
         """
-        return self.ask(image).read()
+        return Prediction.read(*self.look(image))
 
     def look(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """`density`, and the output of heads as it is: what another network can learn from.
@@ -197,23 +183,10 @@ class Predictor:
             ImageError: the array has another shape or type.
             ModelError: the network failed, or answered with NaN.
         """
-        answer = self.ask(image)
-        return answer.density, answer.heads
-
-    def ask(self, image: np.ndarray) -> Answer:
-        """`predict`, not yet read.
-
-        Args:
-            image: H x W x 3 uint8, RGB in sRGB, upright.
-
-        Raises:
-            ImageError: the array has another shape or type.
-            ModelError: the network failed, or answered with NaN.
-        """
         check_rgb(image)
-        small = self._shrunk(image)
-        cells, *heads = self._run(small, ["log_density", "heads"] if self.knows_heads else ["log_density"])
-        return Answer(small, _density(cells), heads[0] if heads else None)
+        outputs = ["log_density", "heads"] if self.knows_heads else ["log_density"]
+        cells, *heads = self._run(self._shrunk(image), outputs)
+        return _density(cells), heads[0] if heads else None
 
     @property
     def knows_heads(self) -> bool:

@@ -96,10 +96,10 @@ class Cropper:
         yield held
         with clock.lap("predict"):
             pixels = self._pixels(photo)
-            answer = None if pixels is None else self.predictor.ask(pixels)
+            outputs = None if pixels is None else self.predictor.look(pixels)
         yield held
         with clock.lap("predict"):
-            prediction = answer.read() if answer else self._predict_frames(photo)
+            prediction = Prediction.read(*outputs) if outputs else self._predict_frames(photo)
         yield held
         with clock.lap("choose"):
             crops = self._choose(prediction, photo, points)
