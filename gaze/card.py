@@ -34,7 +34,7 @@ class ModelCard:
     """Of the `.onnx` file, in lower-case hexadecimal digits."""
     input: InputRule
     output: dict[str, Any]
-    """`stride`: pixels of the input per cell of the density; `heads`: likewise of the output `heads`, if it has one."""
+    """`stride`: pixels of the input per cell of the density; `heads`, `preference`: of these, where it has them."""
     format_version: int = FORMAT_VERSION
     backbone: str = ""
     parameters: int = 0

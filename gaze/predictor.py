@@ -18,10 +18,14 @@ import numpy as np
 from gaze.card import ModelCard
 from gaze.errors import ConfigError, ModelError
 from gaze.framing.heads import Heads
+from gaze.framing.preference import MAPS, Preference
 from gaze.geometry import Size
 from gaze.images import ImageLike, as_rgb, check_rgb
 from gaze.weights import find_model
 from gaze.weights.external_data import has_external_data
+
+OTHERS = {"heads": 5, "preference": MAPS}
+"""Outputs that a network may have beside the log density, and the maps of each."""
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -84,22 +88,31 @@ class Prediction:
     Attributes:
         density: float32, h x w: the share of the gaze in each of the cells that divide the image evenly; sums to 1.
         heads: where it takes heads to be, and the gaze on them; None where the model does not tell.
+        preference: what it takes people to want inside a crop and not at its sides; None likewise.
     """
 
     density: np.ndarray
     heads: Heads | None = None
+    preference: Preference | None = None
 
     @classmethod
-    def read(cls, density: np.ndarray, heads: np.ndarray | None) -> "Prediction":
+    def read(
+        cls, density: np.ndarray, heads: np.ndarray | None = None, preference: np.ndarray | None = None
+    ) -> "Prediction":
         """What a model's outputs say, see `Predictor.look`."""
-        return cls(density, None if heads is None else Heads.read(heads, density))
+        return cls(
+            density,
+            None if heads is None else Heads.read(heads, density),
+            None if preference is None else Preference.read(preference, density.shape),
+        )
 
     @classmethod
     def mean(cls, parts: "Sequence[Prediction]") -> "Prediction":
         """That of several frames of one size, each counting the same."""
         density = np.mean([part.density for part in parts], axis=0)
         heads = [part.heads for part in parts if part.heads is not None]
-        return cls(density, Heads.mean(heads) if heads else None)
+        preferences = [part.preference for part in parts if part.preference is not None]
+        return cls(density, Heads.mean(heads) if heads else None, Preference.mean(preferences) if preferences else None)
 
 
 class Predictor:
@@ -122,7 +135,7 @@ class Predictor:
         self.path = find_model(model)
         self.card = ModelCard.load(self.path.with_suffix(".json"))
         self._session = open_session(_verified(self.path, self.card), self.path, threads)
-        _check_heads(self._session, self.card, self.path)
+        _check_outputs(self._session, self.card, self.path)
 
     def log_density(self, image: np.ndarray, size: Size | None = None) -> np.ndarray:
         """Predicts where people look.
@@ -159,7 +172,7 @@ class Predictor:
         return _density(self._cells(image))
 
     def predict(self, image: np.ndarray) -> Prediction:
-        """Predicts where people look, and where heads are if the model has the output for it, in one run.
+        """Predicts where people look, and what else the model has outputs for, in one run.
 
         Args:
             image: H x W x 3 uint8, RGB in sRGB, upright.
@@ -170,28 +183,34 @@ class Predictor:
         """
         return Prediction.read(*self.look(image))
 
-    def look(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """`density`, and the output of heads as it is: what another network can learn from.
+    def look(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """`density`, and the other outputs as they are.
 
         Args:
             image: H x W x 3 uint8, RGB in sRGB, upright.
 
         Returns:
-            The density, and float32 5 x rows x columns (`gaze.models.heads`), None where the model does not tell.
+            The density; float32 5 x rows x columns (`gaze.models.heads`), None where the model does not tell; and
+            2 x rows x columns (`gaze.framing.preference`), likewise.
 
         Raises:
             ImageError: the array has another shape or type.
             ModelError: the network failed, or answered with NaN.
         """
         check_rgb(image)
-        outputs = ["log_density", "heads"] if self.knows_heads else ["log_density"]
-        cells, *heads = self._run(self._shrunk(image), outputs)
-        return _density(cells), heads[0] if heads else None
+        names = ["log_density", *(name for name in OTHERS if name in self.card.output)]
+        found = dict(zip(names, self._run(self._shrunk(image), names), strict=True))
+        return _density(found["log_density"]), found.get("heads"), found.get("preference")
 
     @property
     def knows_heads(self) -> bool:
         """Whether the model tells where heads are."""
         return "heads" in self.card.output
+
+    @property
+    def knows_preference(self) -> bool:
+        """Whether the model tells which crops people prefer."""
+        return "preference" in self.card.output
 
     def _cells(self, image: np.ndarray) -> np.ndarray:
         """The network's log density for an image, h x w float32."""
@@ -258,11 +277,14 @@ def saliency(image: ImageLike, predictor: Predictor | None = None, model: str | 
 saliency.__module__ = "gaze"
 
 
-def _check_heads(session: "InferenceSession", card: ModelCard, path: Path) -> None:
-    """Raises ModelError where the card tells of heads and the network has no such output of 5 maps."""
+def _check_outputs(session: "InferenceSession", card: ModelCard, path: Path) -> None:
+    """Raises ModelError where the card tells of an output and the network has none of that name and so many maps."""
     shapes = {node.name: node.shape for node in session.get_outputs()}
-    if "heads" in card.output and (len(shape := shapes.get("heads", [])) != 4 or shape[1] not in (5, None)):
-        raise ModelError(f"{path}: its card tells of heads, expected an output heads of 5 maps, got {shapes}")
+    for name, maps in OTHERS.items():
+        if name in card.output and (len(shape := shapes.get(name, [])) != 4 or shape[1] not in (maps, None)):
+            raise ModelError(
+                f"{path}: its card tells of {name}, expected an output {name} of {maps} maps, got {shapes}"
+            )
 
 
 def _verified(path: Path, card: ModelCard) -> bytes:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from pictures import corners, stored
 from torch.utils.data import DataLoader, Dataset
 
-from gaze import evaluate, export, latency, prepare, prune, teach, train
+from gaze import evaluate, export, latency, prefer, prepare, prune, teach, train
 from gaze.config import _bare, _meaning, _refuse_idle, choices, validate
 from gaze.config import verb as as_verb
 from gaze.errors import ConfigError, DataError, OutputError
@@ -29,20 +29,23 @@ from gaze.prepare import PrepareConfig
 from gaze.teach import TeachConfig
 from gaze.training.config import PruneConfig, TrainConfig
 from gaze.training.latency_config import LatencyConfig
+from gaze.training.preference_config import PreferConfig
 
 HEADS = "model.heads={reduce: 24, channels: [48], weight: 0.5}"
+PREFERENCE = "model.preference={reduce: 8, channels: [16]}"
 GATES = (
     "pruner.l0={penalty: time, estimator: concrete, beta: 0.5, gamma: -0.1, zeta: 1.1, start: 3, rate: 0.1, rho: 1,"
     " per_example: false}"
 )
 VERBS: dict[str, tuple[Any, type, list[str]]] = {
     "prepare": (prepare, PrepareConfig, ["data=osie", "data.root=somewhere"]),
-    "train": (train, TrainConfig, ["data=osie", HEADS]),
+    "train": (train, TrainConfig, ["data=osie", HEADS, PREFERENCE]),
     "prune": (prune, PruneConfig, ["data=osie", "checkpoint=a.ckpt", "budget=0.5", GATES]),
     "teach": (teach, TeachConfig, ["data=osie"]),
+    "prefer": (prefer, PreferConfig, ["data=osie", "checkpoint=a.ckpt", "out=b.ckpt"]),
     "evaluate": (evaluate, EvaluateConfig, ["data=osie"]),
     "export": (export, ExportConfig, ["checkpoint=a.ckpt", "out=a.onnx", "photos=folder"]),
-    "latency": (latency, LatencyConfig, ["model=mobilegaze", HEADS]),
+    "latency": (latency, LatencyConfig, ["model=mobilegaze", HEADS, PREFERENCE]),
 }
 OF_DATA = [verb for verb, (_, schema, _) in VERBS.items() if "sets" in get_type_hints(schema)]
 
@@ -208,6 +211,14 @@ BAD: dict[str, list[str]] = {
     "model.heads.taps": WHOLE,
     "model.heads.channels": ["[0]", "[48, -1]", "48", "[a]"],
     "model.heads.weight": [*NUMBER, "0", "-1"],
+    **dict.fromkeys(("reduce", "model.preference.reduce"), WHOLE),
+    **{key: ["[0]", "[48, -1]", "48", "[a]"] for key in ("channels", "model.preference.channels")},
+    "windows": OPTIONAL,
+    "gaze_weight": [*NUMBER, "-1"],
+    "epochs": WHOLE,
+    "batch_size": WHOLE,
+    "lr": [*NUMBER, "0", "-1"],
+    "weight_decay": [*NUMBER, "-0.1"],
     "checkpoint": OPTIONAL,
     "only": ["tails", "''", "[1]"],
     "widths": OPTIONAL,
@@ -521,6 +532,8 @@ RECIPES = [
     ("prune", ["data=osie", "checkpoint=a.ckpt", "budget=0.5", "pruner=grow", "pruner.start=0.25",
                "pruner.signal=magnitude", "pruner.multiple=8", "schedule.removals=20"]),
     ("train", ["data=osie", "model=mobileonegaze", "widths=pruned.ckpt", "seed=2"]),
+    ("prefer", ["data=[osie,eyecrowd]", "checkpoint=a.ckpt", "windows=b.csv", "longer_side=288", "out=c.ckpt",
+                "reduce=16", "channels=[24,8]"]),
     ("teach", ["data=[osie,eyecrowd]", "network=quality", "views=11", "seed=2", "out=data/taught2.h5"]),
     ("teach", ["photos=FOLDER", "license=CC BY 4.0", "network=[quality,runs/dense/best.ckpt]", "out=data/photos.h5"]),
     ("evaluate", ["network=[quality,a.ckpt]", "data=osie", "out=evaluation_mean"]),

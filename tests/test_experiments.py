@@ -10,11 +10,12 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 import gaze
-from gaze import export, prune, teach, train
+from gaze import export, prefer, prune, teach, train
 from gaze.config import _refuse_idle, choices, validate
 from gaze.models.config import ExportConfig
 from gaze.teach import TeachConfig
 from gaze.training.config import PruneConfig, TrainConfig
+from gaze.training.preference_config import PreferConfig
 
 FOLDER = Path(gaze.__file__).parent / "conf" / "experiment"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -22,6 +23,7 @@ VERBS: dict[str, tuple[Any, type, list[str]]] = {
     "train": (train, TrainConfig, []),
     "prune": (prune, PruneConfig, []),
     "teach": (teach, TeachConfig, []),
+    "prefer": (prefer, PreferConfig, []),
     "export": (export, ExportConfig, ["photos=somewhere"]),
 }
 LEAVES = {"train": ("best.ckpt", "last.ckpt"), "prune": ("pruned.ckpt", "last.ckpt", "removals.csv")}

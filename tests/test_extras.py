@@ -12,7 +12,7 @@ import pytest
 from gaze.extras import TRAIN, missing_modules
 
 ROOT = Path(__file__).parents[1]
-VERBS = ("prepare", "train", "prune", "teach", "evaluate", "export", "latency")
+VERBS = ("prepare", "train", "prune", "prefer", "teach", "evaluate", "export", "latency")
 BLOCK = """
 import sys
 class Blocked:

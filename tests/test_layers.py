@@ -18,6 +18,7 @@ VERBS = (
     "gaze.teach",
     "gaze.train",
     "gaze.prune",
+    "gaze.prefer",
     "gaze.evaluate",
     "gaze.export",
     "gaze.latency",

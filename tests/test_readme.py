@@ -41,13 +41,13 @@ command_not_found_handle() { :; }
 """For bash: what is typed is written down, an argument after the other, and nothing is run."""
 
 
-WRITING = ("prepare", "teach", "evaluate", "export", "latency")
+WRITING = ("prepare", "teach", "prefer", "evaluate", "export", "latency")
 """Verbs that refuse to replace what is there."""
 
 MADE = ("docs/dog_1x1.jpg",)
 """What the examples write."""
 
-VERBS = ("prepare", "train", "teach", "evaluate", "prune", "latency", "export")
+VERBS = ("prepare", "train", "teach", "prefer", "evaluate", "prune", "latency", "export")
 OTHERS = {"--tmpfs", "--rm", "--entrypoint", "--config-dir", "--cfg"}
 """Options of other programs."""
 SETS = ("osie", "folder")
@@ -256,7 +256,7 @@ def test_the_check_of_commands_sees_all_and_what_is_wrong(tmp_path):
         page: len(line.findall(commands(page))) for page in PAGES
     }
     assert set().union(*seen.values()) == {
-        "crop", "prepare", "train", "teach", "evaluate", "prune", "latency", "export",
+        "crop", "prepare", "train", "teach", "prefer", "evaluate", "prune", "latency", "export",
     }  # fmt: skip
     assert understood("crop", ["photo.jpg", "--ratoi", "1:1"])
     assert understood("train", ["model=mobilegaze", "data=osie", "optim.warmpu=0.1"])

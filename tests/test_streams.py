@@ -10,7 +10,7 @@ import pytest
 import gaze
 
 ROOT = Path(gaze.__file__).parents[1]
-VERBS = ("crop", "prepare", "train", "prune", "teach", "evaluate", "export", "latency")
+VERBS = ("crop", "prepare", "train", "prune", "prefer", "teach", "evaluate", "export", "latency")
 FULL = "standard output: cannot be written (No space left on device)\n"
 
 

@@ -193,4 +193,4 @@ def _choose(
 ) -> list[Crop]:  # fmt: skip
     """The boxes, the best first."""
     points = as_points(focus, size) if focus else ()
-    return choose(seen.density, size, ratio, framing, points, focus_weight, seen.heads)
+    return choose(seen.density, size, ratio, framing, points, focus_weight, seen.heads, seen.preference)

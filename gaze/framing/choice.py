@@ -32,6 +32,7 @@ from gaze.framing.policy import (
     WHOLE_WEIGHT,
     Framing,
 )
+from gaze.framing.preference import Preference
 from gaze.framing.windows import TIE, Windows, offsets, search
 from gaze.geometry import AspectRatio, Box, Point, Size
 
@@ -83,6 +84,7 @@ class Crop:
 def choose(
     density: NDArray, size: Size, ratio: AspectRatio, framing: Framing = Framing(),
     focus: Sequence[Point] = (), focus_weight: float = 1.0, heads: Heads | None = None,
+    preference: Preference | None = None,
 ) -> list[Crop]:  # fmt: skip
     """Finds the boxes of an aspect ratio that hold most of the density and cut through little of it.
 
@@ -96,6 +98,7 @@ def choose(
             counts, the less its cuts do.
         focus_weight: share of the gaze that goes to them.
         heads: of the image, where a model says where they are; like the gaze, a focus leaves them less to say.
+        preference: likewise, what a model has learnt from people's choices of crops.
 
     Returns:
         At least one crop, the best first.
@@ -104,9 +107,9 @@ def choose(
         density = with_focus(density, size, focus, focus_weight)
         framing = replace(framing, threshold=0.0, cut_weight=(1 - focus_weight) * framing.cut_weight)
         heads = None if heads is None else replace(heads, gaze=(1 - focus_weight) * heads.gaze)
-    seen = _Seen(density / density.sum(dtype=np.float64), size, heads)
+    seen = Seen(density / density.sum(dtype=np.float64), size, heads, preference)
     window = _window(seen, ratio, framing)
-    places = _places(seen, window, framing)
+    places = seen.places(window, framing.cut_weight, framing.padding)
     best, center = _best(places, framing), places.center
     middle = places.holding(center)
     gain = places.holding(best).worth - middle.worth
@@ -187,33 +190,38 @@ def _best(places: Windows, framing: Framing) -> Box:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """What a choice knows of an image, see `choose`; the density sums to 1."""
 
     density: NDArray[np.float64]
     size: Size
-    heads: Heads | None
+    heads: Heads | None = None
+    preference: Preference | None = None
+
+    def places(self, window: Size, weight: float = Framing.cut_weight, padding: float = 0.0) -> Windows:
+        """All places of a window, and what each is worth by the policy."""
+        longer, heads = max(self.size.width, self.size.height), self.heads
+        known = heads is not None or self.preference is not None
+        places = search(self.density, self.size, window, padding, NEAR * longer, BESIDE * longer if known else 0.0)
+        if heads is None:
+            bad, cut = places.cuts, None
+        else:
+            cut, whole = heads.inside(self.size, window, places.tops, places.lefts)
+            bad = BESIDE_WEIGHT * places.beside + OFFSET_WEIGHT * offsets(self.density, places)
+            bad = bad + SHIFT_WEIGHT * places.shifts + HEAD_WEIGHT * cut - WHOLE_WEIGHT * whole
+        if self.preference is not None:
+            bad = bad - self.preference.worth(places)
+        if known:  # a tight crop of something larger would else flee from it
+            weight /= min(self.size.width / window.width, self.size.height / window.height) ** 2
+        return replace(places, heads=cut, worth=places.worth - weight * bad)
 
 
-def _places(seen: _Seen, window: Size, framing: Framing) -> Windows:
-    longer, weight = max(seen.size.width, seen.size.height), framing.cut_weight
-    if seen.heads is None:
-        places = search(seen.density, seen.size, window, framing.padding, NEAR * longer)
-        return replace(places, worth=places.worth - weight * places.cuts)
-    places = search(seen.density, seen.size, window, framing.padding, NEAR * longer, BESIDE * longer)
-    cut, whole = seen.heads.inside(seen.size, window, places.tops, places.lefts)
-    bad = BESIDE_WEIGHT * places.beside + OFFSET_WEIGHT * offsets(seen.density, places) + SHIFT_WEIGHT * places.shifts
-    zoom = min(seen.size.width / window.width, seen.size.height / window.height)
-    weight /= zoom**2  # a tight crop of something larger would else flee from it
-    return replace(places, heads=cut, worth=places.worth - weight * (bad + HEAD_WEIGHT * cut - WHOLE_WEIGHT * whole))
-
-
-def _window(seen: _Seen, ratio: AspectRatio, framing: Framing) -> Size:
+def _window(seen: Seen, ratio: AspectRatio, framing: Framing) -> Size:
     """The size of the box: of the ratio within the bounds of the zoom, beyond it where that holds too little."""
     tightest, loosest = (_shrunk(ratio.largest(seen.size), zoom) for zoom in reversed(framing.zoom))
 
     def most(window: Size) -> float:
-        places = _places(seen, window, framing)
+        places = seen.places(window, framing.cut_weight, framing.padding)
         return places.holding(_best(places, framing)).share
 
     if tightest == loosest and not framing.keep:

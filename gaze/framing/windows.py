@@ -159,6 +159,21 @@ def offsets(density: NDArray, places: Windows) -> NDArray[np.float64]:
     return found
 
 
+def inside(cells: NDArray, places: Windows) -> NDArray[np.float64]:
+    """Sums of a map, of as many cells as what was searched, over what a window holds: float64, tops x lefts."""
+    return _held(cells, places.rows.inside, places.columns.inside)[0]
+
+
+def beside(cells: NDArray, places: Windows) -> NDArray[np.float64]:
+    """Likewise, over what lies near its sides that are not the image's own, by the measure of `Windows.beside`."""
+    if places.window == places.size:
+        return np.zeros_like(places.shares)
+    further_out, further_in = _held(
+        cells, *(axis.stripes and axis.stripes[2:] for axis in (places.rows, places.columns))
+    )
+    return further_out - further_in
+
+
 @dataclass(frozen=True)
 class _Spans:
     """Spans along one axis of a map, counted in cells and parts of them.
@@ -177,6 +192,9 @@ class _Spans:
         ends = ends * (axis.cells / axis.length)
         cell = np.minimum(ends.astype(np.intp), axis.cells - 1)
         return cls(cell, ends - cell)
+
+    def __getitem__(self, kinds: slice) -> "_Spans":
+        return _Spans(self.cell[kinds], self.part[kinds])
 
     @property
     def places(self) -> int:

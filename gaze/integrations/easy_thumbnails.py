@@ -45,7 +45,7 @@ def _box(im: Image.Image, wanted: Size, upscale: bool, model: str | None) -> Box
         wanted = Size(min(wanted.width, full.width), min(wanted.height, full.height))
     seen = look(im, model)
     ratio = AspectRatio(wanted.width, wanted.height)
-    return choose(seen.density, full, ratio, heads=seen.heads)[0].box
+    return choose(seen.density, full, ratio, heads=seen.heads, preference=seen.preference)[0].box
 
 
 def _cut(im: Image.Image, box: Box) -> Image.Image:

@@ -55,7 +55,7 @@ def focal_areas(seen: Prediction, size: Size, parts: Sequence[float] = PARTS) ->
 
 def _area(seen: Prediction, size: Size, part: float) -> FocalArea:
     def best(width: float, height: float) -> Crop:
-        return choose(seen.density, size, AspectRatio(width, height), heads=seen.heads)[0]
+        return choose(seen.density, size, AspectRatio(width, height), heads=seen.heads, preference=seen.preference)[0]
 
     narrow, wide = best(part * size.width, size.height), best(size.width, part * size.height)
     x, y = narrow.box.left + narrow.box.width / 2, wide.box.top + wide.box.height / 2

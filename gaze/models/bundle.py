@@ -75,7 +75,7 @@ def make_card(words: CardConfig, name: str, trained: Trained, content: bytes) ->
         version=words.version,
         sha256=hashlib.sha256(content).hexdigest(),
         input=InputRule(config.input.longer_side, config.input.multiple),
-        output={"stride": STRIDE} | ({"heads": trained.network.backbone.strides[0]} if trained.network.heads else {}),
+        output=_strides(trained.network),
         backbone=config.backbone.name,
         parameters=sum(parameter.numel() for parameter in trained.network.parameters()),
         trained_on=trained.trained_on,
@@ -87,6 +87,12 @@ def make_card(words: CardConfig, name: str, trained: Trained, content: bytes) ->
         seed=trained.seed,
         log=words.log,
     )
+
+
+def _strides(network: GazeNetwork) -> dict[str, Any]:
+    """Pixels of the input per cell of each output."""
+    finest, others = network.backbone.strides[0], {"heads": network.heads, "preference": network.preference}
+    return {"stride": STRIDE} | {name: finest for name, readout in others.items() if readout is not None}
 
 
 def _figures(path: Path) -> dict[str, dict[str, Any]]:

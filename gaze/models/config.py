@@ -129,6 +129,24 @@ class HeadsConfig:
 
 
 @dataclass
+class PreferenceConfig:
+    """1x1 convolutions from the taps to what people want inside a crop and not at its sides.
+
+    Attributes:
+        reduce: maps that each tap is brought down to before the taps are joined.
+        channels: output maps of each 1x1 convolution before the last, which has 2.
+    """
+
+    reduce: int
+    channels: list[int]
+
+    def check(self) -> None:
+        """Raises ConfigError where there are no such maps."""
+        expect_number("model.preference.reduce", self.reduce, least=1)
+        expect(min(self.channels, default=1) >= 1, "model.preference.channels", "numbers of maps", self.channels)
+
+
+@dataclass
 class ModelConfig:
     """A whole gaze network.
 
@@ -139,6 +157,7 @@ class ModelConfig:
         readout: what makes one map of them.
         finalizer: what makes a log density of that.
         heads: what says where heads are, as {reduce: 24, channels: [48], weight: 0.5, taps: null}; null leaves it out.
+        preference: what says which crops people prefer; `gaze.prefer` adds it to a finished network.
     """
 
     name: str
@@ -147,6 +166,7 @@ class ModelConfig:
     readout: ReadoutConfig
     finalizer: FinalizerConfig
     heads: HeadsConfig | None = None
+    preference: PreferenceConfig | None = None
 
     def check(self) -> None:
         """Raises ConfigError where there is no name."""

@@ -51,8 +51,8 @@ class Exportable(nn.Module):
         self.network.finalizer.kernel = lambda: kernel  # type: ignore[method-assign]
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """As `GazeNetwork.look` where there are heads, else as `GazeNetwork.forward`."""
-        found = outputs(self.network, image)
+        """What `GazeNetwork.outputs` says, without the names."""
+        found = tuple(self.network.outputs(image).values())
         return found if len(found) > 1 else found[0]
 
 
@@ -74,7 +74,8 @@ def rounded(network: GazeNetwork) -> GazeNetwork:
 def export_onnx(network: GazeNetwork, path: Path) -> None:
     """Writes the network as ONNX: `image` uint8 N x H x W x 3 in, `log_density` float32 N x H/4 x W/4 out.
 
-    Where the network says where heads are, there is `heads` too, float32 N x 5 x h x w, see `GazeNetwork.look`.
+    Where the network says where heads are, there is `heads` too, float32 N x 5 x h x w, see `GazeNetwork.look`; and
+    `preference`, float32 N x 2 x h x w, where it says which crops people prefer, see `GazeNetwork.outputs`.
     N, H and W are free; BatchNorm stays for ONNX Runtime to fold. Weights that float16 holds exactly (see
     `rounded`) are stored so, half the size, and widened when the file is loaded. The network may be on any device.
     """
@@ -83,6 +84,8 @@ def export_onnx(network: GazeNetwork, path: Path) -> None:
     axes = {"image": {0: "n", 1: "height", 2: "width"}, "log_density": {0: "n", 1: "rows", 2: "columns"}}
     if network.heads is not None:
         axes["heads"] = {0: "n", 2: "head_rows", 3: "head_columns"}
+    if network.preference is not None:
+        axes["preference"] = {0: "n", 2: "preference_rows", 3: "preference_columns"}
     export_graph(Exportable(network), [example], str(path), ["image"], list(axes)[1:], axes)
     model = onnx.load(str(path))
     _store_halves(model)
@@ -143,7 +146,7 @@ def _store_halves(model: onnx.ModelProto) -> None:
 
 
 def parity(network: GazeNetwork, path: Path, photos: Iterable[NDArray[np.uint8]]) -> float:
-    """The largest difference in log density, and in what is said of heads, of the file in ONNX Runtime from torch.
+    """The largest difference in log density, and in what else is said, of the file in ONNX Runtime from torch.
 
     Args:
         network: what was exported.
@@ -186,8 +189,9 @@ def _compared(
     for photo in photos:
         image = seen(network, photo)[None]
         with torch.inference_mode():
-            expected = [each.cpu().numpy() for each in outputs(network, torch.from_numpy(image).to(device))]
-        yield session.run(["log_density", "heads"][: len(expected)], {"image": image}), expected
+            expected = network.outputs(torch.from_numpy(image).to(device))
+        found = session.run(list(expected), {"image": image})
+        yield found, [each.cpu().numpy() for each in expected.values()]
 
 
 def seen(network: GazeNetwork, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -195,8 +199,3 @@ def seen(network: GazeNetwork, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rule = network.config.input
     size = network_size(Size(photo.shape[1], photo.shape[0]), rule.longer_side, rule.multiple)
     return np.asarray(cv2.resize(photo, (size.width, size.height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def outputs(network: GazeNetwork, images: Tensor) -> tuple[Tensor, ...]:
-    """All that the exported file puts out: the log density and, where there are heads, these."""
-    return (network(images),) if network.heads is None else network.look(images)

@@ -97,7 +97,7 @@ class ExportedTeacher(Teacher):
         """See `Teacher`."""
         import torch
 
-        density, heads = zip(*(self.predictor.look(image) for image in images.cpu().numpy()), strict=True)
+        density, heads, _ = zip(*(self.predictor.look(image) for image in images.cpu().numpy()), strict=True)
         said = torch.from_numpy(np.stack(heads)).to(images.device) if self.predictor.knows_heads else None
         return torch.from_numpy(np.stack(density)).to(images.device), said
 

@@ -112,7 +112,9 @@ def by_prediction(predicted: Callable[[Photo], Prediction], framing: Framing = F
 
     def chosen(photo: Photo, window: Window) -> Box:
         seen, framed = predicted(photo), window.framed(framing)
-        return choose(seen.density, photo.size, window.ratio, framed, heads=seen.heads)[0].box
+        return choose(seen.density, photo.size, window.ratio, framed, heads=seen.heads, preference=seen.preference)[
+            0
+        ].box
 
     return chosen
 

@@ -2,71 +2,56 @@
 
     python tests/benchmarks/crop_usable.py DATA STORES [--models fast quality PATH ...]
 
-DATA and STORES: see `crop_quality.py`. `usable_windows.csv` has a row for each photograph and ratio: how many windows
-were shown, evenly spaced from one end to the other, and the numbers of those that each of the two would use, the best
-first. They saw the photograph and all windows of a row beside each other, and sent back those in which a head or text
-is cut, the subject is on the edge, people are parted, or the window left the middle without need; at least one of a row
-is usable. A crop between two windows counts by how near it is to each.
+DATA and STORES: see `crop_quality.py`. `gaze/data/usable_windows.csv` tells of each photograph and ratio which windows
+two readers would use, see `gaze.data.usable_windows`. A crop between two windows counts by how near it is to each.
 
-Prints, for the center crop and each model by the rule of the sides alone and with its output of heads, the share sent
-back: in all with the 95% interval over photographs, of each ratio, and of each set. `best` is what the other reader
-sends back of the windows that one reader calls best.
+Prints, for the center crop and each model by the rule of the sides alone, with its output of heads, and with that of
+preference, too, the share sent back: in all with the 95% interval over photographs, of each ratio, and of each set.
+`best` is what the other reader sends back of the windows that one reader calls best.
 """
 
 import argparse
-import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from crop_choosers import WINDOWS, Chooser, Photo, Window, by_center, by_prediction, read_photos, remembered
 from crop_quality import SETS
-from numpy.typing import NDArray
 
+from gaze.data.usable_windows import UsableWindows, read_usable_windows
 from gaze.geometry import Box
 from gaze.predictor import Prediction, Predictor
 
-TABLE = Path(__file__).with_name("usable_windows.csv")
 SHAPES = {window.name: window for window in WINDOWS[:4]}
 
 
 @dataclass(frozen=True)
 class Row:
-    """The windows of a photograph and a ratio.
-
-    Attributes:
-        photo, window: which.
-        usable: readers x windows, 1 or 0.
-        best: of each reader, counted from 0.
-    """
+    """The windows of a photograph and a ratio."""
 
     photo: Photo
     window: Window
-    usable: NDArray[np.float64]
-    best: tuple[int, ...]
-
-    @classmethod
-    def parse(cls, row: dict[str, str], photos: dict[tuple[str, str], Photo]) -> "Row":
-        """A line of the table."""
-        readers = [[int(number) - 1 for number in row[name]] for name in ("first", "second")]
-        usable = np.zeros((len(readers), int(row["windows"])))
-        for own, numbers in zip(usable, readers, strict=True):
-            own[numbers] = 1
-        photo = photos[row["set"], Path(row["image"]).stem]
-        return cls(photo, SHAPES[row["ratio"]], usable, tuple(numbers[0] for numbers in readers))
+    windows: UsableWindows
 
     def sent_back(self, box: Box) -> float:
         """The share of the readers who would send a crop back."""
         size, own = self.photo.size, self.window.size(self.photo.size)
         across = size.width > own.width
         reach = size.width - own.width if across else size.height - own.height
-        place = (box.left if across else box.top) / reach * (self.usable.shape[1] - 1)
-        return 1 - float(np.mean([np.interp(place, np.arange(len(reader)), reader) for reader in self.usable]))
+        return float(self.windows.sent_back(np.array((box.left if across else box.top) / reach)))
 
     def best_sent_back(self) -> float:
         """Likewise, of the window that one reader calls best, by the other."""
-        return 1 - float(np.mean([self.usable[1, self.best[0]], self.usable[0, self.best[1]]]))
+        usable, (first, second) = self.windows.usable, self.windows.best
+        return 1 - float(np.mean([usable[1, first], usable[0, second]]))
+
+
+def read_rows(stores: Path, data: Path) -> list[Row]:
+    """Those of photographs of `val`."""
+    photos = {(p.source, p.file.name): p for p in read_photos(stores, data, SETS, "val")}
+    told = [(row, photos.get((row.source, row.image))) for row in read_usable_windows()]
+    return [Row(photo, SHAPES[str(row.ratio)], row) for row, photo in told if photo is not None]
 
 
 def line(name: str, rows: list[Row], back: Callable[[Row], float]) -> str:
@@ -92,7 +77,11 @@ def choosers(models: list[str]) -> dict[str, Chooser]:
         name = f"gaze {predictor.card.name} {predictor.card.version}"
         found[f"{name}, the rule alone"] = by_prediction(lambda photo, own=seen: Prediction(own(photo).density))
         if predictor.knows_heads:
-            found[f"{name}, its output of heads"] = by_prediction(seen)
+            found[f"{name}, its output of heads"] = by_prediction(
+                lambda photo, own=seen: replace(own(photo), preference=None)
+            )
+        if predictor.knows_preference:
+            found[f"{name}, and of preference"] = by_prediction(seen)
     return found
 
 
@@ -103,9 +92,7 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     parser.add_argument("--models", nargs="+", default=["fast", "quality"])
     arguments = parser.parse_args()
-    photos = {(p.source, p.file.stem): p for p in read_photos(arguments.stores, arguments.data, SETS, "val")}
-    with TABLE.open(newline="") as lines:
-        rows = [Row.parse(row, photos) for row in csv.DictReader(lines)]
+    rows = read_rows(arguments.stores, arguments.data)
     print(f"| | sent back | {' | '.join([*SHAPES, *SETS])} |\n|---{'|---:' * (1 + len(SHAPES) + len(SETS))}|")
     for name, chooser in choosers(arguments.models).items():
         print(line(name, rows, lambda row, own=chooser: row.sent_back(own(row.photo, row.window))), flush=True)

@@ -147,7 +147,7 @@ class Cropper:
         fitted = [shape.of(photo.size) for shape in self.request.shapes]
         framing, weight = self.request.framing, self.request.focus_weight
         chosen = {
-            ratio: choose(seen.density, photo.size, ratio, framing, focus, weight, seen.heads)
+            ratio: choose(seen.density, photo.size, ratio, framing, focus, weight, seen.heads, seen.preference)
             for ratio in {each.ratio for each in fitted}
         }
         return [
