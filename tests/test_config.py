@@ -214,7 +214,7 @@ BAD: dict[str, list[str]] = {
     **dict.fromkeys(("reduce", "model.preference.reduce"), WHOLE),
     **{key: ["[0]", "[48, -1]", "48", "[a]"] for key in ("channels", "model.preference.channels")},
     "windows": OPTIONAL,
-    "gaze_weight": [*NUMBER, "-1"],
+    "strength": [*NUMBER, "0", "-1"],
     "epochs": WHOLE,
     "batch_size": WHOLE,
     "lr": [*NUMBER, "0", "-1"],

@@ -3,7 +3,8 @@
 Nothing of the network changes but its preference readout, whose two maps are worth to a window what `gaze.framing`
 makes of them, beside all else that the window is worth by the policy. The choice is a softmax over the places of the
 window (a conditional logit: McFadden 1974, "Conditional logit analysis of qualitative choice behavior"), and the loss
-is the share of readers who are expected to send the chosen window back, less what it is expected to hold of the gaze.
+is the share of readers who are expected to send the chosen window back. Readers choose windows of less gaze than the
+policy does; so what was learnt is followed in part.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,6 @@ class Judgement:
         length: of the window, likewise.
         near: how far from its sides a cell is beside one, likewise.
         worth: n, by the policy alone.
-        shares: n, of the predicted gaze, what the window holds.
         sent_back: n, the share of the readers.
     """
 
@@ -65,7 +65,6 @@ class Judgement:
     length: float
     near: float
     worth: Tensor
-    shares: Tensor
     sent_back: Tensor
 
 
@@ -107,7 +106,9 @@ def prefer(config: PreferConfig) -> str:
     train, val = (list(judged_photos(network, stores, rows, split)) for split in ("train", "val"))
     network.add_preference(PreferenceConfig(config.reduce, config.channels))
     before = sent_back(network, val)
-    best = _learn(network, train, val, config)
+    _learn(network, train, val, config)
+    weaken(network, config.strength)
+    best = sent_back(network, val)
     save_checkpoint(config.out, network, trained.trained_on, trained.seed)
     return f"{config.out}: {best:.3f} of the crops of validation are sent back, {before:.3f} by the policy alone"
 
@@ -165,7 +166,6 @@ def _judgement(policy: Seen, size: Size, window: Size, row: UsableWindows) -> Ju
         length / side,
         BESIDE * max(size.width, size.height) / side,
         torch.from_numpy(places.worth.ravel()).float(),
-        torch.from_numpy(places.shares.ravel()).float(),
         torch.from_numpy(row.sent_back(starts / (side - length))).float(),
     )
 
@@ -217,7 +217,7 @@ def sent_back(network: GazeNetwork, photos: Sequence[Judged]) -> float:
     return float(np.mean(found))
 
 
-def _learn(network: GazeNetwork, train: Sequence[Judged], val: Sequence[Judged], config: PreferConfig) -> float:
+def _learn(network: GazeNetwork, train: Sequence[Judged], val: Sequence[Judged], config: PreferConfig) -> None:
     """Trains the readout, and leaves it as it was after the best epoch."""
     readout = network.preference
     assert readout is not None
@@ -230,13 +230,7 @@ def _learn(network: GazeNetwork, train: Sequence[Judged], val: Sequence[Judged],
         order = random.permutation(len(train))
         batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
         for batch in track(batches, f"epoch {epoch}", unit="update"):
-            loss = torch.stack(
-                [
-                    each
-                    for i in batch
-                    for each in _losses(network, train[i], bool(random.integers(2)), config.gaze_weight)
-                ]
-            )
+            loss = torch.stack([each for i in batch for each in _losses(network, train[i], bool(random.integers(2)))])
             optimizer.zero_grad()
             loss.mean().backward()
             optimizer.step()
@@ -247,7 +241,14 @@ def _learn(network: GazeNetwork, train: Sequence[Judged], val: Sequence[Judged],
             best, kept = now, {key: value.clone() for key, value in readout.state_dict().items()}
     readout.load_state_dict(kept)
     readout.requires_grad_(False)
-    return best
+
+
+@torch.no_grad()
+def weaken(network: GazeNetwork, strength: float) -> None:
+    """Has the network say this many times what it learnt to prefer."""
+    assert network.preference is not None
+    for parameter in network.preference.layers[-1].parameters():
+        parameter.mul_(strength)
 
 
 @torch.no_grad()
@@ -261,15 +262,13 @@ def standardise(readout: PreferenceReadout, photos: Sequence[Judged]) -> None:
         layer.bias.sub_(layer.weight[:, :, 0, 0] @ maps.mean(1))
 
 
-def _losses(network: GazeNetwork, photo: Judged, mirrored: bool, gaze_weight: float) -> list[Tensor]:
-    """Of each judgement of a photograph, the share of the readers who are expected to send back what is chosen, less
-    the weight times the gaze that it is expected to hold."""
+def _losses(network: GazeNetwork, photo: Judged, mirrored: bool) -> list[Tensor]:
+    """The share of the readers who are expected to send back what is chosen, of each judgement of a photograph."""
     assert network.preference is not None
     taps = [tap[int(mirrored) :][:1].float() for tap in photo.taps]
     noisy = [tap + NOISE * tap.std((2, 3), keepdim=True) * torch.randn_like(tap) for tap in taps]
     maps = network.preference.maps(noisy)[0]
     return [
-        torch.softmax(SHARPNESS * total(maps, judgement, mirrored), 0)
-        @ (judgement.sent_back - gaze_weight * judgement.shares)
+        torch.softmax(SHARPNESS * total(maps, judgement, mirrored), 0) @ judgement.sent_back
         for judgement in photo.judgements
     ]

@@ -18,7 +18,8 @@ class PreferConfig:
         longer_side: pixels of the longer side of the images that the network is to see; null keeps the checkpoint's.
         reduce: maps that each tap is brought down to before the readout joins them.
         channels: output maps of each 1x1 convolution of the readout before the last, which has 2.
-        gaze_weight: how many crops sent back a share of the gaze is worth while it learns; 0 asks the readers alone.
+        strength: by this what was learnt is multiplied in the end: 1 follows the readers, who choose windows of less
+            gaze; with less, more is kept and more sent back.
         epochs: how often each photograph of `train` is seen; the best epoch by those of `val` stays.
         batch_size: photographs of an update.
         lr: learning rate of AdamW, which falls to 0 by a cosine.
@@ -34,7 +35,7 @@ class PreferConfig:
     longer_side: int | None
     reduce: int
     channels: list[int]
-    gaze_weight: float
+    strength: float
     epochs: int
     batch_size: int
     lr: float
@@ -49,7 +50,7 @@ class PreferConfig:
         expect_number("reduce", self.reduce, least=1)
         expect(min(self.channels, default=1) >= 1, "channels", "numbers of maps", self.channels)
         expect_number("longer_side", self.longer_side, least=1)
-        expect_number("gaze_weight", self.gaze_weight, least=0)
+        expect_number("strength", self.strength, above=0)
         expect_number("epochs", self.epochs, least=1)
         expect_number("batch_size", self.batch_size, least=1)
         expect_number("lr", self.lr, above=0)

@@ -40,8 +40,10 @@ ROUNDING = 1e-6
 """By how much of itself a weight may differ, as the deviation was folded in and taken out."""
 
 PARITY = 1e-3
-NEAR = 1e-5
-"""Natural logarithm by which the sigma that the first two taps give may be off."""
+"""By how much an output may differ."""
+
+NEAR, TRIED = 1e-5, 2001
+"""Natural logarithm by which the sigma that the first two taps give may be off, and how many are tried."""
 
 
 def read_weights(model: onnx.ModelProto) -> dict[str, Tensor]:
@@ -76,8 +78,7 @@ def find_log_sigma(network: GazeNetwork, taps: NDArray[np.float32]) -> Tensor:
     """The float32 whose blur comes nearest to the taps."""
     finalizer, reach = network.finalizer, len(taps) // 2
     about = float(0.5 * np.log(-0.5 / np.log(np.float64(taps[reach + 1]) / taps[reach])))
-    first, last = (np.float32(about + off).view(np.int32) for off in (-NEAR, NEAR))
-    tried = np.arange(min(first, last), max(first, last) + 1, dtype=np.int32).view(np.float32)
+    tried = np.unique(np.linspace(about - NEAR, about + NEAR, TRIED).astype(np.float32))
     before, finalizer.reach = finalizer.reach, reach
     differences = []
     for value in tried:

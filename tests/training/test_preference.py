@@ -118,7 +118,7 @@ def config(small_store: Path, tmp_path: Path) -> Callable[..., PreferConfig]:
 
 
 def test_it_learns_and_leaves_the_rest_bit_by_bit(config, tmp_path, capsys):
-    line = prefer(config("epochs=30", "lr=0.02", "reduce=4", "channels=[6]"))
+    line = prefer(config("epochs=30", "lr=0.02", "strength=1", "reduce=4", "channels=[6]"))
     old, new = (load_checkpoint(tmp_path / f"{name}.ckpt") for name in ("before", "after"))
     weights = new.network.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in old.network.state_dict().items())
@@ -129,6 +129,17 @@ def test_it_learns_and_leaves_the_rest_bit_by_bit(config, tmp_path, capsys):
     )
     assert float(told[1]) < float(told[2])
     assert "epoch 30" in capsys.readouterr().err
+
+
+def test_what_was_learnt_is_followed_in_part(config, tmp_path, photo):
+    found = []
+    for strength in (1, 0.25):
+        prefer(config("epochs=2", f"strength={strength}", f"out={tmp_path / str(strength)}.ckpt"))
+        network = load_checkpoint(tmp_path / f"{strength}.ckpt").network
+        with torch.no_grad():
+            found.append(network.outputs(torch.from_numpy(photo[None]))["preference"])
+    assert found[0].any()
+    torch.testing.assert_close(found[1], found[0] / 4)
 
 
 def test_the_same_seed_gives_the_same_weights(config, tmp_path):
