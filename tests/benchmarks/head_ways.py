@@ -1,6 +1,7 @@
-"""Ways to know where heads are, for `crop_heads.py`: not, an output of the network, a face detector, the labels."""
+"""Ways to know where heads are, for `crop_heads.py`: not, outputs of the network, a face detector, the labels."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def ways(model: str, detector: Path | None) -> dict[str, Chooser]:
     seen = remembered(lambda photo: predictor.predict(photo.image))
     found = {f"{name}, the rule alone": by_prediction(lambda photo: Prediction(seen(photo).density))}
     if predictor.knows_heads:
-        found[f"{name}, its output of heads"] = by_prediction(seen)
+        found[f"{name}, its output of heads"] = by_prediction(lambda photo: replace(seen(photo), preference=None))
+    if predictor.knows_preference:
+        found[f"{name}, and of preference"] = by_prediction(seen)
     if detector is not None:
         found[f"{name}, a face detector"] = by_boxes(seen, YuNet(detector))
     return found | {f"{name}, the labelled heads": by_boxes(seen, labelled)}
