@@ -53,8 +53,8 @@ def graft(model: ModelProto, donor: ModelProto) -> None:
     nodes = readout_nodes(donor, taps)
     tensors = {tensor.name: tensor for tensor in donor.graph.initializer}
     read = {name for node in nodes for name in node.input if name}
-    made = {name for node in nodes for name in node.output}
-    if missing := read - made - taps - set(tensors):
+    own = {name for node in nodes for name in node.output}
+    if missing := read - own - taps - set(tensors):
         raise ValueError(f"the readout reads {', '.join(sorted(missing))}, which the model has not")
     as_read = {name: floats[integers[name].output[0]] if name in integers else name for name in taps}
     for node in nodes:
