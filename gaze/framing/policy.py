@@ -34,7 +34,8 @@ WHOLE_WEIGHT = 3.5
 """What gaze on heads that are whole inside is worth, beyond its share.
 
 Of a crop with zoom these prices are divided by its square. The five were chosen together on `val`, by which windows of
-649 rows two readers each would use: docs/crop.md; `crop_usable.py` tells what share of crops they would send back.
+649 rows two readers each would use, before there was `Preference`: docs/crop.md; `crop_usable.py` tells what share of
+crops they would send back.
 """
 
 KEEP = 0.95
@@ -60,8 +61,9 @@ class Framing:
 
     `cut_weight` is the one number of policy: what a window is worth is the share of the gaze that it holds, less this
     times what its sides cut (`NEAR`), or, where heads are known, times the sum of the prices `BESIDE_WEIGHT` to
-    `HEAD_WEIGHT` less `WHOLE_WEIGHT`. With 0 the share alone counts, and a crop runs through a face where that holds a
-    little more; with more, fewer heads are cut and less gaze is kept. docs/crop.md has the frontier.
+    `HEAD_WEIGHT` less `WHOLE_WEIGHT`, and more by it times what a model says that people prefer. With 0 the share alone
+    counts, and a crop runs through a face where that holds a little more; with more, fewer heads are cut and less gaze
+    is kept. docs/crop.md has the frontier.
 
     Attributes:
         zoom: bounds, at least 1; 1 is the largest window of the ratio, 2 has half its sides. Equal bounds are a fixed
