@@ -4,8 +4,8 @@
     python tests/benchmarks/crop_eyes.py count OUT ANSWERS.csv ...
 
 DATA and STORES: see `crop_quality.py`; Node is needed for sharp. `sheets` draws 56 photographs of `test`, `TAKEN` of
-each set, by the seed, adds those of `--more`, and writes a sheet for each, `key.json` and `INSTRUCTIONS.md`, which a reader
-is given with the sheets alone. A row of a sheet has the crops of one aspect ratio in an order of its own: the center,
+each set, by the seed, adds those of `--more`, and writes a sheet for each, `key.json` and `INSTRUCTIONS.md`, which a
+reader gets with the sheets alone. A row of a sheet has the crops of one ratio in an order of its own: the center,
 sharp's `attention` and the models. Of an answer a line is `sheet,ratio,` and for each crop `ok` or a reason, then the
 letter of the one that is preferred, or `=`. `count` prints for each reader how many crops of whom are sent back, by
 reason, and preferred.
