@@ -417,7 +417,7 @@ def test_a_shipped_model_teaches_where_heads_are_too():
     for image, found in zip(images.numpy(), taught, strict=True):
         cells = said_of_heads(torch.from_numpy(predictor.look(image)[1])[None])[0]
         torch.testing.assert_close(found, cells)
-        density, heads = predictor.look(image)
+        density, heads, _ = predictor.look(image)
         read, expected = Heads.read(heads, density), predictor.predict(image).heads
         np.testing.assert_array_equal(read.boxes, expected.boxes)
 
