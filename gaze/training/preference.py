@@ -7,7 +7,7 @@ is the share of readers who are expected to send the chosen window back. Readers
 policy does; so what was learnt is followed in part.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +36,6 @@ from gaze.training.preference_config import PreferConfig
 SHARPNESS = 16.0
 """Of the choice: by how much worth a place is e times as likely to be taken, one over it."""
 
-
 NOISE = 0.15
 """Deviation of what is added to each map while it learns, in parts of the map's own: 8-bit integers add as much."""
 
@@ -45,6 +44,9 @@ STEP = 8
 
 LEAST = 1e-3
 """A deviation that nothing divides by less than."""
+
+EDGE = 1e-6
+"""Parts of a photograph's side: one that is nearer to an end is the photograph's own."""
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,19 @@ def prefer(config: PreferConfig) -> str:
         raise ConfigError(f"checkpoint={config.checkpoint}: expected a network without preference, it has one already")
     stores = {entry.name: FixationStore(entry.store) for entry in config.sets.values()}
     rows = read_usable_windows() if config.windows is None else read_usable_windows(config.windows)
-    train, val = (list(judged_photos(network, stores, rows, split)) for split in ("train", "val"))
+    train, val = (judged_photos(network, stores, rows, split) for split in ("train", "val"))
     network.add_preference(PreferenceConfig(config.reduce, config.channels))
     before = sent_back(network, val)
     _learn(network, train, val, config)
     weaken(network, config.strength)
-    best = sent_back(network, val)
+    after = sent_back(network, val)
     save_checkpoint(config.out, network, trained.trained_on, trained.seed)
-    return f"{config.out}: {best:.3f} of the crops of validation are sent back, {before:.3f} by the policy alone"
+    return f"{config.out}: {after:.3f} of the crops of validation are sent back, {before:.3f} by the policy alone"
 
 
 def judged_photos(
     network: GazeNetwork, stores: dict[str, FixationStore], rows: Sequence[UsableWindows], split: str
-) -> Iterator[Judged]:
+) -> list[Judged]:
     """The photographs of a split that rows tell of, with the judgements of these.
 
     Raises:
@@ -130,11 +132,11 @@ def judged_photos(
         for index in store.indices(split)
         if (name, store.names[index]) in told
     ]
-    if not entries:
-        raise DataError(f"windows: no row is of a photograph of {split} in {', '.join(stores)}")
-    for store, index, own in track(entries, f"look at {split}", unit="photo"):
-        stimulus = store[index]
-        yield judged(network, photograph(stimulus), own)
+    looked_at = track(entries, f"look at {split}", unit="photo", shown=bool(entries))
+    photos = [judged(network, photograph(store[index]), own) for store, index, own in looked_at]
+    if not (told_of := [photo for photo in photos if photo.judgements]):
+        raise DataError(f"windows: no row is of a photograph of {split} in {', '.join(stores)} that a crop can move in")
+    return told_of
 
 
 def judged(network: GazeNetwork, photo: NDArray[np.uint8], rows: Sequence[UsableWindows]) -> Judged:
@@ -188,10 +190,6 @@ def worth(maps: Tensor, judgement: Judgement, mirrored: bool = False) -> Tensor:
         movable = ((side > EDGE) & (side < 1 - EDGE)).float()
         held = held - movable * (_upto(sides, side + judgement.near) - _upto(sides, side - judgement.near))
     return held
-
-
-EDGE = 1e-6
-"""Parts of a photograph's side: one that is nearer to an end is the photograph's own."""
 
 
 def _upto(profile: Tensor, ends: Tensor) -> Tensor:

@@ -167,6 +167,27 @@ def test_a_split_that_no_row_tells_of_is_named(config, tmp_path):
     assert not (tmp_path / "after.ckpt").exists()
 
 
+@pytest.mark.parametrize("still", ["train", "val"])
+def test_photographs_that_no_window_can_move_in_do_not_count(config, tmp_path, still):
+    lines = []
+    for number, (name, split) in enumerate(zip(NAMES, SPLITS, strict=True)):
+        whole = "3:4" if number % 4 == 3 else "4:3"
+        lines.append(f"folder,{name},{whole if split == still or number == 0 else '1:1'},5,54,5")
+    (tmp_path / "windows.csv").write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
+    with pytest.raises(
+        DataError, match=f"windows: no row is of a photograph of {still} in folder that a crop can move in"
+    ):
+        prefer(config())
+    assert not (tmp_path / "after.ckpt").exists()
+
+
+def test_those_beside_others_are_left_out(config, tmp_path):
+    lines = [f"folder,{name},{'4:3' if number == 0 else '1:1'},5,54,5" for number, name in enumerate(NAMES)]
+    (tmp_path / "windows.csv").write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
+    prefer(config("epochs=1", "batch_size=1"))
+    assert (tmp_path / "after.ckpt").exists()
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [("epochs=0", "epochs: expected at least 1"), ("lr=0", "lr: expected above 0"),
